@@ -1,0 +1,127 @@
+# lapwing: `make help` lists the targets. Everything that is generated goes to $(BUILD).
+VERSION := 0.1.0
+BUILD   ?= build
+PREFIX  ?= /usr
+DESTDIR ?=
+V       ?=
+Q       := $(if $(V),,@)
+say     = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
+
+PKGS_DAEMON := gio-2.0 gio-unix-2.0 libmnl libnftnl libsodium jansson
+PKGS_CLI    := glib-2.0 libsodium jansson
+ifneq ($(shell pkg-config --exists $(PKGS_DAEMON) 2>/dev/null && echo yes),yes)
+ifeq ($(filter deps check clean help demo,$(MAKECMDGOALS)),)
+$(error libraries are missing: run `make deps` as root)
+endif
+endif
+
+CFLAGS   ?= -O2 -g
+WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wswitch-enum \
+	-Wpointer-arith -Wwrite-strings -Wundef -Wformat=2 -Wno-unused-parameter $(if $(WERROR),-Werror)
+HARDEN   := -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero -fPIE
+HARDEN   += $(if $(filter x86_64,$(shell uname -m)),-fcf-protection=full)
+HARDEN   += $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(if $(findstring clang,$(CC)),2,3))
+LW_CPPFLAGS := -iquote . -D_GNU_SOURCE -DLAPWING_VERSION='"$(VERSION)"' \
+	$(shell pkg-config --cflags $(PKGS_DAEMON) 2>/dev/null | sed 's/-I/-isystem /g') $(CPPFLAGS)
+LW_CFLAGS   := -std=gnu17 $(WARNINGS) $(HARDEN) $(SAN) -fno-strict-aliasing -MMD -MP $(CFLAGS)
+LW_LDFLAGS  := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(SAN) $(LDFLAGS)
+LIBS_DAEMON := $(shell pkg-config --libs $(PKGS_DAEMON) 2>/dev/null)
+LIBS_CLI    := $(shell pkg-config --libs $(PKGS_CLI) 2>/dev/null)
+
+objs     = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(1)))
+BASE    := $(call objs,agent/base/*.c)
+CLI     := $(call objs,agent/cli/*.c)
+AGENT   := $(filter-out %/agent/main.o,$(call objs,agent/*.c netlink/*.c ice/*.c signal/*.c mgmt/*.c))
+UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
+SIM     := $(patsubst tests/sim/%.c,$(BUILD)/tests/%,$(wildcard tests/sim/sim_*.c))
+FUZZ    := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
+REPLAY  := $(addprefix $(BUILD)/tests/replay_,$(FUZZ))
+
+.PHONY: all deps check check-unit check-vm check-static check-clang asan fuzz bench demo install format \
+	format-check clean help tests
+all: $(BUILD)/lapwingd $(BUILD)/lapwing
+
+help:
+	@sed -n 's/^# \(.*: .*\)/\1/p' Makefile | sed 1d
+
+# deps: install what is missing to build and test (as root)
+deps:
+	$(Q)scripts/deps all
+
+$(BUILD)/lapwingd: $(BUILD)/obj/agent/main.o $(BUILD)/libagent.a $(BUILD)/libbase.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LW_LDFLAGS) -o $@ $^ $(LIBS_DAEMON)
+
+$(BUILD)/lapwing: $(CLI) $(BUILD)/libbase.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(LW_LDFLAGS) -o $@ $^ $(LIBS_CLI)
+
+$(BUILD)/libagent.a: $(AGENT)
+$(BUILD)/libbase.a: $(BASE)
+$(BUILD)/libcli.a: $(filter-out %/cli/main.o,$(CLI))
+$(BUILD)/lib%.a:
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && $(AR) rcs $@ $^
+
+$(BUILD)/obj/%.o: %.c Makefile
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(LW_CPPFLAGS) $(LW_CFLAGS) -c -o $@ $<
+
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libcli.a $(BUILD)/libagent.a $(BUILD)/libbase.a
+	$(Q)mkdir -p $(@D) && $(CC) $(LW_LDFLAGS) -o $@ $^ $(LIBS_DAEMON)
+$(BUILD)/tests/sim_%: $(BUILD)/obj/tests/sim/sim_%.o $(call objs,tests/sim/model_*.c) $(BUILD)/libagent.a $(BUILD)/libbase.a
+	$(Q)mkdir -p $(@D) && $(CC) $(LW_LDFLAGS) -o $@ $^ $(LIBS_DAEMON)
+$(BUILD)/tests/replay_%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/replay.o $(BUILD)/libagent.a $(BUILD)/libbase.a
+	$(Q)mkdir -p $(@D) && $(CC) $(LW_LDFLAGS) -o $@ $^ $(LIBS_DAEMON)
+$(BUILD)/tests/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/libagent.a $(BUILD)/libbase.a
+	$(Q)mkdir -p $(@D) && $(CC) $(LW_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS_DAEMON)
+tests: $(UNIT) $(SIM) $(REPLAY)
+.SECONDARY:
+
+# check: everything - static checks, unit, simulation, fuzz corpora, sanitizers, both compilers, VM
+check: deps
+	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" tests/check static unit asan clang vm
+# check-unit: unit tests, simulation and fuzz corpora (PROGRAM=test_addr for one)
+check-unit:
+	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" PROGRAM=$(PROGRAM) tests/check unit
+# check-static: include rules, headers, format, manual pages
+check-static:
+	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" tests/check static
+# check-vm: scenarios on a real kernel in QEMU (S=name for one)
+check-vm: all
+	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" S="$(S)" tests/check vm
+# asan: unit tests, simulation and fuzz corpora under address and undefined behaviour sanitizers
+asan:
+	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" PROGRAM=$(PROGRAM) tests/check asan
+# fuzz: every fuzzer for SECONDS (default 60) each, with coverage of the parser's file
+fuzz:
+	$(Q)MAKE="$(MAKE)" BUILD=$(BUILD) tests/fuzz/run $(FUZZ)
+# bench: the measured figures of the project, in the VM (slow)
+bench: all
+	$(Q)BUILD=$(BUILD) tests/bench/run $(B)
+# demo: three hosts, a mesh, a deleted interface and its repair
+demo:
+	$(Q)scripts/deps demo && $(MAKE) --no-print-directory all && tests/demo
+
+# install: programs and manual pages below DESTDIR and PREFIX
+install: all
+	install -D -m755 $(BUILD)/lapwingd $(DESTDIR)$(PREFIX)/sbin/lapwingd
+	install -D -m755 $(BUILD)/lapwing $(DESTDIR)$(PREFIX)/bin/lapwing
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man8 man/lapwingd.8 man/lapwing.8
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/lapwing.json.5
+	install -D -m644 scripts/lapwing.service $(DESTDIR)$(PREFIX)/lib/systemd/system/lapwing.service
+	install -D -m644 scripts/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/lapwing.conf
+	install -D -m644 scripts/modules-load.conf $(DESTDIR)$(PREFIX)/lib/modules-load.d/lapwing.conf
+
+SOURCES := $(wildcard agent/*.[ch] agent/*/*.[ch] netlink/*.[ch] ice/*.[ch] signal/*.[ch] mgmt/*.[ch] tests/*/*.[ch])
+CLANG_FORMAT ?= $(firstword $(foreach t,clang-format-14 clang-format,$(if $(shell command -v $(t)),$(t))))
+# format: rewrite the sources in the project's format
+format:
+	$(Q)$(CLANG_FORMAT) -i $(SOURCES)
+# format-check: fail when a source is not in the project's format
+format-check:
+	$(Q)$(CLANG_FORMAT) --dry-run --Werror $(SOURCES)
+clean:
+	rm -rf $(BUILD)
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)

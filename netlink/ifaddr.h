@@ -1,0 +1,14 @@
+/* netlink/ifaddr.h - addresses of interfaces. */
+#pragma once
+
+#include "agent/base/addr.h"
+
+struct nl;
+
+/* `bits` is the length that the interface address carries; bits behind it are kept here. Link-local
+ * IPv6 addresses that the kernel made itself are not reported. */
+typedef int (*ifaddr_fn)(const struct prefix *address, void *user);
+
+int ifaddr_foreach(struct nl *nl, unsigned ifindex, ifaddr_fn fn, void *user);
+int ifaddr_add(struct nl *nl, unsigned ifindex, const struct prefix *address); /* no DAD */
+int ifaddr_remove(struct nl *nl, unsigned ifindex, const struct prefix *address);

@@ -1,0 +1,47 @@
+/* agent/config.h - lapwing.json: what this host decides for itself. Const after loading. */
+#pragma once
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/base/addr.h"
+#include "agent/base/log.h"
+
+enum { CONFIG_SIZE_MAX = 256 * 1024, CONFIG_ERROR_MAX = 512, CONFIG_ROUTES_MAX = 1024 };
+
+struct config {
+	char *mesh_file;        /* NULL: no mesh, only serve the socket */
+	char *private_key_file; /* NULL: STATE/private.key */
+	struct {
+		char name[IFNAMSIZ]; /* "": as the mesh file says */
+		int listen_port;     /* -1: as the mesh file says */
+		int mtu;             /* -1: as the mesh file says, 0: auto */
+		int64_t fwmark;      /* -1: the listen port, also the number of our routing table */
+		bool adopt;          /* may take over an interface that it did not make */
+	} interface;
+	struct {
+		bool default_route; /* accept routes for (nearly) everything */
+		bool dns;
+		struct prefix *routes; /* accepted routed prefixes lie in one of these */
+		size_t n_routes;
+		bool routes_given; /* false: every prefix but a default route */
+		uint32_t max_peers;
+	} policy;
+	struct {
+		enum log_level level;
+		enum log_target target;
+		char *file;
+	} log;
+};
+
+/* Pure: text to struct. 0, or -EINVAL with one line "line 3: policy.max_peers: ..." in `error`. On
+ * failure *ret is untouched. `{}` is valid. */
+int config_parse(const char *text, size_t len, struct config *ret, char error[static CONFIG_ERROR_MAX]);
+/* The same from a file that only root or we may write; `error` begins with the path. */
+int config_load(const char *path, struct config *ret, char error[static CONFIG_ERROR_MAX]);
+void config_done(struct config *config);
+/* May this prefix be routed to a peer? False for what is as good as a default route (IPv4 shorter
+ * than /8, IPv6 shorter than /8) unless allowed, and for what lies outside policy.routes. */
+bool config_allows_route(const struct config *config, const struct prefix *route);

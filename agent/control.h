@@ -1,0 +1,80 @@
+/* agent/control.h - the control socket: JSON lines, one request, one reply; or a stream of events.
+ *
+ * Request:  {"v":1,"command":"status","detail":true}
+ * Reply:    {"v":1,"ok":true,"result":{...}}  or
+ *           {"v":1,"ok":false,"error":{"code":5,"class":"permission","message":"...","hint":null}}
+ * Events:   {"v":1,"event":"peer",...} after a monitor request was answered; {"v":1,"event":"gap",
+ *           "lost":12} where a slow reader missed some.
+ */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct control;
+
+enum {
+	CONTROL_CLIENTS_MAX = 64,
+	CONTROL_REQUEST_MAX = 64 * 1024,
+	CONTROL_EVENTS_MAX = 256 * 1024, /* bytes queued for a monitor before events are dropped */
+	CONTROL_VERSION = 1,
+};
+
+/* Exit codes of both programs and "code" in errors; names are "class". */
+enum exit_code {
+	EXIT_OK = 0,
+	EXIT_FAILED = 1,
+	EXIT_USAGE = 2,
+	EXIT_NOT_RUNNING = 3,
+	EXIT_NOT_ENROLLED = 4,
+	EXIT_PERMISSION = 5,
+	EXIT_CHANGES_PENDING = 6,
+	EXIT_PARTIAL = 7,
+	EXIT_DRIFT = 8,
+	EXIT_NOT_APPLICABLE = 9,
+	EXIT_TIMEOUT = 10,
+	EXIT_UNREACHABLE = 11,
+	EXIT_REFUSED = 12,
+	EXIT_CONFIG = 13,
+	EXIT_IN_USE = 14,
+};
+
+struct control_request {
+	char command[32];
+	char level[16]; /* log-level */
+	char peer[64];
+	char check[16]; /* status: live, ready */
+	bool detail;
+	bool wait; /* up: answer when everything is in place */
+	uint32_t client;   /* who asks; for control_reply */
+	bool may_change;   /* the caller is root or the daemon's own user */
+};
+
+/* Runs for each well-formed request of version 1 whose caller may ask it. Must lead to exactly one
+ * control_reply or control_error for request->client, now or later; a client that left meanwhile is
+ * fine. "ping" and "monitor" are answered by the server itself. */
+typedef void (*control_fn)(const struct control_request *request, void *user);
+
+/* Pure: one line to struct. 0 or -EINVAL with a message. */
+int control_parse(const char *line, size_t len, struct control_request *ret, char *error, size_t error_len);
+
+/* Listens on `path` (0660, group `group` when it exists). -EADDRINUSE: somebody answers there; a dead
+ * socket file is replaced. Callers: uid 0 and our own uid may change, members of `group` may read
+ * (commands that change are refused with EXIT_PERMISSION), others are refused. */
+int control_open(const char *path, const char *group, control_fn fn, void *user, struct control **ret);
+void control_close(struct control *control); /* also removes the socket file */
+
+/* Takes `result`: the JSON text of an object. */
+void control_reply(struct control *control, uint32_t client, GString *result);
+void control_error(struct control *control, uint32_t client, enum exit_code code, const char *hint,
+	const char *format, ...) __attribute__((format(printf, 5, 6)));
+
+/* Sends an event (a JSON object's text without "v") to every monitor. */
+void control_publish(struct control *control, const char *event_json);
+bool control_has_monitors(const struct control *control);
+
+/* Asks itself a question through its own socket; `served` runs when the answer came. */
+void control_probe(struct control *control, void (*served)(void *user), void *user);
+const char *exit_code_class(enum exit_code code);

@@ -1,0 +1,32 @@
+/* agent/state.h - what must survive a restart, in one directory that one daemon at a time holds. */
+#pragma once
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "agent/base/key.h"
+
+struct state;
+
+/* Makes the directory (0700) when it is missing, locks it. -EBUSY: another daemon holds it,
+ * *ret_holder is its process id (0: unknown). -EPERM: the directory is not ours or open to others. */
+int state_open(const char *dir, struct state **ret, pid_t *ret_holder);
+void state_close(struct state *state);
+const char *state_dir(const struct state *state);
+/* The last component of the directory: names this instance in the interface's alias. */
+const char *state_instance(const struct state *state);
+
+/* `lapwing down` was the last word. */
+bool state_is_down(const struct state *state);
+int state_set_down(struct state *state, bool down);
+
+/* The interface that we made or are about to make; "": none. Written before it is made. */
+const char *state_interface(const struct state *state);
+int state_set_interface(struct state *state, const char *name);
+
+/* The keys of the peers that we install; written before they are. A file that is damaged is moved
+ * aside (.corrupt) and reads as empty. Free with g_free. */
+int state_load_peers(struct state *state, struct wg_key **ret, size_t *ret_n);
+int state_save_peers(struct state *state, const struct wg_key *keys, size_t n);

@@ -1,0 +1,83 @@
+/* mgmt/netmap.h - who is in the network: a plain value, whatever source it came from.
+ *
+ * Flat arrays, offsets instead of pointers: a map of 100,000 hosts is a handful of allocations, and
+ * a host without extras costs some 150 bytes. */
+#pragma once
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/base/addr.h"
+#include "agent/base/key.h"
+
+enum {
+	NETMAP_NONE = -1,
+	NETMAP_NAME_MAX = 63,
+	NETMAP_PREFIXES_MAX = 4096, /* addresses and routes of one host */
+	NETMAP_ENDPOINTS_MAX = 8,   /* of one host */
+};
+
+/* Where a host may be reached: an address, or a name to look up. */
+struct netmap_endpoint {
+	struct endpoint address; /* family 0: look up `name`; the port holds */
+	uint32_t name;           /* text offset; 0: none */
+};
+
+struct netmap_host {
+	struct wg_key key;
+	uint32_t name;     /* text offset */
+	uint32_t psk_file; /* text offset; 0: none */
+	uint32_t prefix;   /* first of its prefixes: n_addresses, then n_routes */
+	uint32_t endpoint; /* first of its endpoints */
+	uint16_t n_addresses, n_routes;
+	uint16_t keepalive; /* seconds; 0: off */
+	uint8_t n_endpoints;
+	bool lazy;
+};
+
+struct netmap {
+	char mesh[NETMAP_NAME_MAX + 1];
+	struct {
+		char name[IFNAMSIZ];
+		uint16_t listen_port;
+		uint16_t mtu; /* 0: auto */
+	} interface;
+	struct {
+		bool enabled;
+		uint32_t idle_minutes;
+	} lazy;
+	int64_t self; /* which host we are; NETMAP_NONE: not decided */
+	struct netmap_host *hosts;
+	size_t n_hosts;
+	struct prefix *prefixes;
+	size_t n_prefixes;
+	struct netmap_endpoint *endpoints;
+	size_t n_endpoints;
+	char *text; /* names; offset 0 is "" */
+	size_t text_len;
+	uint32_t *by_key; /* open hash of host numbers, NETMAP_EMPTY where free */
+	size_t by_key_size;
+};
+
+#define NETMAP_EMPTY UINT32_MAX
+
+void netmap_free(struct netmap *map); /* NULL is fine */
+
+static inline const char *netmap_text(const struct netmap *map, uint32_t offset)
+{
+	return map->text + offset;
+}
+static inline const struct prefix *netmap_prefixes(
+	const struct netmap *map, const struct netmap_host *host)
+{
+	return map->prefixes + host->prefix;
+}
+
+/* The number of the host with this key, or NETMAP_NONE. */
+int64_t netmap_find_key(const struct netmap *map, const struct wg_key *key);
+int64_t netmap_find_name(const struct netmap *map, const char *name); /* linear */
+
+/* A hash over everything that goes into the kernel for this host except its endpoint. */
+uint32_t netmap_host_hash(const struct netmap *map, const struct netmap_host *host);

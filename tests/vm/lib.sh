@@ -1,0 +1,234 @@
+# shellcheck shell=bash
+# Sourced by scenarios, in the guest: hosts as network namespaces, the daemon in its sandbox, assertions.
+# A command that fails outside an assertion ends the scenario as failed; so does an end without finish.
+set -eEuo pipefail
+
+scenario=${SCENARIO:-$(basename "$0" .sh)}
+failed=0 finished='' stopped_at='?'
+exec {tap}>&1
+trap 'stopped_at="line ${BASH_LINENO[-2]:-0}: $BASH_COMMAND"; [ ${#FUNCNAME[@]} -gt 0 ] || stopped_at="line $LINENO: $BASH_COMMAND"' ERR
+trap at_exit EXIT
+
+at_exit() {
+	exec >&"$tap" # an exit in the middle of an assertion finds its output redirected
+	[ -n "$finished" ] || fail "stopped in $stopped_at"
+	exit $((failed > 0))
+}
+
+# finish: the last line of every scenario.
+finish() {
+	finished=yes
+	exit
+}
+
+# ---- Assertions: each prints one TAP line and succeeds itself, whatever it found.
+
+pass() { echo "ok - $scenario: $1"; }
+
+fail() {
+	local log
+	failed=$((failed + 1))
+	echo "not ok - $scenario: $1"
+	for log in /tmp/*/log; do
+		[ ! -s "$log" ] || tail -n 15 "$log" | sed "s,^,#   ${log%/log}: ,"
+	done
+}
+
+# judge WANTED DESCRIPTION COMMAND...: WANTED is 0 for success, 1 for failure.
+judge() {
+	local wanted=$1 description=$2 status=0
+	shift 2
+	"$@" >/tmp/.output 2>&1 || status=$?
+	# 126 and 127: it did not run at all.
+	if [ $status -lt 126 ] && [ $((status != 0)) = "$wanted" ]; then
+		pass "$description"
+	else
+		fail "$description"
+		echo "#   status $status of: $*"
+		sed 's,^,#   ,' /tmp/.output
+	fi
+}
+
+# ok DESCRIPTION COMMAND...: the command must succeed.
+ok() { judge 0 "$@"; }
+
+# fails DESCRIPTION COMMAND...: the command must run and fail.
+fails() { judge 1 "$@"; }
+
+# is ACTUAL EXPECTED DESCRIPTION
+is() {
+	if [ "$1" = "$2" ]; then
+		pass "$3"
+	else
+		fail "$3"
+		printf 'actual:   %s\nexpected: %s\n' "$1" "$2" | sed 's,^,#   ,'
+	fi
+}
+
+# ---- Waiting
+
+# Reading a pipe that nobody writes to waits without a new process, which costs 20-50 ms under emulation.
+exec {never}<> <(:)
+pause() { read -rt "$1" -u "$never" || true; }
+
+# wait_for SECONDS COMMAND...: tries every 0.1 s until the command succeeds; fails when it has not in time.
+wait_for() {
+	local end=$((${EPOCHREALTIME/./} + $1 * 1000000))
+	shift
+	until "$@" >/dev/null 2>&1; do
+		[ "${EPOCHREALTIME/./}" -lt $end ] || return 1
+		pause 0.1
+	done
+}
+
+# ---- Hosts: a host is a network namespace and the directory /tmp/HOST.
+
+declare -A nics=() pids=()
+# What mesh_file writes about a host: its endpoint without the port (lan sets it, empty for none), and more members.
+declare -A mesh_endpoint=() mesh_extra=()
+# More members of the mesh document itself.
+mesh_members='"interface": {"name": "wt0", "listen_port": 51820}'
+
+# host NAME...
+host() {
+	local name
+	for name; do
+		ip netns add "$name"
+		# Duplicate address detection would keep IPv6 addresses unusable for a second.
+		# shellcheck disable=SC2016 # expanded by the inner shell
+		on "$name" sh -c 'for i in all default; do echo 0 >/proc/sys/net/ipv6/conf/$i/accept_dad; done; exec ip link set lo up'
+		install -d "/tmp/$name"
+		install -d -o lapwing -g lapwing -m 700 "/tmp/$name/state"
+		install -d -o lapwing -g lapwing -m 755 "/tmp/$name/run"
+		nics[$name]=0
+	done
+}
+
+# on HOST COMMAND...
+on() { ip netns exec "$@"; }
+
+# lan NAME HOST=ADDRESS/LENGTH[,ADDRESS/LENGTH]...: a bridge that joins eth0 (then eth1, ...) of the hosts.
+lan() {
+	local lan=$1 pair name nic address addresses batch
+	shift
+	ip netns add "$lan"
+	batch=$'link add br0 type bridge mcast_snooping 0\nlink set br0 up\n'
+	for pair; do
+		name=${pair%%=*}
+		batch+="link add name $name type veth peer name eth${nics[$name]} netns $name"$'\n'"link set dev $name master br0 up"$'\n'
+	done
+	ip -n "$lan" -batch - <<<"$batch"
+	for pair; do
+		name=${pair%%=*}
+		nic=eth${nics[$name]}
+		nics[$name]=$((nics[$name] + 1))
+		batch="link set $nic up"$'\n'
+		IFS=, read -ra addresses <<<"${pair#*=}"
+		for address in "${addresses[@]}"; do
+			batch+="address add $address dev $nic"$'\n'
+		done
+		ip -n "$name" -batch - <<<"$batch"
+		: "${mesh_endpoint[$name]=${addresses[0]%/*}}"
+	done
+}
+
+# net_reset: no hosts, no processes in them, no lans.
+net_reset() {
+	local name
+	for name in /run/netns/*; do
+		[ -e "$name" ] || continue
+		ip netns pids "${name##*/}" | xargs -r kill -KILL
+		rm -rf "/tmp/${name##*/}"
+	done
+	ip -all netns del
+	nics=() pids=() mesh_endpoint=() mesh_extra=()
+}
+
+# ---- The daemon
+
+# The rights that the systemd unit gives: on HOST "${confined[@]}" COMMAND... . The namespace's /sys comes from on.
+# shellcheck disable=SC2016 # expanded by the inner shell
+confined=(bash -c '
+	mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && mount -o remount,bind,ro /sys || exit
+	exec setpriv --reuid lapwing --regid lapwing --clear-groups --no-new-privs --inh-caps=-all,+net_admin,+net_raw \
+		--ambient-caps=-all,+net_admin,+net_raw --bounding-set=-all,+net_admin,+net_raw "$@"' confined)
+
+# listening HOST: whether its daemon listens on a socket under the run directory.
+listening() {
+	local sockets
+	mapfile -t sockets 2>/dev/null <"/proc/${pids[$1]}/net/unix" &&
+		[[ ${sockets[*]} =~ \ 00010000\ [0-9]+\ [0-9]+\ +[0-9]+\ /tmp/$1/run/ ]]
+}
+running() { kill -0 "${pids[$1]}" 2>/dev/null; }
+started() { listening "$1" || ! running "$1"; }
+stopped() { ! running "$1"; }
+
+# start_daemon HOST [ARGUMENT...]: returns when it listens; fails when it has ended or does not listen after 10 s.
+start_daemon() {
+	local dir=/tmp/$1
+	ip netns exec "$1" "${confined[@]}" \
+		lapwingd --config "$dir/lapwing.json" --state "$dir/state" --run "$dir/run" "${@:2}" </dev/null >>"$dir/log" 2>&1 &
+	pids[$1]=$!
+	echo $! >"$dir/pid"
+	wait_for 10 started "$1" && running "$1"
+}
+
+# stop_daemon HOST [SIGNAL]: returns the daemon's status; 124 when it had to be killed after 10 s.
+stop_daemon() {
+	local status=0
+	kill "-${2:-TERM}" "${pids[$1]}"
+	if ! wait_for 10 stopped "$1"; then
+		kill -KILL "${pids[$1]}"
+		status=124
+	fi
+	wait "${pids[$1]}" 2>/dev/null || status=$((status ? status : $?))
+	return $status
+}
+
+# lw HOST ARGUMENT...: the command line tool, as root.
+lw() { on "$1" lapwing --run "/tmp/$1/run" "${@:2}"; }
+
+# ---- Configuration
+
+# keys HOST...
+keys() {
+	local name
+	for name; do
+		(umask 077 && wg genkey >"/tmp/$name/private.key")
+		wg pubkey <"/tmp/$name/private.key" >"/tmp/$name/key.pub"
+		chown lapwing:lapwing "/tmp/$name/private.key"
+	done
+}
+
+# mesh_file HOST...: one mesh of these hosts into all of them; the n-th has 100.64.0.n and fd00:6c::n (n in hex there).
+mesh_file() {
+	local name n=0 endpoint hosts=
+	for name; do
+		n=$((n + 1))
+		[ -s "/tmp/$name/key.pub" ] || keys "$name"
+		hosts+="${hosts:+, }{\"name\": \"$name\", \"public_key\": \"$(<"/tmp/$name/key.pub")\""
+		hosts+=", \"addresses\": [\"100.64.0.$n/32\", \"fd00:6c::$(printf %x $n)/128\"]"
+		endpoint=${mesh_endpoint[$name]-}
+		case $endpoint in
+		'') ;;
+		*:*) hosts+=", \"endpoints\": [\"[$endpoint]:51820\"]" ;;
+		*) hosts+=", \"endpoints\": [\"$endpoint:51820\"]" ;;
+		esac
+		hosts+="${mesh_extra[$name]+, ${mesh_extra[$name]}}}"
+	done
+	for name; do
+		echo "{\"mesh\": \"test\", $mesh_members, \"hosts\": [$hosts]}" >"/tmp/$name/mesh.json"
+	done
+}
+
+# host_config HOST [MEMBERS]
+host_config() {
+	echo "{\"mesh_file\": \"/tmp/$1/mesh.json\", \"private_key_file\": \"/tmp/$1/private.key\"${2:+, $2}}" >"/tmp/$1/lapwing.json"
+}
+
+# mesh HOST...: keys, mesh file and configuration of all of them.
+mesh() {
+	local name
+	mesh_file "$@"
+	for name; do host_config "$name"; done
+}

@@ -32,7 +32,7 @@ struct netmap_host {
 	uint32_t prefix;   /* first of its prefixes: n_addresses, then n_routes */
 	uint32_t endpoint; /* first of its endpoints */
 	uint16_t n_addresses, n_routes;
-	uint16_t keepalive; /* seconds; 0: off */
+	uint16_t keepalive; /* seconds between keepalives that this host sends; 0: none */
 	uint8_t n_endpoints;
 	bool lazy;
 };
@@ -79,5 +79,5 @@ static inline const struct prefix *netmap_prefixes(
 int64_t netmap_find_key(const struct netmap *map, const struct wg_key *key);
 int64_t netmap_find_name(const struct netmap *map, const char *name); /* linear */
 
-/* A hash over everything that goes into the kernel for this host except its endpoint. */
-uint32_t netmap_host_hash(const struct netmap *map, const struct netmap_host *host);
+/* Adds host number `host` to by_key, growing it. False: its key is there already. */
+bool netmap_index_key(struct netmap *map, uint32_t host);

@@ -4,14 +4,17 @@
 set -eEuo pipefail
 
 scenario=${SCENARIO:-$(basename "$0" .sh)}
-failed=0 finished='' stopped_at='?'
+failed=0 finished='' ended='ended without finish'
 exec {tap}>&1
-trap 'stopped_at="line ${BASH_LINENO[-2]:-0}: $BASH_COMMAND"; [ ${#FUNCNAME[@]} -gt 0 ] || stopped_at="line $LINENO: $BASH_COMMAND"' ERR
+trap 'at_error "$BASH_COMMAND"' ERR
 trap at_exit EXIT
+
+# The line is that of the scenario, not of a function of it.
+at_error() { ended="ended in line ${BASH_LINENO[-2]}: $1"; }
 
 at_exit() {
 	exec >&"$tap" # an exit in the middle of an assertion finds its output redirected
-	[ -n "$finished" ] || fail "stopped in $stopped_at"
+	[ -n "$finished" ] || fail "$ended"
 	exit $((failed > 0))
 }
 

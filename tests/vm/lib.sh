@@ -170,7 +170,8 @@ stopped() { ! running "$1"; }
 start_daemon() {
 	local dir=/tmp/$1
 	ip netns exec "$1" "${confined[@]}" \
-		lapwingd --config "$dir/lapwing.json" --state "$dir/state" --run "$dir/run" "${@:2}" </dev/null >>"$dir/log" 2>&1 &
+		lapwingd --config "$dir/lapwing.json" --state "$dir/state" --run "$dir/run" "${@:2}" \
+		</dev/null >>"$dir/log" 2>&1 {tap}>&- {never}<&- &
 	pids[$1]=$!
 	echo $! >"$dir/pid"
 	wait_for 10 started "$1" && running "$1"

@@ -70,7 +70,7 @@ int64_t netmap_find_key(const struct netmap *map, const struct wg_key *key)
 	if (!map->by_key_size)
 		return NETMAP_NONE;
 	host = *key_find(map, key);
-	return host == NETMAP_EMPTY ? NETMAP_NONE : host;
+	return host == NETMAP_EMPTY ? NETMAP_NONE : (int64_t)host;
 }
 
 int64_t netmap_find_name(const struct netmap *map, const char *name)

@@ -1,0 +1,489 @@
+/* agent/engine.c - what is due, in which order, how often; what others may ask of the engine. */
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/exitcode.h"
+#include "agent/base/jwrite.h"
+#include "agent/base/log.h"
+#include "agent/config.h"
+#include "agent/engine_impl.h"
+#include "mgmt/netmap.h"
+#include "netlink/monitor.h"
+
+static const char *const stage_names[N_STAGES] = {
+	[STAGE_LINK] = "interface",
+	[STAGE_READ] = "reading",
+	[STAGE_DEVICE] = "wireguard",
+	[STAGE_UP] = "up",
+	[STAGE_ADDRESSES] = "addresses",
+	[STAGE_ROUTES] = "routes",
+	[STAGE_NFT] = "nftables",
+	[STAGE_PEERS] = "peers",
+};
+
+static int (*const stage_run[N_STAGES])(struct engine *e, int64_t now_ms) = {
+	[STAGE_LINK] = engine_stage_link,
+	[STAGE_READ] = engine_stage_read,
+	[STAGE_DEVICE] = engine_stage_device,
+	[STAGE_UP] = engine_stage_up,
+	[STAGE_ADDRESSES] = engine_stage_addresses,
+	[STAGE_ROUTES] = engine_stage_routes,
+	[STAGE_NFT] = engine_stage_nft,
+	[STAGE_PEERS] = engine_stage_peers,
+};
+
+/* After programming, sessions come up: look early, then ever less often. */
+static const int early_read_s[] = { 2, 5, 10, 20 };
+
+/* -- life ----------------------------------------------------------------------------------- */
+
+static int key_order(const void *a, const void *b)
+{
+	return memcmp(a, b, sizeof(struct wg_key));
+}
+
+static void copy_recorded(struct engine *e, const struct engine_identity *identity)
+{
+	size_t bytes = identity->n_recorded * sizeof(struct wg_key);
+
+	e->n_recorded = identity->n_recorded;
+	e->recorded_peers = g_memdup2(identity->recorded_peers, bytes);
+	if (e->n_recorded)
+		qsort(e->recorded_peers, e->n_recorded, sizeof(struct wg_key), key_order);
+}
+
+struct engine *engine_new(const struct kernel *kernel, const struct engine_ops *ops, void *user,
+	const struct engine_identity *identity)
+{
+	struct engine *e = g_new0(struct engine, 1);
+
+	e->kernel = kernel;
+	e->ops = ops;
+	e->user = user;
+	g_strlcpy(e->instance, identity->instance, sizeof(e->instance));
+	snprintf(e->alias, sizeof(e->alias), "lapwing:%s", identity->instance);
+	g_strlcpy(e->recorded, identity->recorded_interface, sizeof(e->recorded));
+	copy_recorded(e, identity);
+	e->removals = g_array_new(FALSE, FALSE, sizeof(struct wg_key));
+	e->foreign = g_array_new(FALSE, FALSE, sizeof(struct wg_key));
+	e->psks = g_array_new(FALSE, FALSE, sizeof(struct psk));
+	e->names = g_array_new(FALSE, FALSE, sizeof(struct name));
+	e->scratch = g_array_new(FALSE, FALSE, sizeof(struct prefix));
+	e->next_read_ms = e->names_ms = ENGINE_NEVER;
+	for (size_t i = 0; i < N_STAGES; i++)
+		e->stages[i].backoff = (struct backoff){ .first_ms = 200, .max_ms = 60 * 1000 };
+	return e;
+}
+
+void engine_free(struct engine *e)
+{
+	if (!e)
+		return;
+	key_wipe(&e->private_key);
+	engine_wipe_psks(e);
+	routing_free(e->routing);
+	netmap_free(e->map);
+	g_free(e->peers);
+	g_free(e->recorded_peers);
+	g_array_unref(e->removals);
+	g_array_unref(e->foreign);
+	g_array_unref(e->psks);
+	g_array_unref(e->names);
+	g_array_unref(e->scratch);
+	g_free(e);
+}
+
+/* -- small questions ------------------------------------------------------------------------ */
+
+const char *engine_interface_name(const struct engine *e)
+{
+	return e->config->interface.name[0] ? e->config->interface.name : e->map->interface.name;
+}
+
+uint16_t engine_listen_port(const struct engine *e)
+{
+	int port = e->config->interface.listen_port;
+
+	return port >= 0 ? (uint16_t)port : e->map->interface.listen_port;
+}
+
+uint32_t engine_mark(const struct engine *e)
+{
+	int64_t mark = e->config->interface.fwmark;
+
+	return mark >= 0 ? (uint32_t)mark : engine_listen_port(e);
+}
+
+uint32_t engine_table(const struct engine *e)
+{
+	return engine_mark(e);
+}
+
+size_t engine_count_peers(const struct engine *e)
+{
+	return e->map && e->map->n_hosts ? e->map->n_hosts - 1 : 0;
+}
+
+bool engine_is_settled(const struct engine *e)
+{
+	if (e->removing)
+		return false;
+	for (size_t i = 0; i < N_STAGES; i++)
+		if (e->stages[i].due && !e->stages[i].problem[0])
+			return false;
+	return true;
+}
+
+int engine_problem_code(const struct engine *e, const char **ret_text)
+{
+	for (size_t i = 0; i < N_STAGES; i++)
+		if (e->stages[i].problem[0]) {
+			*ret_text = e->stages[i].problem;
+			return e->stages[i].code;
+		}
+	return 0;
+}
+
+void engine_filter(const struct engine *e, struct monitor_filter *ret)
+{
+	*ret = (struct monitor_filter){ .ifindex = e->index };
+	if (!e->map || !e->config)
+		return;
+	g_strlcpy(ret->name, engine_interface_name(e), sizeof(ret->name));
+	ret->table = engine_table(e);
+}
+
+const char *engine_stage_name(enum stage_id stage)
+{
+	return stage_names[stage];
+}
+
+/* -- telling -------------------------------------------------------------------------------- */
+
+void engine_tell(struct engine *e, const char *event, const char *key, const char *value,
+	const char *message)
+{
+	g_autoptr(GString) out = g_string_new(NULL);
+	g_autoptr(GDateTime) now = g_date_time_new_from_unix_utc(e->ops->wall_s(e->user));
+	g_autofree char *time = g_date_time_format_iso8601(now);
+
+	jwrite_open(out, NULL, '{');
+	jwrite_string(out, "event", event);
+	jwrite_string(out, "time", time);
+	if (key)
+		jwrite_string(out, key, value);
+	jwrite_string(out, "message", message);
+	jwrite_close(out, '}');
+	e->ops->event(out->str, e->user);
+}
+
+static void set_problem(struct engine *e, enum stage_id stage, int code, const char *text)
+{
+	struct stage *s = &e->stages[stage];
+
+	if (!strcmp(s->problem, text))
+		return;
+	g_strlcpy(s->problem, text, sizeof(s->problem));
+	s->code = code;
+	s->problem_s = e->ops->wall_s(e->user);
+	if (text[0])
+		log_warn("%s", text);
+	engine_tell(e, "problem", "part", stage_names[stage], text[0] ? text : "solved");
+}
+
+int engine_fail(
+	struct engine *e, enum stage_id stage, int code, int r, const char *format, ...)
+{
+	char text[STAGE_TEXT_MAX];
+	const char *words = e->kernel->ops->error_text(e->kernel->impl);
+	va_list args;
+	size_t len;
+
+	va_start(args, format);
+	vsnprintf(text, sizeof(text), format, args);
+	va_end(args);
+	len = strlen(text);
+	if (r && r != -ECANCELED)
+		snprintf(text + len, sizeof(text) - len, ": %s%s%s%s", strerror(-r),
+			words[0] ? " (" : "", words, words[0] ? ")" : "");
+	set_problem(e, stage, r == -EPERM ? EXIT_PERMISSION : code, text);
+	return r ? r : -ECANCELED;
+}
+
+bool engine_may_repair(struct engine *e, enum stage_id stage, int64_t now_ms, const char *what)
+{
+	struct stage *s = &e->stages[stage];
+	bool fought = s->repaired_ms && now_ms - s->repaired_ms < REPAIR_WINDOW_MS;
+	char who[64] = "";
+
+	if (s->changed)
+		return true;
+	s->repairs = fought ? s->repairs + 1 : 1;
+	s->repaired_ms = now_ms;
+	if (e->last_pid)
+		snprintf(who, sizeof(who), ", last by process %u", e->last_pid);
+	if (s->repairs > REPAIRS_MAX) {
+		s->yielded = true;
+		s->repairs = 0;
+		s->repaired_ms = 0;
+		engine_fail(e, stage, EXIT_FAILED, -ECANCELED,
+			"conflict: %s was undone %d times in a row%s; leaving it for %d minutes",
+			what, REPAIRS_MAX, who, YIELD_MS / 60000);
+		return false;
+	}
+	e->repairs++;
+	log_info("repairing: %s%s", what, who);
+	engine_tell(e, "repair", "part", stage_names[stage], what);
+	return true;
+}
+
+/* -- what makes work ------------------------------------------------------------------------ */
+
+static void due_as(struct engine *e, enum stage_id stage, int64_t not_before, bool changed)
+{
+	struct stage *s = &e->stages[stage];
+
+	if (changed) {
+		s->changed = true;
+		s->yielded = false;
+		s->backoff.tries = 0;
+		s->not_before = not_before;
+	} else if (!s->due && !s->yielded) {
+		s->not_before = not_before;
+	}
+	s->due = true;
+}
+
+void engine_due(struct engine *e, enum stage_id stage, int64_t now_ms)
+{
+	due_as(e, stage, now_ms, true);
+}
+
+static void all_due(struct engine *e, int64_t now_ms, bool changed)
+{
+	for (size_t i = 0; i < N_STAGES; i++)
+		due_as(e, i, now_ms, changed);
+}
+
+void engine_set_private_key(struct engine *e, const struct wg_key *private_key)
+{
+	e->private_key = *private_key;
+	key_public_from_private(private_key, &e->public_key);
+}
+
+void engine_set_config(struct engine *e, const struct config *config)
+{
+	e->config = config;
+}
+
+void engine_set_map(struct engine *e, struct netmap *map, int64_t now_ms)
+{
+	struct netmap *old = e->map;
+	struct peer *old_peers = e->peers;
+
+	if (!e->start_ms)
+		e->start_ms = now_ms;
+	e->map = map;
+	e->map_s = e->ops->wall_s(e->user);
+	e->map_problem[0] = '\0';
+	routing_free(e->routing);
+	e->routing = routing_new(map, e->config);
+	engine_names_replace(e, old, now_ms);
+	engine_peers_replace(e, old, old_peers, now_ms);
+	netmap_free(old);
+	g_free(old_peers);
+	engine_due(e, STAGE_LINK, now_ms);
+	if (!old)
+		engine_due(e, STAGE_READ, now_ms);
+	engine_due(e, STAGE_DEVICE, now_ms);
+	engine_due(e, STAGE_UP, now_ms);
+	engine_due(e, STAGE_ADDRESSES, now_ms);
+	engine_due(e, STAGE_ROUTES, now_ms);
+	engine_due(e, STAGE_NFT, now_ms);
+	engine_due(e, STAGE_PEERS, now_ms);
+}
+
+void engine_set_map_problem(struct engine *e, const char *problem)
+{
+	if (problem && strcmp(e->map_problem, problem))
+		engine_tell(e, "mesh", NULL, NULL, problem);
+	g_strlcpy(e->map_problem, problem ? problem : "", sizeof(e->map_problem));
+}
+
+void engine_set_down(struct engine *e, bool down, int64_t now_ms)
+{
+	if (e->down == down)
+		return;
+	e->down = down;
+	if (down) {
+		e->removing = true;
+		e->stages[STAGE_LINK].not_before = now_ms;
+		e->stages[STAGE_LINK].backoff.tries = 0;
+	} else {
+		e->removing = false;
+		all_due(e, now_ms, true);
+	}
+}
+
+void engine_kernel_event(struct engine *e, unsigned events, uint32_t pid, int64_t now_ms)
+{
+	static const struct {
+		unsigned event;
+		enum stage_id stage;
+	} table[] = {
+		{ MONITOR_LINK, STAGE_LINK },
+		{ MONITOR_LINK, STAGE_UP },
+		{ MONITOR_LINK | MONITOR_ADDR, STAGE_ADDRESSES },
+		{ MONITOR_LINK | MONITOR_ROUTE | MONITOR_RULE, STAGE_ROUTES },
+		{ MONITOR_NFT, STAGE_NFT },
+	};
+
+	if (pid)
+		e->last_pid = pid;
+	for (size_t i = 0; i < G_N_ELEMENTS(table); i++)
+		if (events & table[i].event)
+			due_as(e, table[i].stage, now_ms + SETTLE_MS, false);
+	if (events & (MONITOR_LOST | MONITOR_DEAD)) {
+		e->resyncs++;
+		all_due(e, now_ms + SETTLE_MS, false);
+	}
+	/* A link event may be the deletion itself: no time to lose. */
+	if (events & MONITOR_LINK && !e->stages[STAGE_LINK].yielded)
+		e->stages[STAGE_LINK].not_before = now_ms;
+}
+
+void engine_check(struct engine *e, int64_t now_ms)
+{
+	if (!e->map || e->down)
+		return;
+	engine_load_psks(e, true, now_ms);
+	due_as(e, STAGE_LINK, now_ms, false);
+	due_as(e, STAGE_READ, now_ms, false);
+	due_as(e, STAGE_UP, now_ms, false);
+	due_as(e, STAGE_ADDRESSES, now_ms, false);
+	due_as(e, STAGE_ROUTES, now_ms, false);
+	due_as(e, STAGE_NFT, now_ms, false);
+}
+
+void engine_refresh(struct engine *e, int64_t now_ms)
+{
+	if (e->map && !e->down && e->index && now_ms - e->read_ms > 1000)
+		due_as(e, STAGE_READ, now_ms, false);
+}
+
+/* -- doing it ------------------------------------------------------------------------------- */
+
+static void plan_next_read(struct engine *e, int64_t now_ms)
+{
+	int64_t in_s = -1;
+
+	if (e->early_reads < G_N_ELEMENTS(early_read_s))
+		in_s = early_read_s[e->early_reads++];
+	else if (e->watch)
+		in_s = 5;
+	else if (routing_n_groups(e->routing))
+		in_s = 15;
+	e->next_read_ms = in_s < 0 ? ENGINE_NEVER : now_ms + in_s * 1000;
+}
+
+static void stage_done(struct engine *e, enum stage_id id, int64_t now_ms)
+{
+	struct stage *s = &e->stages[id];
+
+	s->due = false;
+	s->changed = false;
+	s->yielded = false;
+	s->backoff.tries = 0;
+	if (s->problem[0])
+		set_problem(e, id, 0, "");
+	if (id == STAGE_READ)
+		plan_next_read(e, now_ms);
+	if (id == STAGE_PEERS && e->next_read_ms == ENGINE_NEVER) {
+		e->early_reads = 0;
+		plan_next_read(e, now_ms);
+	}
+}
+
+static void stage_failed(struct engine *e, enum stage_id id, int r, int64_t now_ms)
+{
+	struct stage *s = &e->stages[id];
+	int64_t wait = backoff_next_ms(&s->backoff, e->ops->random(e->user));
+
+	if (s->yielded)
+		wait = YIELD_MS;
+	s->not_before = now_ms + wait;
+	/* The interface may have gone between two calls: that is found out first. */
+	if (r == -ENODEV && id != STAGE_LINK)
+		due_as(e, STAGE_LINK, now_ms, false);
+}
+
+static int64_t sooner(int64_t a, int64_t b)
+{
+	if (a == ENGINE_NEVER || b == ENGINE_NEVER)
+		return a == ENGINE_NEVER ? b : a;
+	return MIN(a, b);
+}
+
+static int64_t remove_step(struct engine *e, int64_t now_ms)
+{
+	struct stage *s = &e->stages[STAGE_LINK];
+	int r;
+
+	if (now_ms < s->not_before)
+		return s->not_before;
+	r = engine_remove_all(e);
+	if (r < 0) {
+		stage_failed(e, STAGE_LINK, r, now_ms);
+		return s->not_before;
+	}
+	e->removing = false;
+	for (size_t i = 0; i < N_STAGES; i++)
+		stage_done(e, i, now_ms);
+	e->was_ready = false;
+	e->next_read_ms = ENGINE_NEVER;
+	engine_tell(e, "interface", NULL, NULL, "down");
+	return 0;
+}
+
+static bool stage_is_ready(const struct engine *e, enum stage_id id)
+{
+	/* Without interface nothing can be said or done about the others. */
+	return id == STAGE_LINK || (e->index && !e->stages[STAGE_LINK].due);
+}
+
+int64_t engine_step(struct engine *e, int64_t now_ms)
+{
+	int64_t next;
+
+	if (e->removing)
+		return remove_step(e, now_ms);
+	if (!e->map || e->down)
+		return ENGINE_NEVER;
+	if (e->next_read_ms != ENGINE_NEVER && now_ms >= e->next_read_ms) {
+		e->next_read_ms = ENGINE_NEVER;
+		due_as(e, STAGE_READ, now_ms, false);
+	}
+	engine_names_step(e, now_ms);
+	next = e->names_ms;
+	for (size_t i = 0; i < N_STAGES; i++) {
+		struct stage *s = &e->stages[i];
+		int r;
+
+		if (!s->due || !stage_is_ready(e, i))
+			continue;
+		if (now_ms < s->not_before) {
+			next = sooner(next, s->not_before);
+			continue;
+		}
+		r = stage_run[i](e, now_ms);
+		if (r == 0)
+			stage_done(e, i, now_ms);
+		else if (r < 0)
+			stage_failed(e, i, r, now_ms);
+		return 0;
+	}
+	e->was_ready = e->was_ready || engine_is_settled(e);
+	return sooner(next, e->next_read_ms);
+}

@@ -1,0 +1,86 @@
+/* agent/engine.h - compares what is wanted with what the kernel has, and repairs the difference.
+ *
+ * Pure but for the kernel it was given: time, random numbers, look-ups and files come from outside,
+ * so that the same code runs in the daemon and in the simulation. A start, a new map, a deleted
+ * interface and a flushed firewall are one operation: parts are marked as due, and engine_step does
+ * one short piece of the work after the other. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/base/addr.h"
+#include "agent/base/key.h"
+
+struct config;
+struct engine;
+struct kernel;
+struct monitor_filter;
+struct netmap;
+
+enum { ENGINE_CHECK_S = 60, ENGINE_NEVER = -1 };
+
+struct engine_ops {
+	/* Look a name up; engine_looked_up is to be called with the same id, later. */
+	void (*look_up)(uint32_t id, const char *name, void *user);
+	/* Something happened that a monitor wants to know: a JSON object. */
+	void (*event)(const char *json, void *user);
+	/* To be kept over restarts, before the kernel is told. 0 or -errno. */
+	int (*record_peers)(const struct wg_key *keys, size_t n, void *user);
+	int (*record_interface)(const char *name, void *user);
+	/* A pre-shared key from its file. 0 or -errno. */
+	int (*read_psk)(const char *path, struct wg_key *ret, void *user);
+	uint32_t (*random)(void *user);
+	int64_t (*wall_s)(void *user);
+};
+
+/* Who we are. Copied. */
+struct engine_identity {
+	const char *instance;
+	const char *recorded_interface; /* "": none */
+	const struct wg_key *recorded_peers;
+	size_t n_recorded;
+};
+
+struct engine *engine_new(const struct kernel *kernel, const struct engine_ops *ops, void *user,
+	const struct engine_identity *identity);
+void engine_free(struct engine *e); /* leaves everything in the kernel as it is */
+
+void engine_set_private_key(struct engine *e, const struct wg_key *private_key);
+/* Borrowed until the next one. */
+void engine_set_config(struct engine *e, const struct config *config);
+/* Takes the map. Only what differs from the present one becomes work. */
+void engine_set_map(struct engine *e, struct netmap *map, int64_t now_ms);
+/* Down: removes everything that we made. Up again: makes it anew. */
+void engine_set_down(struct engine *e, bool down, int64_t now_ms);
+/* A source of maps is broken (one line), or well again (NULL); for status. */
+void engine_set_map_problem(struct engine *e, const char *problem);
+
+/* Does one short piece of work. Returns when to be called again: 0 at once, a time on the same
+ * clock, or ENGINE_NEVER. */
+int64_t engine_step(struct engine *e, int64_t now_ms);
+/* The coarse check, each ENGINE_CHECK_S seconds. */
+void engine_check(struct engine *e, int64_t now_ms);
+/* Bits of enum monitor_event; `pid` 0 when unknown. */
+void engine_kernel_event(struct engine *e, unsigned events, uint32_t pid, int64_t now_ms);
+/* n = 0: failed, for the reason in `error`. */
+void engine_looked_up(struct engine *e, uint32_t id, const struct endpoint *addresses, size_t n,
+	const char *error, int64_t now_ms);
+/* Somebody reads the status: refresh what it shows soon. */
+void engine_refresh(struct engine *e, int64_t now_ms);
+
+/* What events concern us now. */
+void engine_filter(const struct engine *e, struct monitor_filter *ret);
+/* Nothing is due: everything is as it should be, or waits for a later try. */
+bool engine_is_settled(const struct engine *e);
+/* The first problem as an exit code and one line; 0: none. For the start of the daemon. */
+int engine_problem_code(const struct engine *e, const char **ret_text);
+size_t engine_count_peers(const struct engine *e);
+
+/* Members of the status and peers documents (see lapwing(8)), without the outer braces. */
+void engine_write_status(const struct engine *e, GString *out, bool detail, int64_t now_ms);
+/* The "peers" array; `only` names one host (by name, key or address), NULL: all. Returns false when
+ * there is no such host. */
+bool engine_write_peers(const struct engine *e, GString *out, const char *only, int64_t now_ms);

@@ -1,0 +1,187 @@
+/* agent/engine_impl.h - the engine's inside, shared by its files only. */
+#pragma once
+
+#include "agent/base/backoff.h"
+#include "agent/engine.h"
+#include "agent/kernel.h"
+#include "agent/peer.h"
+#include "agent/routing.h"
+
+/* Parts of the work, in the order in which they depend on each other. */
+enum stage_id {
+	STAGE_LINK,   /* find, adopt, make, name the interface */
+	STAGE_READ,   /* compare the kernel's peers with ours */
+	STAGE_DEVICE, /* key, port, mark */
+	STAGE_UP,     /* MTU, up */
+	STAGE_ADDRESSES,
+	STAGE_ROUTES, /* and rules */
+	STAGE_NFT,
+	STAGE_PEERS,
+	N_STAGES,
+};
+
+enum {
+	STAGE_TEXT_MAX = 256,
+	REPAIRS_MAX = 3,                  /* in a row; then we yield to whoever undoes them */
+	REPAIR_WINDOW_MS = 10 * 1000,     /* a repair undone within this time counts as fought */
+	YIELD_MS = 5 * 60 * 1000,
+	SETTLE_MS = 100,                  /* events are gathered for so long */
+	FOREIGN_NAMED_MAX = 16,
+	BATCHES_PER_STEP = 4,
+	POKE_ALL_MAX = 256, /* in a mesh of this size every session is begun anew */
+	PEER_WORK = PEER_DIRTY | PEER_NEW_ENDPOINT | PEER_POKE,
+};
+
+struct stage {
+	bool due;
+	bool changed;       /* the work at hand is wanted by us: not a repair */
+	int64_t not_before; /* ms */
+	struct backoff backoff;
+	char problem[STAGE_TEXT_MAX]; /* "": none */
+	int code;                     /* enum exit_code of the problem */
+	int64_t problem_s;            /* wall clock */
+	unsigned repairs;             /* fought ones in a row */
+	int64_t repaired_ms;
+	bool yielded;
+};
+
+/* One DNS name of one host. */
+struct name {
+	uint32_t id;       /* for answers; never used again for another */
+	uint32_t host;
+	uint32_t endpoint; /* in the map */
+	bool asked, wanted;
+	uint8_t n;
+	struct backoff backoff;
+	int64_t next_ms;
+	struct endpoint addresses[4];
+	char error[64];
+};
+
+struct psk {
+	uint32_t host;
+	struct wg_key key;
+};
+
+struct engine {
+	const struct kernel *kernel;
+	const struct engine_ops *ops;
+	void *user;
+	char alias[LINK_ALIAS_MAX];
+	char instance[64];
+	struct wg_key private_key, public_key;
+
+	const struct config *config;
+	struct netmap *map;
+	char map_problem[STAGE_TEXT_MAX * 2];
+	int64_t map_s; /* wall clock of the last good one */
+	bool down, removing;
+
+	struct stage stages[N_STAGES];
+	uint32_t last_pid; /* who caused the last event */
+
+	/* the interface */
+	unsigned index; /* 0: none */
+	char recorded[IFNAMSIZ];
+	char nft_table[NFT_TABLE_NAME_MAX]; /* in place; "": none */
+	uint64_t nft_fingerprint;
+	uint32_t nft_hash; /* of what it was made from */
+	bool uses_mark;    /* some routes have a table of their own */
+	uint32_t mtu;
+	bool adopted, was_up, conflict;
+	unsigned repairs;
+	struct { /* as last read or set */
+		struct wg_key public_key;
+		uint16_t listen_port;
+		uint32_t fwmark;
+	} device;
+
+	/* peers: one per host of the map, our own entry unused */
+	struct peer *peers;
+	uint32_t cursor;         /* peers before it are clean */
+	GArray *removals;        /* struct wg_key */
+	GArray *foreign;         /* struct wg_key, the first few */
+	size_t n_foreign;
+	struct wg_key *recorded_peers; /* of the previous run, sorted; until the first reading */
+	size_t n_recorded;
+	bool record_due;
+	GArray *psks; /* struct psk, by host */
+	GArray *names; /* struct name */
+	uint32_t next_name_id;
+	int64_t names_ms; /* when one of them may have to be asked */
+	struct routing *routing;
+	GArray *scratch; /* struct prefix */
+	size_t n_routes;
+
+	/* looking */
+	int64_t read_ms;        /* when the kernel was last read; 0: never */
+	int64_t next_read_ms;   /* ENGINE_NEVER: at the coarse check */
+	unsigned early_reads;   /* done since something was programmed */
+	unsigned read_retries;
+	bool watch;             /* some peer is asking */
+	bool was_read;          /* since this interface is ours */
+	uint64_t resyncs;
+	bool was_ready;         /* settled once with this interface */
+	int64_t start_ms;
+};
+
+#define KERNEL(e, call, ...) ((e)->kernel->ops->call((e)->kernel->impl, ##__VA_ARGS__))
+
+/* Each stage: 0 done, 1 call again, negative: failed (the problem's text is set). */
+int engine_stage_link(struct engine *e, int64_t now_ms);
+int engine_stage_read(struct engine *e, int64_t now_ms);
+int engine_stage_device(struct engine *e, int64_t now_ms);
+int engine_stage_up(struct engine *e, int64_t now_ms);
+int engine_stage_addresses(struct engine *e, int64_t now_ms);
+int engine_stage_routes(struct engine *e, int64_t now_ms);
+int engine_stage_nft(struct engine *e, int64_t now_ms);
+int engine_stage_peers(struct engine *e, int64_t now_ms);
+
+/* engine.c */
+const char *engine_stage_name(enum stage_id stage);
+void engine_due(struct engine *e, enum stage_id stage, int64_t now_ms);
+/* Sets the problem of a stage and returns r. */
+int engine_fail(struct engine *e, enum stage_id stage, int code, int r, const char *format, ...)
+	__attribute__((format(printf, 5, 6)));
+/* About to undo what somebody else did. False: we have done so too often, leave it. */
+bool engine_may_repair(struct engine *e, enum stage_id stage, int64_t now_ms, const char *what);
+void engine_tell(struct engine *e, const char *event, const char *key, const char *value,
+	const char *message);
+uint32_t engine_hash(const void *data, size_t len, uint32_t seed);
+const char *engine_interface_name(const struct engine *e);
+uint16_t engine_listen_port(const struct engine *e);
+uint32_t engine_mark(const struct engine *e);
+uint32_t engine_table(const struct engine *e);
+
+/* engine_link.c */
+int engine_remove_all(struct engine *e);
+
+/* engine_peers.c */
+void engine_peers_replace(
+	struct engine *e, struct netmap *old, struct peer *old_peers, int64_t now_ms);
+void engine_mark_peer(struct engine *e, uint32_t host, unsigned flags);
+void engine_remove_peer(struct engine *e, const struct wg_key *key, int64_t now_ms);
+void engine_block(struct engine *e, uint32_t host, enum peer_block why, int error);
+void engine_unblock(struct engine *e, uint32_t host);
+void engine_all_peers_gone(struct engine *e, int64_t now_ms);    /* the device is new and empty */
+void engine_all_sessions_lost(struct engine *e, int64_t now_ms); /* it was down */
+void engine_load_psks(struct engine *e, bool only_missing, int64_t now_ms);
+void engine_wipe_psks(struct engine *e);
+void engine_elect(struct engine *e, int64_t now_ms);
+bool engine_holds_self(const struct engine *e, uint32_t host);
+int engine_wanted_keepalive(const struct engine *e, uint32_t host);
+uint32_t engine_wanted_hash(struct engine *e, uint32_t host);
+const struct wg_key *engine_psk(const struct engine *e, uint32_t host);
+struct netmap_host;
+size_t engine_n_prefixes(const struct netmap_host *host);
+/* Room for n prefixes, valid until the next call. */
+struct prefix *engine_scratch(struct engine *e, size_t n);
+
+/* engine_names.c */
+void engine_names_replace(struct engine *e, const struct netmap *old, int64_t now_ms);
+void engine_names_step(struct engine *e, int64_t now_ms);
+void engine_names_wanted(struct engine *e, uint32_t host, int64_t now_ms);
+/* The endpoints of a host as far as they are known. Returns their number, at most max. */
+size_t engine_candidates(const struct engine *e, uint32_t host, struct endpoint *ret, size_t max);
+/* Why it has none; "" when it has. */
+const char *engine_names_error(const struct engine *e, uint32_t host);

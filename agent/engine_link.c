@@ -1,0 +1,397 @@
+/* agent/engine_link.c - the interface: whose it is, making, adopting, naming, setting, removing. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/exitcode.h"
+#include "agent/base/log.h"
+#include "agent/config.h"
+#include "agent/engine_impl.h"
+#include "mgmt/netmap.h"
+
+static const char wireguard[] = "wireguard";
+
+/* Whose key does a WireGuard interface carry? */
+enum owner { OWNER_NOBODY, OWNER_US, OWNER_OTHER };
+
+struct owner_check {
+	const struct engine *e;
+	enum owner owner;
+	bool has_peers;
+};
+
+static int check_device(const struct wg_device_status *device, void *user)
+{
+	struct owner_check *check = user;
+
+	if (key_is_same(&device->public_key, &check->e->public_key))
+		check->owner = OWNER_US;
+	else
+		check->owner = key_is_zero(&device->public_key) ? OWNER_NOBODY : OWNER_OTHER;
+	return 0;
+}
+
+static int check_peer(const struct wg_peer_status *peer, void *user)
+{
+	((struct owner_check *)user)->has_peers = true;
+	return 1; /* one is enough */
+}
+
+static int find_owner(const struct engine *e, unsigned index, enum owner *ret)
+{
+	struct owner_check check = { .e = e };
+	int r = KERNEL(e, wg_read, index, check_device, check_peer, &check);
+
+	if (r < 0 && r != -EINTR)
+		return r;
+	*ret = check.owner == OWNER_NOBODY && check.has_peers ? OWNER_OTHER : check.owner;
+	return 0;
+}
+
+/* May we take the interface that has our name? Ours: alias and key. Also what a crash of ours can
+ * have left (made, not yet named or keyed), and what the operator gave us a new key for. */
+static bool is_ours(const struct engine *e, const struct link_info *link, enum owner owner)
+{
+	bool alias = !strcmp(link->alias, e->alias);
+	bool recorded = !strcmp(link->name, e->recorded);
+
+	if (owner == OWNER_US)
+		return alias || e->config->interface.adopt;
+	if (owner == OWNER_NOBODY)
+		return alias || recorded || e->config->interface.adopt;
+	return (alias && recorded) || e->config->interface.adopt;
+}
+
+static void use_link(struct engine *e, const struct link_info *link, bool adopted, int64_t now_ms)
+{
+	e->index = link->index;
+	e->adopted = adopted;
+	e->was_up = link->up;
+	e->conflict = false;
+	for (enum stage_id s = STAGE_READ; s < N_STAGES; s++)
+		engine_due(e, s, now_ms);
+	if (adopted)
+		return;
+	e->stages[STAGE_READ].due = false; /* there is nothing to read */
+	memset(&e->device, 0, sizeof(e->device));
+}
+
+static int set_alias(struct engine *e, unsigned index)
+{
+	struct link_change change = { .alias = e->alias, .up = -1 };
+
+	return KERNEL(e, link_set, index, &change);
+}
+
+static int record(struct engine *e, const char *name)
+{
+	int r = 0;
+
+	if (strcmp(e->recorded, name))
+		r = e->ops->record_interface(name, e->user);
+	g_strlcpy(e->recorded, name, sizeof(e->recorded));
+	return r;
+}
+
+static int make_link(struct engine *e, int64_t now_ms)
+{
+	const char *name = engine_interface_name(e);
+	struct link_info link = { 0 };
+	bool again = e->stages[STAGE_LINK].repairs > 0;
+	int r;
+
+	record(e, name);
+	r = KERNEL(e, link_create, name, &link.index);
+	if (r == -EOPNOTSUPP || r == -ENOENT)
+		return engine_fail(e, STAGE_LINK, EXIT_NOT_APPLICABLE, r,
+			"this kernel has no WireGuard: load module wireguard (package "
+			"linux-modules-extra, or a kernel of 5.6 and later)");
+	if (r < 0)
+		return engine_fail(
+			e, STAGE_LINK, EXIT_FAILED, r, "cannot make interface %s", name);
+	r = set_alias(e, link.index);
+	if (r < 0)
+		return engine_fail(
+			e, STAGE_LINK, EXIT_FAILED, r, "cannot set the alias of %s", name);
+	g_strlcpy(link.name, name, sizeof(link.name));
+	use_link(e, &link, false, now_ms);
+	engine_all_peers_gone(e, now_ms);
+	log_info("made interface %s", name);
+	engine_tell(e, "interface", "name", name, again ? "made again" : "made");
+	return 0;
+}
+
+static int conflict(struct engine *e, const struct link_info *link, const char *whose)
+{
+	e->conflict = true;
+	return engine_fail(e, STAGE_LINK, EXIT_REFUSED, -ECANCELED,
+		"interface %s exists and %s; remove it, choose another name, or set "
+		"interface.adopt",
+		link->name, whose);
+}
+
+static int take_link(struct engine *e, const struct link_info *link, int64_t now_ms)
+{
+	enum owner owner = OWNER_NOBODY;
+	char whose[64];
+	int r;
+
+	if (strcmp(link->kind, wireguard)) {
+		snprintf(whose, sizeof(whose), "is no WireGuard interface (%.16s)",
+			link->kind[0] ? link->kind : "hardware");
+		e->conflict = true;
+		return engine_fail(e, STAGE_LINK, EXIT_REFUSED, -ECANCELED,
+			"interface %s exists and %s; remove it or choose another name", link->name,
+			whose);
+	}
+	r = find_owner(e, link->index, &owner);
+	if (r < 0)
+		return engine_fail(
+			e, STAGE_LINK, EXIT_FAILED, r, "cannot read interface %s", link->name);
+	if (!is_ours(e, link, owner))
+		return conflict(e, link,
+			owner == OWNER_OTHER ? "has another key" : "was not made by us");
+	record(e, link->name);
+	if (strcmp(link->alias, e->alias) && (r = set_alias(e, link->index)) < 0)
+		return engine_fail(
+			e, STAGE_LINK, EXIT_FAILED, r, "cannot set the alias of %s", link->name);
+	use_link(e, link, true, now_ms);
+	engine_tell(e, "interface", "name", link->name, "adopted");
+	log_info("adopted interface %s", link->name);
+	return 1; /* look again: its name and settings */
+}
+
+/* Before kernel 6.2 an interface that is up cannot be renamed, and down it loses its sessions. */
+static int rename_link(struct engine *e, const struct link_info *link, const char *name)
+{
+	struct link_change change = { .name = name, .up = -1 };
+	int r = KERNEL(e, link_set, link->index, &change);
+
+	if (r != -EBUSY)
+		return r;
+	change.up = 0;
+	return KERNEL(e, link_set, link->index, &change);
+}
+
+/* It is the one that we use: same name, alias? */
+static int keep_link(struct engine *e, const struct link_info *link, int64_t now_ms)
+{
+	const char *name = engine_interface_name(e);
+	char what[64];
+	int r;
+
+	if (strcmp(link->name, name)) {
+		snprintf(what, sizeof(what), "interface %s is called %s", name, link->name);
+		if (!engine_may_repair(e, STAGE_LINK, now_ms, what))
+			return -ECANCELED;
+		r = rename_link(e, link, name);
+		if (r < 0)
+			return engine_fail(e, STAGE_LINK,
+				r == -EEXIST ? EXIT_REFUSED : EXIT_FAILED, r,
+				"cannot rename interface %s to %s", link->name, name);
+		record(e, name);
+		engine_due(e, STAGE_UP, now_ms);
+		engine_due(e, STAGE_NFT, now_ms);
+		return 1;
+	}
+	if (strcmp(link->alias, e->alias)) {
+		if (!engine_may_repair(e, STAGE_LINK, now_ms, "the interface's alias"))
+			return -ECANCELED;
+		r = set_alias(e, link->index);
+		if (r < 0)
+			return engine_fail(
+				e, STAGE_LINK, EXIT_FAILED, r, "cannot set the alias of %s", name);
+	}
+	return 0;
+}
+
+/* The interface that we had is gone. */
+static int lost_link(struct engine *e, int64_t now_ms)
+{
+	e->index = 0;
+	e->was_up = false;
+	engine_all_peers_gone(e, now_ms);
+	engine_tell(e, "interface", "name", engine_interface_name(e), "gone");
+	if (!engine_may_repair(e, STAGE_LINK, now_ms, "the interface is gone"))
+		return -ECANCELED;
+	return 1;
+}
+
+int engine_stage_link(struct engine *e, int64_t now_ms)
+{
+	const char *name = engine_interface_name(e);
+	struct link_info link;
+	int r;
+
+	if (e->index) {
+		r = KERNEL(e, link_get, e->index, &link);
+		if (r == 0)
+			return keep_link(e, &link, now_ms);
+		if (r == -ENODEV)
+			return lost_link(e, now_ms);
+		return engine_fail(e, STAGE_LINK, EXIT_FAILED, r, "cannot read interface %s", name);
+	}
+	r = KERNEL(e, link_get_by_name, name, &link);
+	/* Ours from before, when the operator wants another name. */
+	if (r == -ENODEV && e->recorded[0] && strcmp(e->recorded, name) &&
+		KERNEL(e, link_get_by_name, e->recorded, &link) == 0 &&
+		!strcmp(link.alias, e->alias) && !strcmp(link.kind, wireguard))
+		r = 0;
+	if (r == 0)
+		return take_link(e, &link, now_ms);
+	if (r == -ENODEV)
+		return make_link(e, now_ms);
+	return engine_fail(e, STAGE_LINK, EXIT_FAILED, r, "cannot read interface %s", name);
+}
+
+/* -- WireGuard's own settings --------------------------------------------------------------- */
+
+static int port_fail(struct engine *e, enum stage_id stage, int r)
+{
+	char owner[96];
+	uint16_t port = engine_listen_port(e);
+
+	KERNEL(e, port_owner, port, owner, sizeof(owner));
+	return engine_fail(e, stage, EXIT_IN_USE, r, "UDP port %u cannot be had%s%s", port,
+		owner[0] ? ", it is held by " : "", owner);
+}
+
+int engine_stage_device(struct engine *e, int64_t now_ms)
+{
+	struct wg_device_config config = { .listen_port = -1, .fwmark = -1 };
+	int r;
+
+	if (!key_is_same(&e->device.public_key, &e->public_key))
+		config.private_key = &e->private_key;
+	if (e->device.listen_port != engine_listen_port(e))
+		config.listen_port = engine_listen_port(e);
+	if (e->device.fwmark != engine_mark(e))
+		config.fwmark = engine_mark(e);
+	if (!config.private_key && config.listen_port < 0 && config.fwmark < 0)
+		return 0;
+	if (!engine_may_repair(e, STAGE_DEVICE, now_ms, "WireGuard's key, port or mark"))
+		return -ECANCELED;
+	r = KERNEL(e, wg_set_device, e->index, &config);
+	if (r == -EADDRINUSE)
+		return port_fail(e, STAGE_DEVICE, r);
+	if (r < 0)
+		return engine_fail(e, STAGE_DEVICE, EXIT_FAILED, r, "cannot set up WireGuard");
+	e->device.public_key = e->public_key;
+	e->device.listen_port = engine_listen_port(e);
+	e->device.fwmark = engine_mark(e);
+	return 0;
+}
+
+/* -- MTU, up -------------------------------------------------------------------------------- */
+
+enum {
+	MTU_MAX = 1420,  /* what fits into 1500 over IPv6 */
+	MTU_MIN = 1280,  /* IPv6 needs it */
+	MTU_SAMPLES = 64,
+	OVERHEAD_V4 = 60,
+	OVERHEAD_V6 = 80,
+};
+
+/* The narrowest way to a peer, less WireGuard's overhead. The first endpoints stand for all. */
+static uint32_t wanted_mtu(const struct engine *e)
+{
+	uint32_t mtu = 0, path, overhead = OVERHEAD_V4;
+	size_t samples = 0;
+	unsigned device;
+
+	if (e->config->interface.mtu > 0 || (e->config->interface.mtu < 0 && e->map->interface.mtu))
+		return e->config->interface.mtu > 0 ? (uint32_t)e->config->interface.mtu
+						    : e->map->interface.mtu;
+	for (uint32_t i = 0; i < e->map->n_hosts && samples < MTU_SAMPLES; i++) {
+		struct endpoint known[NETMAP_ENDPOINTS_MAX];
+		size_t n = engine_holds_self(e, i)
+				   ? 0
+				   : engine_candidates(e, i, known, G_N_ELEMENTS(known));
+
+		for (size_t j = 0; j < n; j++, samples++) {
+			if (known[j].family == AF_INET6)
+				overhead = OVERHEAD_V6;
+			if (KERNEL(e, route_mtu, &known[j], engine_mark(e), &path, &device) == 0 &&
+				device != e->index && (!mtu || path < mtu))
+				mtu = path;
+		}
+	}
+	if (!mtu)
+		return MTU_MAX;
+	return CLAMP(mtu - overhead, MTU_MIN, MTU_MAX);
+}
+
+int engine_stage_up(struct engine *e, int64_t now_ms)
+{
+	struct link_change change = { .up = -1 };
+	struct link_info link;
+	bool was_up = e->was_up;
+	int r = KERNEL(e, link_get, e->index, &link);
+
+	if (r < 0)
+		return engine_fail(e, STAGE_UP, EXIT_FAILED, r, "cannot read the interface");
+	e->mtu = wanted_mtu(e);
+	if (link.mtu != e->mtu)
+		change.mtu = e->mtu;
+	if (!link.up)
+		change.up = 1;
+	if (!change.mtu && change.up < 0) {
+		e->was_up = true;
+		return 0;
+	}
+	if (!engine_may_repair(e, STAGE_UP, now_ms,
+		    link.up ? "the interface's MTU" : "the interface is down"))
+		return -ECANCELED;
+	r = KERNEL(e, link_set, e->index, &change);
+	if (r == -EADDRINUSE)
+		return port_fail(e, STAGE_UP, r);
+	if (r < 0)
+		return engine_fail(e, STAGE_UP, EXIT_FAILED, r, "cannot set the interface up");
+	e->was_up = true;
+	if (!link.up && was_up) /* it was down in between: routes and sessions went */
+		engine_all_sessions_lost(e, now_ms);
+	if (!link.up) {
+		engine_due(e, STAGE_ADDRESSES, now_ms);
+		engine_due(e, STAGE_ROUTES, now_ms);
+	}
+	return 0;
+}
+
+/* -- removing ------------------------------------------------------------------------------- */
+
+static int remove_rule(const struct rule *rule, void *user)
+{
+	struct engine *e = user;
+
+	if (rule->priority - routing_rule_priority(engine_table(e)) < 2)
+		KERNEL(e, rule_remove, rule);
+	return 0;
+}
+
+/* A device with N peers would cost N grace periods: it is emptied first. Routes go with it. */
+int engine_remove_all(struct engine *e)
+{
+	struct wg_device_config empty = { .listen_port = -1, .fwmark = -1, .replace_peers = true };
+	struct link_info link;
+	int r = 0;
+
+	if (!e->map)
+		return 0;
+	if (!e->index && KERNEL(e, link_get_by_name, engine_interface_name(e), &link) == 0 &&
+		!strcmp(link.alias, e->alias))
+		e->index = link.index;
+	KERNEL(e, rule_foreach, remove_rule, e);
+	if (e->index) {
+		KERNEL(e, wg_set_device, e->index, &empty);
+		r = KERNEL(e, link_delete, e->index);
+	}
+	if (r < 0 && r != -ENODEV)
+		return engine_fail(e, STAGE_LINK, EXIT_FAILED, r, "cannot remove the interface");
+	snprintf(e->nft_table, sizeof(e->nft_table), "lapwing-%s", engine_interface_name(e));
+	KERNEL(e, nft_remove, e->nft_table);
+	e->nft_table[0] = '\0';
+	e->index = 0;
+	e->was_up = false;
+	engine_all_peers_gone(e, e->read_ms);
+	return 0;
+}

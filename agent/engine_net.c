@@ -1,0 +1,276 @@
+/* agent/engine_net.c - addresses, routes, rules and the nftables table of the interface. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/exitcode.h"
+#include "agent/config.h"
+#include "agent/engine_impl.h"
+#include "mgmt/netmap.h"
+
+/* The first failure of a list of calls: the rest goes on, this is what gets reported. */
+struct first_failure {
+	int r;
+	unsigned count;
+	char what[PREFIX_STRLEN];
+};
+
+static void note_failure(struct first_failure *f, int r, const struct prefix *p)
+{
+	if (r >= 0)
+		return;
+	if (!f->count++) {
+		f->r = r;
+		prefix_format(p, f->what);
+	}
+}
+
+static int report(struct engine *e, enum stage_id stage, const struct first_failure *f,
+	const char *what)
+{
+	char more[32] = "";
+
+	if (!f->count)
+		return 0;
+	if (f->count > 1)
+		snprintf(more, sizeof(more), " and %u more", f->count - 1);
+	return engine_fail(e, stage, EXIT_FAILED, f->r, "cannot set %s %s%s", what, f->what, more);
+}
+
+/* -- addresses ------------------------------------------------------------------------------ */
+
+static int collect_prefix(const struct prefix *p, void *user)
+{
+	g_array_append_vals(user, p, 1);
+	return 0;
+}
+
+static bool is_listed(const struct prefix *list, size_t n, const struct prefix *p)
+{
+	for (size_t i = 0; i < n; i++)
+		if (prefix_is_same(&list[i], p))
+			return true;
+	return false;
+}
+
+int engine_stage_addresses(struct engine *e, int64_t now_ms)
+{
+	const struct netmap_host *self = &e->map->hosts[e->map->self];
+	const struct prefix *want = netmap_prefixes(e->map, self);
+	g_autoptr(GArray) have = g_array_new(FALSE, FALSE, sizeof(struct prefix));
+	bool tidy = e->stages[STAGE_ADDRESSES].changed;
+	struct first_failure failure = { 0 };
+	const struct prefix *old;
+	bool told = false;
+	int r = KERNEL(e, addr_foreach, e->index, collect_prefix, have);
+
+	if (r < 0)
+		return engine_fail(e, STAGE_ADDRESSES, EXIT_FAILED, r, "cannot read addresses");
+	old = (const struct prefix *)(void *)have->data;
+	for (size_t i = 0; i < self->n_addresses; i++) {
+		if (is_listed(old, have->len, &want[i]))
+			continue;
+		if (!told && !engine_may_repair(e, STAGE_ADDRESSES, now_ms, "an address is gone"))
+			return -ECANCELED;
+		told = true;
+		r = KERNEL(e, addr_add, e->index, &want[i]);
+		note_failure(&failure, r == -EEXIST ? 0 : r, &want[i]);
+	}
+	/* Somebody's extra address is left alone, until our own set changes. */
+	for (size_t i = 0; tidy && i < have->len; i++)
+		if (!is_listed(want, self->n_addresses, &old[i]))
+			KERNEL(e, addr_remove, e->index, &old[i]);
+	return report(e, STAGE_ADDRESSES, &failure, "address");
+}
+
+/* -- routes and rules ----------------------------------------------------------------------- */
+
+static int collect_route(const struct route *route, void *user)
+{
+	g_array_append_vals(user, route, 1);
+	return 0;
+}
+
+static int collect_rule(const struct rule *rule, void *user)
+{
+	g_array_append_vals(user, rule, 1);
+	return 0;
+}
+
+static int route_order(gconstpointer a, gconstpointer b)
+{
+	return route_compare(a, b);
+}
+
+/* Every endpoint of every peer, as single addresses: what must not be routed into the tunnel. */
+static GArray *outer_addresses(const struct engine *e)
+{
+	GArray *out = g_array_new(FALSE, FALSE, sizeof(struct prefix));
+
+	for (uint32_t i = 0; i < e->map->n_hosts; i++) {
+		struct endpoint known[NETMAP_ENDPOINTS_MAX];
+		size_t n = engine_candidates(e, i, known, G_N_ELEMENTS(known));
+
+		for (size_t j = 0; j < n; j++) {
+			struct prefix p = { .family = known[j].family,
+				.bits = known[j].family == AF_INET ? 32 : 128 };
+
+			memcpy(p.addr, known[j].addr, p.bits / 8);
+			g_array_append_val(out, p);
+		}
+	}
+	return out;
+}
+
+/* Walks both sorted lists at once; additions first, so that no packet finds a gap. */
+static int apply_routes(struct engine *e, const struct route *want, size_t n_want,
+	const struct route *have, size_t n_have, int64_t now_ms)
+{
+	struct first_failure failure = { 0 };
+	bool told = false;
+
+	for (int adding = 1; adding >= 0; adding--) {
+		for (size_t i = 0, j = 0; i < n_want || j < n_have;) {
+			int order = i == n_want	  ? 1
+				    : j == n_have ? -1
+						  : route_compare(&want[i], &have[j]);
+			int r = 0;
+
+			if (order && !told &&
+				!engine_may_repair(e, STAGE_ROUTES, now_ms, "a route is gone"))
+				return -ECANCELED;
+			told = told || order;
+			if (order < 0 && adding)
+				r = KERNEL(e, route_add, &want[i]);
+			else if (order > 0 && !adding)
+				r = KERNEL(e, route_remove, &have[j]);
+			if (order < 0)
+				note_failure(&failure, r, &want[i].dst);
+			i += order <= 0;
+			j += order >= 0;
+		}
+	}
+	return report(e, STAGE_ROUTES, &failure, "route");
+}
+
+static bool rule_is_same(const struct rule *a, const struct rule *b)
+{
+	return a->family == b->family && a->priority == b->priority && a->table == b->table &&
+	       a->not_mark == b->not_mark && a->mark == b->mark &&
+	       a->suppress_prefixlength == b->suppress_prefixlength;
+}
+
+static bool rule_is_listed(const struct rule *list, size_t n, const struct rule *rule)
+{
+	for (size_t i = 0; i < n; i++)
+		if (rule_is_same(&list[i], rule))
+			return true;
+	return false;
+}
+
+/* Another instance's rules have other priorities. */
+static bool rule_is_mine(const struct engine *e, const struct rule *rule)
+{
+	uint32_t first = routing_rule_priority(engine_table(e));
+
+	return rule->priority == first || rule->priority == first + 1;
+}
+
+static int apply_rules(struct engine *e, const struct rule *want, size_t n_want, int64_t now_ms)
+{
+	g_autoptr(GArray) have = g_array_new(FALSE, FALSE, sizeof(struct rule));
+	const struct rule *old;
+	bool told = false;
+	int r = KERNEL(e, rule_foreach, collect_rule, have);
+
+	if (r < 0)
+		return engine_fail(e, STAGE_ROUTES, EXIT_FAILED, r, "cannot read routing rules");
+	old = (const struct rule *)(void *)have->data;
+	for (size_t i = 0; i < n_want; i++) {
+		if (rule_is_listed(old, have->len, &want[i]))
+			continue;
+		if (!told && !engine_may_repair(e, STAGE_ROUTES, now_ms, "a routing rule is gone"))
+			return -ECANCELED;
+		told = true;
+		r = KERNEL(e, rule_add, &want[i]);
+		if (r < 0 && r != -EEXIST)
+			return engine_fail(
+				e, STAGE_ROUTES, EXIT_FAILED, r, "cannot set routing rule");
+	}
+	for (size_t i = 0; i < have->len; i++)
+		if (rule_is_mine(e, &old[i]) && !rule_is_listed(want, n_want, &old[i]))
+			KERNEL(e, rule_remove, &old[i]);
+	return 0;
+}
+
+int engine_stage_routes(struct engine *e, int64_t now_ms)
+{
+	g_autoptr(GArray) have = g_array_new(FALSE, FALSE, sizeof(struct route));
+	g_autoptr(GArray) outer = outer_addresses(e);
+	g_autofree struct route *want = NULL;
+	struct rule rules[ROUTING_RULES_MAX];
+	size_t n_rules;
+	int r;
+
+	e->n_routes = routing_routes(e->routing, e->index, engine_table(e),
+		(struct prefix *)(void *)outer->data, outer->len, &want);
+	n_rules = routing_rules(want, e->n_routes, engine_table(e), engine_mark(e), rules);
+	if (e->uses_mark != (n_rules > 0))
+		engine_due(e, STAGE_NFT, now_ms);
+	e->uses_mark = n_rules > 0;
+	r = KERNEL(e, route_foreach, e->index, collect_route, have);
+	if (r < 0)
+		return engine_fail(e, STAGE_ROUTES, EXIT_FAILED, r, "cannot read routes");
+	g_array_sort(have, route_order);
+	r = apply_routes(e, want, e->n_routes, (const struct route *)(void *)have->data, have->len,
+		now_ms);
+	return r < 0 ? r : apply_rules(e, rules, n_rules, now_ms);
+}
+
+/* -- nftables ------------------------------------------------------------------------------- */
+
+static int apply_nft(struct engine *e, const struct nft_config *config)
+{
+	int r = KERNEL(e, nft_apply, config);
+
+	if (r < 0)
+		return engine_fail(e, STAGE_NFT, EXIT_NOT_APPLICABLE, r,
+			"cannot set nftables table %s; tunnels work without it", config->table);
+	if (e->nft_table[0] && strcmp(e->nft_table, config->table))
+		KERNEL(e, nft_remove, e->nft_table);
+	g_strlcpy(e->nft_table, config->table, sizeof(e->nft_table));
+	r = KERNEL(e, nft_fingerprint, config->table, &e->nft_fingerprint);
+	if (r < 0)
+		return engine_fail(e, STAGE_NFT, EXIT_FAILED, r, "cannot read nftables table");
+	return 0;
+}
+
+/* The table is made anew as a whole, in one transaction, when anything about it differs. */
+int engine_stage_nft(struct engine *e, int64_t now_ms)
+{
+	const struct netmap_host *self = &e->map->hosts[e->map->self];
+	struct nft_config config = { .addresses = netmap_prefixes(e->map, self),
+		.n_addresses = self->n_addresses,
+		/* Only where packets need it: it makes the kernel track connections. */
+		.fwmark = e->uses_mark ? engine_mark(e) : 0 };
+	uint64_t fingerprint = 0;
+	uint32_t hash = engine_hash(
+		config.addresses, config.n_addresses * sizeof(struct prefix), config.fwmark);
+	int r;
+
+	g_strlcpy(config.ifname, engine_interface_name(e), sizeof(config.ifname));
+	snprintf(config.table, sizeof(config.table), "lapwing-%s", config.ifname);
+	if (!strcmp(config.table, e->nft_table) && hash == e->nft_hash) {
+		r = KERNEL(e, nft_fingerprint, config.table, &fingerprint);
+		if (r < 0)
+			return engine_fail(
+				e, STAGE_NFT, EXIT_FAILED, r, "cannot read nftables table");
+		if (fingerprint == e->nft_fingerprint)
+			return 0;
+		e->stages[STAGE_NFT].changed = false;
+		if (!engine_may_repair(e, STAGE_NFT, now_ms, "the nftables table was changed"))
+			return -ECANCELED;
+	}
+	e->nft_hash = hash;
+	return apply_nft(e, &config);
+}

@@ -1,0 +1,314 @@
+/* agent/engine_peers.c - the table of peers: a new map, what each should have, programming it. */
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/exitcode.h"
+#include "agent/base/log.h"
+#include "agent/config.h"
+#include "agent/engine_impl.h"
+#include "mgmt/netmap.h"
+
+/* -- questions ------------------------------------------------------------------------------ */
+
+bool engine_holds_self(const struct engine *e, uint32_t host)
+{
+	return e->map->self == host;
+}
+
+/* Who cannot be asked has nothing to keep alive. */
+int engine_wanted_keepalive(const struct engine *e, uint32_t host)
+{
+	return e->map->hosts[host].n_endpoints ? e->map->hosts[e->map->self].keepalive : 0;
+}
+
+static int psk_order(const void *a, const void *b)
+{
+	const struct psk *x = a, *y = b;
+
+	return (x->host > y->host) - (x->host < y->host);
+}
+
+const struct wg_key *engine_psk(const struct engine *e, uint32_t host)
+{
+	struct psk key = { .host = host }, *found;
+
+	if (!e->psks->len)
+		return NULL;
+	found = bsearch(&key, e->psks->data, e->psks->len, sizeof(key), psk_order);
+	return found ? &found->key : NULL;
+}
+
+/* FNV-1a, a word at a time: only compared with itself within one run. */
+uint32_t engine_hash(const void *data, size_t len, uint32_t seed)
+{
+	const uint8_t *p = data;
+	uint64_t h = 0xcbf29ce484222325u ^ seed, word;
+
+	for (; len; p += 8, len -= MIN(len, 8)) {
+		word = 0;
+		memcpy(&word, p, MIN(len, 8));
+		h = (h ^ word) * 0x9e3779b97f4a7c15u;
+		h ^= h >> 29;
+	}
+	return (uint32_t)(h >> 32) | 1;
+}
+
+struct prefix *engine_scratch(struct engine *e, size_t n)
+{
+	if (e->scratch->len < n)
+		g_array_set_size(e->scratch, (guint)n);
+	return (struct prefix *)(void *)e->scratch->data;
+}
+
+size_t engine_n_prefixes(const struct netmap_host *host)
+{
+	return (size_t)host->n_addresses + host->n_routes;
+}
+
+/* Everything that the kernel should have of a peer except its endpoint, as one number. */
+uint32_t engine_wanted_hash(struct engine *e, uint32_t host)
+{
+	const struct wg_key *psk = engine_psk(e, host);
+	const struct prefix *allowed;
+	size_t n = routing_allowed(
+		e->routing, host, engine_scratch(e, engine_n_prefixes(&e->map->hosts[host])), &allowed);
+	uint32_t h = engine_hash(
+		allowed, n * sizeof(*allowed), (uint32_t)engine_wanted_keepalive(e, host) + 1);
+
+	return psk ? engine_hash(psk, sizeof(*psk), h) : h;
+}
+
+/* -- marking -------------------------------------------------------------------------------- */
+
+void engine_mark_peer(struct engine *e, uint32_t host, unsigned flags)
+{
+	struct peer *peer = &e->peers[host];
+
+	if (engine_holds_self(e, host))
+		return;
+	peer->flags |= (uint8_t)flags;
+	e->cursor = MIN(e->cursor, host);
+	e->stages[STAGE_PEERS].due = true;
+}
+
+void engine_all_peers_gone(struct engine *e, int64_t now_ms)
+{
+	bool few = e->map->n_hosts <= POKE_ALL_MAX;
+
+	g_array_set_size(e->removals, 0);
+	for (uint32_t i = 0; i < e->map->n_hosts; i++) {
+		struct peer *peer = &e->peers[i];
+		bool had = peer->flags & PEER_INSTALLED;
+		bool session = peer_has_session(peer, now_ms);
+
+		peer->flags &= (uint8_t)~(PEER_INSTALLED | PEER_WORK);
+		peer->installed = 0;
+		peer_session_lost(peer);
+		/* A session may have begun since we last looked; with few peers all are asked. */
+		engine_mark_peer(e, i, PEER_DIRTY | (had && (session || few) ? PEER_POKE : 0));
+	}
+	e->was_read = true;
+	e->n_foreign = 0;
+	g_array_set_size(e->foreign, 0);
+}
+
+void engine_all_sessions_lost(struct engine *e, int64_t now_ms)
+{
+	bool few = e->map->n_hosts <= POKE_ALL_MAX;
+
+	for (uint32_t i = 0; i < e->map->n_hosts; i++) {
+		bool session = peer_has_session(&e->peers[i], now_ms);
+
+		if (!(e->peers[i].flags & PEER_INSTALLED))
+			continue;
+		peer_session_lost(&e->peers[i]);
+		if (session || few)
+			engine_mark_peer(e, i, PEER_POKE);
+	}
+	engine_due(e, STAGE_PEERS, now_ms);
+}
+
+/* -- pre-shared keys ------------------------------------------------------------------------ */
+
+void engine_block(struct engine *e, uint32_t host, enum peer_block why, int error)
+{
+	struct peer *peer = &e->peers[host];
+
+	if (peer->state == PEER_BLOCKED && peer->block == why && peer->error == error)
+		return;
+	peer->state = PEER_BLOCKED;
+	peer->block = (uint8_t)why;
+	peer->error = error;
+	log_warn("peer %s is blocked: %s: %s", netmap_text(e->map, e->map->hosts[host].name),
+		why == PEER_BLOCK_PSK ? "its pre-shared key" : "refused by the kernel",
+		strerror(-error));
+}
+
+void engine_unblock(struct engine *e, uint32_t host)
+{
+	struct peer *peer = &e->peers[host];
+
+	if (peer->state != PEER_BLOCKED)
+		return;
+	peer->state = PEER_IDLE;
+	peer->block = PEER_BLOCK_NONE;
+	peer->error = 0;
+}
+
+static void reserve_psks(struct engine *e)
+{
+	guint n = 0;
+
+	for (size_t i = 0; i < e->map->n_hosts; i++)
+		n += e->map->hosts[i].psk_file != 0;
+	engine_wipe_psks(e);
+	g_array_unref(e->psks);
+	/* Never grows: growing would leave copies behind. */
+	e->psks = g_array_sized_new(FALSE, FALSE, sizeof(struct psk), n);
+}
+
+void engine_wipe_psks(struct engine *e)
+{
+	for (guint i = 0; i < e->psks->len; i++)
+		key_wipe(&g_array_index(e->psks, struct psk, i).key);
+	g_array_set_size(e->psks, 0);
+}
+
+static void load_psk(struct engine *e, uint32_t i, int64_t now_ms)
+{
+	struct psk psk = { .host = i };
+	int r = e->ops->read_psk(
+		netmap_text(e->map, e->map->hosts[i].psk_file), &psk.key, e->user);
+
+	if (r < 0) {
+		engine_block(e, i, PEER_BLOCK_PSK, r);
+		if (e->peers[i].flags & PEER_INSTALLED)
+			engine_remove_peer(e, &e->map->hosts[i].key, now_ms);
+		e->peers[i].flags &= (uint8_t)~PEER_INSTALLED;
+		e->peers[i].installed = 0;
+		return;
+	}
+	g_array_append_val(e->psks, psk);
+	key_wipe(&psk.key);
+	g_array_sort(e->psks, psk_order);
+	engine_unblock(e, i);
+}
+
+/* Host numbers belong to a map, so a new one reads them all; those that were missing are tried again
+ * at each check. */
+void engine_load_psks(struct engine *e, bool only_missing, int64_t now_ms)
+{
+	if (!only_missing)
+		reserve_psks(e);
+	for (uint32_t i = 0; i < e->map->n_hosts; i++) {
+		if (!e->map->hosts[i].psk_file || engine_holds_self(e, i) ||
+			(only_missing && engine_psk(e, i)))
+			continue;
+		load_psk(e, i, now_ms);
+		if (only_missing && engine_psk(e, i))
+			engine_mark_peer(e, i, PEER_DIRTY | PEER_NEW_ENDPOINT);
+	}
+}
+
+/* -- a new map ------------------------------------------------------------------------------ */
+
+void engine_remove_peer(struct engine *e, const struct wg_key *key, int64_t now_ms)
+{
+	g_array_append_vals(e->removals, key, 1);
+	engine_due(e, STAGE_PEERS, now_ms);
+}
+
+static bool same_endpoints(const struct netmap *a, const struct netmap_host *x,
+	const struct netmap *b, const struct netmap_host *y)
+{
+	if (x->n_endpoints != y->n_endpoints)
+		return false;
+	for (size_t i = 0; i < x->n_endpoints; i++) {
+		const struct netmap_endpoint *p = &a->endpoints[x->endpoint + i];
+		const struct netmap_endpoint *q = &b->endpoints[y->endpoint + i];
+
+		if (!endpoint_is_same(&p->address, &q->address) ||
+			strcmp(netmap_text(a, p->name), netmap_text(b, q->name)))
+			return false;
+	}
+	return true;
+}
+
+/* What is known of a host moves over with its key. */
+static void carry_over(struct engine *e, uint32_t i, struct netmap *old, struct peer *old_peers)
+{
+	const struct netmap_host *host = &e->map->hosts[i];
+	int64_t j = old ? netmap_find_key(old, &host->key) : NETMAP_NONE;
+	struct peer *peer = &e->peers[i];
+
+	if (j < 0)
+		return;
+	*peer = old_peers[j];
+	peer->flags &= (uint8_t)~PEER_SEEN;
+	old_peers[j].flags = 0; /* not to be removed */
+	if (peer->block == PEER_BLOCK_KERNEL || (!host->psk_file && peer->block))
+		engine_unblock(e, i);
+	if (!same_endpoints(e->map, host, old, &old->hosts[j])) {
+		peer->chosen = 0;
+		engine_mark_peer(e, i, PEER_NEW_ENDPOINT);
+	}
+}
+
+/* `old` and `old_peers` are still there; their owner frees them afterwards. */
+void engine_peers_replace(
+	struct engine *e, struct netmap *old, struct peer *old_peers, int64_t now_ms)
+{
+	e->peers = g_new0(struct peer, e->map->n_hosts);
+	e->cursor = 0;
+	for (uint32_t i = 0; i < e->map->n_hosts; i++)
+		carry_over(e, i, old, old_peers);
+	for (size_t j = 0; old && j < old->n_hosts; j++)
+		if (old_peers[j].flags & PEER_INSTALLED)
+			engine_remove_peer(e, &old->hosts[j].key, now_ms);
+	engine_load_psks(e, false, now_ms);
+	for (uint32_t i = 0; i < e->map->n_hosts; i++) {
+		struct peer *peer = &e->peers[i];
+
+		if (engine_holds_self(e, i) || peer->state == PEER_BLOCKED)
+			continue;
+		if (!(peer->flags & PEER_INSTALLED)) {
+			engine_mark_peer(e, i, PEER_DIRTY | PEER_NEW_ENDPOINT);
+			e->record_due = true;
+		} else if (peer->installed != engine_wanted_hash(e, i)) {
+			engine_mark_peer(e, i, PEER_DIRTY);
+		}
+	}
+	if (e->removals->len)
+		e->record_due = true;
+}
+
+/* -- shared prefixes ------------------------------------------------------------------------ */
+
+struct election {
+	struct engine *e;
+	int64_t now_ms;
+};
+
+static bool is_healthy(uint32_t host, void *user)
+{
+	struct election *election = user;
+
+	return !peer_is_failing(&election->e->peers[host], election->now_ms);
+}
+
+static void prefix_moved(uint32_t host, void *user)
+{
+	struct engine *e = ((struct election *)user)->e;
+
+	engine_mark_peer(e, host, PEER_DIRTY);
+	engine_tell(e, "peer", "name", netmap_text(e->map, e->map->hosts[host].name),
+		"shared prefixes moved");
+}
+
+void engine_elect(struct engine *e, int64_t now_ms)
+{
+	struct election election = { e, now_ms };
+
+	routing_elect(e->routing, is_healthy, prefix_moved, &election);
+}

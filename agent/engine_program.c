@@ -1,0 +1,241 @@
+/* agent/engine_program.c - tells the kernel about peers: one request each, 64 per send. */
+#include <errno.h>
+#include <string.h>
+
+#include "agent/base/exitcode.h"
+#include "agent/base/log.h"
+#include "agent/engine_impl.h"
+#include "mgmt/netmap.h"
+
+enum { BATCH = 64 };
+
+/* A batch under construction. Prefixes that had to be picked are at `offset` in the scratch array,
+ * which may still move while the batch grows. */
+struct batch {
+	struct wg_peer_config requests[BATCH];
+	uint32_t hosts[BATCH];
+	struct endpoint endpoints[BATCH];
+	int results[BATCH];
+	size_t n;
+};
+
+static int record_peers(struct engine *e)
+{
+	size_t n = 0;
+	g_autofree struct wg_key *keys =
+		g_new(struct wg_key, e->map->n_hosts + e->removals->len);
+
+	for (uint32_t i = 0; i < e->map->n_hosts; i++)
+		if (!engine_holds_self(e, i))
+			keys[n++] = e->map->hosts[i].key;
+	if (e->removals->len)
+		memcpy(keys + n, e->removals->data, e->removals->len * sizeof(*keys));
+	n += e->removals->len;
+	e->record_due = false;
+	/* A full disk is told by its owner; the tunnels come first. */
+	return e->ops->record_peers(keys, n, e->user);
+}
+
+/* -- removals ------------------------------------------------------------------------------- */
+
+static int send_removals(struct engine *e)
+{
+	struct wg_peer_config requests[BATCH];
+	int results[BATCH];
+	size_t n = MIN(e->removals->len, BATCH);
+	int r;
+
+	memset(requests, 0, sizeof(requests));
+	for (size_t i = 0; i < n; i++) {
+		requests[i].public_key = g_array_index(e->removals, struct wg_key, i);
+		requests[i].keepalive = -1;
+		requests[i].remove = true;
+	}
+	r = KERNEL(e, wg_set_peers, e->index, requests, n, results);
+	for (size_t i = 0; i < n && r == 0; i++)
+		if (results[i] < 0 && results[i] != -ENOENT)
+			r = results[i];
+	if (r < 0)
+		return engine_fail(e, STAGE_PEERS, EXIT_PARTIAL, r, "cannot remove peers");
+	g_array_remove_range(e->removals, 0, (guint)n);
+	return 1;
+}
+
+/* -- settings ------------------------------------------------------------------------------- */
+
+/* The endpoint to give to the kernel now; false: none is known. */
+static bool pick_endpoint(struct engine *e, uint32_t host, struct endpoint *ret)
+{
+	struct endpoint known[NETMAP_ENDPOINTS_MAX];
+	size_t n = engine_candidates(e, host, known, G_N_ELEMENTS(known));
+
+	if (!n)
+		return false;
+	*ret = known[e->peers[host].chosen % n];
+	return true;
+}
+
+static struct wg_peer_config *next_request(struct engine *e, struct batch *b, uint32_t host)
+{
+	struct wg_peer_config *request = &b->requests[b->n];
+
+	*request = (struct wg_peer_config){
+		.public_key = e->map->hosts[host].key,
+		.keepalive = -1,
+		/* Never makes a peer that has an endpoint but no allowed IPs. */
+		.update_only = (e->peers[host].flags & (PEER_INSTALLED | PEER_DIRTY)) ==
+			       PEER_INSTALLED,
+	};
+	b->hosts[b->n++] = host;
+	return request;
+}
+
+static const struct wg_key no_psk;
+
+static void add_settings(struct engine *e, struct batch *b, uint32_t host, struct prefix **room)
+{
+	struct peer *peer = &e->peers[host];
+	bool fresh = !(peer->flags & PEER_INSTALLED);
+	size_t at = b->n;
+	struct wg_peer_config *request = next_request(e, b, host);
+	const struct wg_key *psk = engine_psk(e, host);
+
+	if (peer->flags & PEER_NEW_ENDPOINT || fresh) {
+		if (pick_endpoint(e, host, &b->endpoints[at]))
+			request->endpoint = &b->endpoints[at];
+	}
+	if (!(peer->flags & PEER_DIRTY) && !fresh)
+		return;
+	request->n_allowed = routing_allowed(e->routing, host, *room, &request->allowed);
+	if (request->allowed == *room)
+		*room += request->n_allowed;
+	request->replace_allowed = !fresh;
+	request->preshared_key = psk ? psk : fresh ? NULL : &no_psk;
+	request->keepalive = engine_wanted_keepalive(e, host);
+	if (fresh && !request->keepalive)
+		request->keepalive = -1;
+}
+
+static bool needs_poke(const struct engine *e, uint32_t host)
+{
+	/* With keepalives on the kernel asks by itself. */
+	return e->peers[host].flags & PEER_POKE && !engine_wanted_keepalive(e, host);
+}
+
+/* Switching keepalives on makes the kernel send one at once, and for that it shakes hands. */
+static void add_poke(struct engine *e, struct batch *b, uint32_t host)
+{
+	struct wg_peer_config *request;
+
+	for (int keepalive = 1; keepalive >= 0; keepalive--) {
+		request = next_request(e, b, host);
+		request->update_only = true;
+		request->keepalive = keepalive;
+	}
+}
+
+static void add_peer(struct engine *e, struct batch *b, uint32_t host, struct prefix **room)
+{
+	struct peer *peer = &e->peers[host];
+	size_t at = b->n;
+
+	if (peer->flags & (PEER_DIRTY | PEER_NEW_ENDPOINT) || !(peer->flags & PEER_INSTALLED))
+		add_settings(e, b, host, room);
+	if (b->n > at && b->requests[at].endpoint)
+		peer->endpoint = *b->requests[at].endpoint;
+	if (needs_poke(e, host) && peer->endpoint.family)
+		add_poke(e, b, host);
+}
+
+/* Gathers peers from the cursor on. The scratch room is taken once, for all of them. */
+static size_t fill_batch(struct engine *e, struct batch *b)
+{
+	uint32_t picked[BATCH];
+	size_t n = 0, prefixes = 0, requests = 0;
+	struct prefix *room;
+
+	b->n = 0;
+	for (; e->cursor < e->map->n_hosts; e->cursor++) {
+		uint32_t host = e->cursor;
+		struct peer *peer = &e->peers[host];
+
+		if (!(peer->flags & PEER_WORK))
+			continue;
+		if (peer->state == PEER_BLOCKED) {
+			peer->flags &= (uint8_t)~PEER_WORK;
+			continue;
+		}
+		requests += needs_poke(e, host) ? 3 : 1;
+		if (requests > BATCH)
+			break;
+		picked[n++] = host;
+		if (e->map->hosts[host].n_routes)
+			prefixes += engine_n_prefixes(&e->map->hosts[host]);
+	}
+	room = engine_scratch(e, prefixes);
+	for (size_t i = 0; i < n; i++)
+		add_peer(e, b, picked[i], &room);
+	return n;
+}
+
+static void note_result(struct engine *e, uint32_t host, int result)
+{
+	struct peer *peer = &e->peers[host];
+
+	peer->flags &= (uint8_t)~PEER_WORK;
+	if (result < 0) {
+		engine_block(e, host, PEER_BLOCK_KERNEL, result);
+		return;
+	}
+	peer->flags |= PEER_INSTALLED;
+	peer->installed = engine_wanted_hash(e, host);
+}
+
+/* The first failing request of a peer is what counts. */
+static void note_results(struct engine *e, const struct batch *b)
+{
+	for (size_t i = 0; i < b->n;) {
+		uint32_t host = b->hosts[i];
+		int result = 0;
+
+		for (; i < b->n && b->hosts[i] == host; i++)
+			if (!result)
+				result = b->results[i];
+		note_result(e, host, result);
+	}
+}
+
+static int send_batch(struct engine *e)
+{
+	struct batch b;
+	int r;
+
+	if (!fill_batch(e, &b))
+		return 0;
+	r = KERNEL(e, wg_set_peers, e->index, b.requests, b.n, b.results);
+	if (r < 0) {
+		/* What has reached the kernel is unknown: read it. */
+		e->cursor = 0;
+		engine_due(e, STAGE_READ, 0);
+		return engine_fail(e, STAGE_PEERS, EXIT_PARTIAL, r, "cannot program peers");
+	}
+	for (size_t i = 0; i < b.n; i++)
+		if (b.results[i] == -ENODEV)
+			return engine_fail(
+				e, STAGE_PEERS, EXIT_PARTIAL, -ENODEV, "cannot program peers");
+	note_results(e, &b);
+	return 1;
+}
+
+int engine_stage_peers(struct engine *e, int64_t now_ms)
+{
+	int r = 1;
+
+	if (e->record_due)
+		record_peers(e);
+	if (e->removals->len)
+		return send_removals(e);
+	for (size_t i = 0; i < BATCHES_PER_STEP && r > 0; i++)
+		r = send_batch(e);
+	return r;
+}

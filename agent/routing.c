@@ -1,0 +1,315 @@
+/* agent/routing.c - who carries which prefix, and what goes into the routing tables. */
+#include "agent/routing.h"
+
+#include <glib.h>
+#include <string.h>
+
+#include "agent/config.h"
+#include "mgmt/netmap.h"
+#include "netlink/route.h"
+
+struct claim {
+	struct prefix prefix;
+	uint32_t host;
+};
+
+struct group {
+	struct prefix prefix;
+	uint32_t first, n; /* in members, in file order */
+	uint32_t active;   /* a host */
+};
+
+struct routing {
+	const struct netmap *map;
+	const struct config *config;
+	struct group *groups; /* sorted by prefix */
+	size_t n_groups;
+	uint32_t *members;
+	size_t n_routes; /* accepted claims of peers */
+};
+
+static int claim_compare(const void *a, const void *b)
+{
+	const struct claim *x = a, *y = b;
+	int r = prefix_compare(&x->prefix, &y->prefix);
+
+	return r ? r : (x->host > y->host) - (x->host < y->host);
+}
+
+/* What we route ourselves never goes through the tunnel. */
+static bool is_own_route(const struct netmap *map, const struct prefix *p)
+{
+	const struct netmap_host *self = map->self >= 0 ? &map->hosts[map->self] : NULL;
+	const struct prefix *own = self ? netmap_prefixes(map, self) + self->n_addresses : NULL;
+
+	for (size_t i = 0; self && i < self->n_routes; i++)
+		if (prefix_is_same(&own[i], p))
+			return true;
+	return false;
+}
+
+static bool accepts(const struct routing *r, const struct prefix *p)
+{
+	return config_allows_route(r->config, p) && !is_own_route(r->map, p);
+}
+
+static struct claim *collect_claims(const struct routing *r, size_t *ret_n)
+{
+	const struct netmap *map = r->map;
+	struct claim *claims;
+	size_t n = 0, total = 0;
+
+	for (size_t i = 0; i < map->n_hosts; i++)
+		total += map->hosts[i].n_routes;
+	claims = g_new(struct claim, total);
+	for (uint32_t i = 0; total && i < map->n_hosts; i++) {
+		const struct netmap_host *host = &map->hosts[i];
+		const struct prefix *routes = netmap_prefixes(map, host) + host->n_addresses;
+
+		for (size_t j = 0; (int64_t)i != map->self && j < host->n_routes; j++)
+			if (accepts(r, &routes[j]))
+				claims[n++] = (struct claim){ routes[j], i };
+	}
+	qsort(claims, n, sizeof(*claims), claim_compare);
+	*ret_n = n;
+	return claims;
+}
+
+static void make_groups(struct routing *r, const struct claim *claims, size_t n)
+{
+	size_t members = 0;
+
+	r->groups = g_new(struct group, n / 2);
+	r->members = g_new(uint32_t, n);
+	for (size_t i = 0, end; i < n; i = end) {
+		for (end = i + 1; end < n; end++)
+			if (!prefix_is_same(&claims[i].prefix, &claims[end].prefix))
+				break;
+		if (end - i < 2)
+			continue;
+		r->groups[r->n_groups++] = (struct group){ .prefix = claims[i].prefix,
+			.first = (uint32_t)members,
+			.n = (uint32_t)(end - i),
+			.active = claims[i].host };
+		for (size_t j = i; j < end; j++)
+			r->members[members++] = claims[j].host;
+	}
+}
+
+struct routing *routing_new(const struct netmap *map, const struct config *config)
+{
+	struct routing *r = g_new0(struct routing, 1);
+	g_autofree struct claim *claims = NULL;
+
+	r->map = map;
+	r->config = config;
+	claims = collect_claims(r, &r->n_routes);
+	make_groups(r, claims, r->n_routes);
+	return r;
+}
+
+void routing_free(struct routing *r)
+{
+	if (!r)
+		return;
+	g_free(r->groups);
+	g_free(r->members);
+	g_free(r);
+}
+
+static int group_compare(const void *a, const void *b)
+{
+	const struct group *x = a, *y = b;
+
+	return prefix_compare(&x->prefix, &y->prefix);
+}
+
+static bool holds(const struct routing *r, uint32_t host, const struct prefix *p)
+{
+	struct group key = { .prefix = *p }, *group = NULL;
+
+	if (r->n_groups)
+		group = bsearch(&key, r->groups, r->n_groups, sizeof(key), group_compare);
+	return !group || group->active == host;
+}
+
+size_t routing_allowed(
+	const struct routing *r, uint32_t host, struct prefix *scratch, const struct prefix **ret)
+{
+	const struct netmap_host *h = &r->map->hosts[host];
+	const struct prefix *own = netmap_prefixes(r->map, h);
+	size_t n = h->n_addresses;
+
+	*ret = own;
+	if (!h->n_routes)
+		return n;
+	memcpy(scratch, own, n * sizeof(*own));
+	for (size_t i = h->n_addresses; i < (size_t)h->n_addresses + h->n_routes; i++)
+		if (accepts(r, &own[i]) && holds(r, host, &own[i]))
+			scratch[n++] = own[i];
+	*ret = scratch;
+	return n;
+}
+
+size_t routing_n_groups(const struct routing *r)
+{
+	return r->n_groups;
+}
+
+const struct prefix *routing_group_prefix(const struct routing *r, size_t group)
+{
+	return &r->groups[group].prefix;
+}
+
+uint32_t routing_group_active(const struct routing *r, size_t group)
+{
+	return r->groups[group].active;
+}
+
+void routing_elect(struct routing *r, bool (*healthy)(uint32_t host, void *user),
+	void (*moved)(uint32_t host, void *user), void *user)
+{
+	for (struct group *g = r->groups; g < r->groups + r->n_groups; g++) {
+		uint32_t before = g->active;
+
+		for (size_t i = 0; i < g->n; i++)
+			if (healthy(r->members[g->first + i], user)) {
+				g->active = r->members[g->first + i];
+				break;
+			}
+		if (g->active == before)
+			continue;
+		moved(before, user);
+		moved(g->active, user);
+	}
+}
+
+/* -- routing tables ------------------------------------------------------------------------- */
+
+int route_compare(const struct route *a, const struct route *b)
+{
+	int r = prefix_compare(&a->dst, &b->dst);
+
+	return r ? r : (a->table > b->table) - (a->table < b->table);
+}
+
+static int route_compare_v(const void *a, const void *b)
+{
+	return route_compare(a, b);
+}
+
+static int prefix_compare_v(const void *a, const void *b)
+{
+	return prefix_compare(a, b);
+}
+
+/* `sorted` holds single addresses: those inside a network lie together, from its own place on. */
+static bool any_inside(const struct prefix *sorted, size_t n, const struct prefix *net)
+{
+	size_t low = 0, high = n;
+
+	while (low < high) {
+		size_t mid = (low + high) / 2;
+
+		if (prefix_compare(&sorted[mid], net) < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return low < n && prefix_contains(net, &sorted[low]);
+}
+
+static size_t merged_addresses(const struct netmap *map, struct prefix **ret)
+{
+	struct prefix *all;
+	size_t n = 0;
+
+	for (size_t i = 0; i < map->n_hosts; i++)
+		n += map->hosts[i].n_addresses;
+	all = g_new(struct prefix, n);
+	n = 0;
+	/* With our own among them the union has no hole; the local table comes first anyway. */
+	for (size_t i = 0; map->n_hosts > 1 && i < map->n_hosts; i++) {
+		size_t k = map->hosts[i].n_addresses;
+
+		memcpy(all + n, netmap_prefixes(map, &map->hosts[i]), k * sizeof(*all));
+		n += k;
+	}
+	*ret = all;
+	return prefix_aggregate(all, n);
+}
+
+static bool is_nearly_default(const struct prefix *p)
+{
+	return p->bits < 8;
+}
+
+size_t routing_routes(const struct routing *r, unsigned ifindex, uint32_t own_table,
+	struct prefix *outer, size_t n_outer, struct route **ret)
+{
+	g_autofree struct prefix *addresses = NULL;
+	g_autofree struct claim *claims = NULL;
+	size_t n_claims = 0, n_addresses = merged_addresses(r->map, &addresses), n = 0;
+	struct route *routes;
+
+	if (r->n_routes) {
+		claims = collect_claims(r, &n_claims);
+		qsort(outer, n_outer, sizeof(*outer), prefix_compare_v);
+	}
+	routes = g_new(struct route, n_addresses + n_claims);
+	for (size_t i = 0; i < n_addresses; i++)
+		routes[n++] = (struct route){ addresses[i], ROUTE_TABLE_MAIN, ifindex };
+	for (size_t i = 0; i < n_claims; i++) {
+		const struct prefix *p = &claims[i].prefix;
+		bool captured = is_nearly_default(p) || any_inside(outer, n_outer, p);
+
+		if (i && prefix_is_same(p, &claims[i - 1].prefix))
+			continue;
+		routes[n++] =
+			(struct route){ *p, captured ? own_table : ROUTE_TABLE_MAIN, ifindex };
+	}
+	if (n_claims) {
+		size_t kept = 0;
+
+		qsort(routes, n, sizeof(*routes), route_compare_v);
+		for (size_t i = 0; i < n; i++)
+			if (!kept || route_compare(&routes[kept - 1], &routes[i]))
+				routes[kept++] = routes[i];
+		n = kept;
+	}
+	*ret = routes;
+	return n;
+}
+
+uint32_t routing_rule_priority(uint32_t own_table)
+{
+	return 20000 + own_table % 5000 * 2;
+}
+
+size_t routing_rules(const struct route *routes, size_t n, uint32_t own_table, uint32_t mark,
+	struct rule ret[static ROUTING_RULES_MAX])
+{
+	static const uint8_t families[] = { AF_INET, AF_INET6 };
+	uint32_t priority = routing_rule_priority(own_table);
+	size_t n_rules = 0;
+
+	for (size_t f = 0; f < G_N_ELEMENTS(families); f++) {
+		bool needed = false;
+
+		for (size_t i = 0; i < n && !needed; i++)
+			needed = routes[i].table == own_table && routes[i].dst.family == families[f];
+		if (!needed)
+			continue;
+		ret[n_rules++] = (struct rule){ .family = families[f],
+			.priority = priority,
+			.table = ROUTE_TABLE_MAIN,
+			.suppress_prefixlength = 0 };
+		ret[n_rules++] = (struct rule){ .family = families[f],
+			.priority = priority + 1,
+			.table = own_table,
+			.not_mark = true,
+			.mark = mark,
+			.suppress_prefixlength = -1 };
+	}
+	return n_rules;
+}

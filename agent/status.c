@@ -1,0 +1,294 @@
+/* agent/status.c - what the engine knows, as JSON: from memory, never from the kernel. */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/jwrite.h"
+#include "agent/config.h"
+#include "agent/engine_impl.h"
+#include "mgmt/netmap.h"
+
+static const char *host_name(const struct engine *e, uint32_t host)
+{
+	return netmap_text(e->map, e->map->hosts[host].name);
+}
+
+static void write_prefixes(GString *out, const char *key, const struct prefix *list, size_t n)
+{
+	char text[PREFIX_STRLEN];
+
+	jwrite_open(out, key, '[');
+	for (size_t i = 0; i < n; i++)
+		jwrite_string(out, NULL, prefix_format(&list[i], text));
+	jwrite_close(out, ']');
+}
+
+static void write_time(GString *out, const char *key, int64_t wall_s)
+{
+	g_autoptr(GDateTime) time = g_date_time_new_from_unix_utc(wall_s);
+	g_autofree char *text = time ? g_date_time_format_iso8601(time) : NULL;
+
+	jwrite_string(out, key, text);
+}
+
+/* -- one peer ------------------------------------------------------------------------------- */
+
+static const char *peer_reason(
+	const struct engine *e, uint32_t host, int64_t now_ms, char *buf, size_t len)
+{
+	const struct peer *peer = &e->peers[host];
+	const struct netmap_host *h = &e->map->hosts[host];
+	char text[ENDPOINT_STRLEN];
+
+	if (peer->block == PEER_BLOCK_PSK)
+		snprintf(buf, len, "pre-shared key %s: %s", netmap_text(e->map, h->psk_file),
+			strerror(-peer->error));
+	else if (peer->block == PEER_BLOCK_KERNEL)
+		snprintf(buf, len, "refused by the kernel: %s", strerror(-peer->error));
+	else if (!peer->endpoint.family && engine_names_error(e, host)[0])
+		snprintf(buf, len, "no address yet: %s", engine_names_error(e, host));
+	else if (!peer->endpoint.family && peer->state != PEER_UP)
+		snprintf(buf, len, "no endpoint known: it has to begin");
+	else if (peer->state == PEER_UNREACHABLE || peer->state == PEER_CONNECTING)
+		snprintf(buf, len, "%s does not answer%s",
+			endpoint_format(&peer->endpoint, text),
+			peer->asking_ms && now_ms - peer->asking_ms >= PEER_GIVE_UP_MS ? " any more"
+										       : "");
+	else
+		return NULL;
+	return buf;
+}
+
+static void write_held(const struct engine *e, GString *out, uint32_t host)
+{
+	char text[PREFIX_STRLEN];
+
+	jwrite_open(out, "holds", '[');
+	for (size_t i = 0; i < routing_n_groups(e->routing); i++)
+		if (routing_group_active(e->routing, i) == host)
+			jwrite_string(out, NULL,
+				prefix_format(routing_group_prefix(e->routing, i), text));
+	jwrite_close(out, ']');
+}
+
+static void write_peer(const struct engine *e, GString *out, uint32_t host, int64_t now_ms)
+{
+	const struct netmap_host *h = &e->map->hosts[host];
+	const struct prefix *prefixes = netmap_prefixes(e->map, h);
+	const struct peer *peer = &e->peers[host];
+	char reason[256], key[KEY_STRLEN], text[ENDPOINT_STRLEN];
+
+	jwrite_open(out, NULL, '{');
+	jwrite_string(out, "name", host_name(e, host));
+	jwrite_string(out, "public_key", key_format(&h->key, key));
+	jwrite_string(out, "state", peer_state_name(peer->state));
+	jwrite_string(out, "reason", peer_reason(e, host, now_ms, reason, sizeof(reason)));
+	write_prefixes(out, "addresses", prefixes, h->n_addresses);
+	write_prefixes(out, "routes", prefixes + h->n_addresses, h->n_routes);
+	write_held(e, out, host);
+	jwrite_string(out, "endpoint",
+		peer->endpoint.family ? endpoint_format(&peer->endpoint, text) : NULL);
+	if (peer->handshake_s)
+		jwrite_int(out, "last_handshake_seconds", (now_ms - peer->handshake_ms) / 1000);
+	else
+		jwrite_null(out, "last_handshake_seconds");
+	jwrite_int(out, "rx_bytes", (int64_t)peer->rx);
+	jwrite_int(out, "tx_bytes", (int64_t)peer->tx);
+	jwrite_int(out, "keepalive_seconds", engine_wanted_keepalive(e, host));
+	jwrite_close(out, '}');
+}
+
+static bool host_matches(const struct engine *e, uint32_t host, const char *only)
+{
+	const struct netmap_host *h = &e->map->hosts[host];
+	char key[KEY_STRLEN];
+	struct prefix address;
+
+	if (!only || !strcmp(host_name(e, host), only) || !strcmp(key_format(&h->key, key), only))
+		return true;
+	if (prefix_parse(only, strlen(only), &address) < 0)
+		return false;
+	for (size_t i = 0; i < h->n_addresses; i++)
+		if (prefix_is_same(&netmap_prefixes(e->map, h)[i], &address))
+			return true;
+	return false;
+}
+
+bool engine_write_peers(const struct engine *e, GString *out, const char *only, int64_t now_ms)
+{
+	bool found = !only;
+
+	jwrite_open(out, "peers", '[');
+	for (uint32_t i = 0; e->map && i < e->map->n_hosts; i++) {
+		if (engine_holds_self(e, i) || !host_matches(e, i, only))
+			continue;
+		write_peer(e, out, i, now_ms);
+		found = true;
+	}
+	jwrite_close(out, ']');
+	return found;
+}
+
+/* -- the whole ------------------------------------------------------------------------------ */
+
+static bool has_conflict(const struct engine *e)
+{
+	for (size_t i = 0; i < N_STAGES; i++)
+		if (e->stages[i].yielded)
+			return true;
+	return e->conflict && e->stages[STAGE_LINK].problem[0];
+}
+
+static const char *state_of(const struct engine *e, const char **ret_reason)
+{
+	*ret_reason = NULL;
+	if (e->down)
+		return "down";
+	if (!e->map) {
+		*ret_reason = e->map_problem[0] ? e->map_problem : "no mesh is configured";
+		return "waiting";
+	}
+	engine_problem_code(e, ret_reason);
+	if (has_conflict(e))
+		return "conflict";
+	if (!*ret_reason && e->map_problem[0])
+		*ret_reason = e->map_problem;
+	if (!*ret_reason)
+		return e->was_ready || engine_is_settled(e) ? "ready" : "starting";
+	return "degraded";
+}
+
+static void write_mesh(const struct engine *e, GString *out)
+{
+	if (!e->map) {
+		jwrite_null(out, "mesh");
+		return;
+	}
+	jwrite_open(out, "mesh", '{');
+	jwrite_string(out, "name", e->map->mesh);
+	jwrite_string(out, "file", e->config->mesh_file);
+	write_time(out, "loaded_at", e->map_s);
+	jwrite_int(out, "hosts", (int64_t)e->map->n_hosts);
+	jwrite_string(out, "error", e->map_problem[0] ? e->map_problem : NULL);
+	jwrite_close(out, '}');
+}
+
+static void write_host(const struct engine *e, GString *out)
+{
+	const struct netmap_host *self;
+	char key[KEY_STRLEN];
+
+	if (!e->map) {
+		jwrite_null(out, "host");
+		return;
+	}
+	self = &e->map->hosts[e->map->self];
+	jwrite_open(out, "host", '{');
+	jwrite_string(out, "name", netmap_text(e->map, self->name));
+	jwrite_string(out, "public_key", key_format(&e->public_key, key));
+	write_prefixes(out, "addresses", netmap_prefixes(e->map, self), self->n_addresses);
+	jwrite_close(out, '}');
+}
+
+static const char *interface_state(const struct engine *e)
+{
+	if (has_conflict(e))
+		return "conflict";
+	if (!e->index)
+		return "missing";
+	return e->was_up ? "up" : "pending";
+}
+
+static void write_interface(const struct engine *e, GString *out)
+{
+	const char *conflict = NULL;
+
+	if (!e->map || e->down) {
+		jwrite_null(out, "interface");
+		return;
+	}
+	if (has_conflict(e))
+		engine_problem_code(e, &conflict);
+	jwrite_open(out, "interface", '{');
+	jwrite_string(out, "name", engine_interface_name(e));
+	if (e->index)
+		jwrite_int(out, "index", e->index);
+	else
+		jwrite_null(out, "index");
+	jwrite_int(out, "listen_port", engine_listen_port(e));
+	jwrite_int(out, "mtu", e->mtu);
+	jwrite_bool(out, "adopted", e->adopted);
+	jwrite_string(out, "state", interface_state(e));
+	jwrite_int(out, "repairs", e->repairs);
+	jwrite_string(out, "conflict", conflict);
+	jwrite_close(out, '}');
+}
+
+static void write_counts(const struct engine *e, GString *out)
+{
+	size_t counts[PEER_BLOCKED + 1] = { 0 }, pending = 0;
+
+	for (uint32_t i = 0; e->map && i < e->map->n_hosts; i++) {
+		if (engine_holds_self(e, i))
+			continue;
+		counts[e->peers[i].state]++;
+		pending += (e->peers[i].flags & PEER_WORK) != 0;
+	}
+	jwrite_open(out, "counts", '{');
+	jwrite_int(out, "total", (int64_t)engine_count_peers(e));
+	for (enum peer_state s = PEER_IDLE; s <= PEER_BLOCKED; s++)
+		jwrite_int(out, peer_state_name(s), (int64_t)counts[s]);
+	jwrite_int(out, "foreign", (int64_t)e->n_foreign);
+	jwrite_close(out, '}');
+	jwrite_int(out, "pending", (int64_t)pending);
+}
+
+static void write_foreign(const struct engine *e, GString *out)
+{
+	char key[KEY_STRLEN];
+
+	jwrite_open(out, "foreign_peers", '[');
+	for (guint i = 0; i < e->foreign->len; i++)
+		jwrite_string(out, NULL,
+			key_format(&g_array_index(e->foreign, struct wg_key, i), key));
+	jwrite_close(out, ']');
+}
+
+static void write_problems(const struct engine *e, GString *out)
+{
+	jwrite_open(out, "problems", '[');
+	for (size_t i = 0; i < N_STAGES; i++) {
+		if (!e->stages[i].problem[0])
+			continue;
+		jwrite_open(out, NULL, '{');
+		jwrite_string(out, "class", engine_stage_name(i));
+		jwrite_string(out, "message", e->stages[i].problem);
+		write_time(out, "since", e->stages[i].problem_s);
+		jwrite_close(out, '}');
+	}
+	jwrite_close(out, ']');
+}
+
+void engine_write_status(const struct engine *e, GString *out, bool detail, int64_t now_ms)
+{
+	const char *reason, *state = state_of(e, &reason);
+
+	jwrite_string(out, "state", state);
+	jwrite_string(out, "reason", reason);
+	jwrite_string(out, "instance", e->instance);
+	write_mesh(e, out);
+	write_host(e, out);
+	write_interface(e, out);
+	write_counts(e, out);
+	write_foreign(e, out);
+	if (e->read_ms)
+		jwrite_int(out, "observed_seconds_ago", (now_ms - e->read_ms) / 1000);
+	else
+		jwrite_null(out, "observed_seconds_ago");
+	write_problems(e, out);
+	jwrite_open(out, "routes", '{');
+	jwrite_int(out, "installed", (int64_t)e->n_routes);
+	jwrite_close(out, '}');
+	jwrite_int(out, "resyncs", (int64_t)e->resyncs);
+	if (detail)
+		engine_write_peers(e, out, NULL, now_ms);
+}

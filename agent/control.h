@@ -12,6 +12,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
+
+#include "agent/base/exitcode.h"
 
 struct control;
 
@@ -22,25 +25,6 @@ enum {
 	CONTROL_VERSION = 1,
 };
 
-/* Exit codes of both programs and "code" in errors; names are "class". */
-enum exit_code {
-	EXIT_OK = 0,
-	EXIT_FAILED = 1,
-	EXIT_USAGE = 2,
-	EXIT_NOT_RUNNING = 3,
-	EXIT_NOT_ENROLLED = 4,
-	EXIT_PERMISSION = 5,
-	EXIT_CHANGES_PENDING = 6,
-	EXIT_PARTIAL = 7,
-	EXIT_DRIFT = 8,
-	EXIT_NOT_APPLICABLE = 9,
-	EXIT_TIMEOUT = 10,
-	EXIT_UNREACHABLE = 11,
-	EXIT_REFUSED = 12,
-	EXIT_CONFIG = 13,
-	EXIT_IN_USE = 14,
-};
-
 struct control_request {
 	char command[32];
 	char level[16]; /* log-level */
@@ -48,23 +32,45 @@ struct control_request {
 	char check[16]; /* status: live, ready */
 	bool detail;
 	bool wait; /* up: answer when everything is in place */
-	uint32_t client;   /* who asks; for control_reply */
-	bool may_change;   /* the caller is root or the daemon's own user */
+	uint32_t client; /* who asks; for control_reply */
+	bool may_change; /* the caller is root or the daemon's own user */
 };
+
+/* Who is at the other end of a socket. */
+struct control_caller {
+	uid_t uid;
+	gid_t gid;
+	const gid_t *groups; /* the supplementary ones */
+	size_t n_groups;
+};
+
+enum control_access { CONTROL_ACCESS_NONE, CONTROL_ACCESS_READ, CONTROL_ACCESS_CHANGE };
 
 /* Runs for each well-formed request of version 1 whose caller may ask it. Must lead to exactly one
  * control_reply or control_error for request->client, now or later; a client that left meanwhile is
- * fine. "ping" and "monitor" are answered by the server itself. */
+ * fine. "ping" and "monitor" are answered by the server itself. The control socket must not be closed
+ * from here. */
 typedef void (*control_fn)(const struct control_request *request, void *user);
 
 /* Pure: one line to struct. 0 or -EINVAL with a message. */
-int control_parse(const char *line, size_t len, struct control_request *ret, char *error, size_t error_len);
+int control_parse(
+	const char *line, size_t len, struct control_request *ret, char *error, size_t error_len);
+/* Pure: what this caller may do. `group` is (gid_t)-1 when the group does not exist. */
+enum control_access control_access(const struct control_caller *caller, uid_t own, gid_t group);
+/* Pure: does this request leave everything as it is? */
+bool control_is_reading(const struct control_request *request);
+
+/* How long a begun request may take to come in, and how long a reader may take nothing. */
+enum { CONTROL_REQUEST_MS = 5000, CONTROL_STALL_MS = 30000 };
 
 /* Listens on `path` (0660, group `group` when it exists). -EADDRINUSE: somebody answers there; a dead
  * socket file is replaced. Callers: uid 0 and our own uid may change, members of `group` may read
  * (commands that change are refused with EXIT_PERMISSION), others are refused. */
-int control_open(const char *path, const char *group, control_fn fn, void *user, struct control **ret);
+int control_open(
+	const char *path, const char *group, control_fn fn, void *user, struct control **ret);
 void control_close(struct control *control); /* also removes the socket file */
+/* Other limits than CONTROL_REQUEST_MS and CONTROL_STALL_MS, for tests. */
+void control_set_limits(struct control *control, int request_ms, int stall_ms);
 
 /* Takes `result`: the JSON text of an object. */
 void control_reply(struct control *control, uint32_t client, GString *result);
@@ -75,6 +81,6 @@ void control_error(struct control *control, uint32_t client, enum exit_code code
 void control_publish(struct control *control, const char *event_json);
 bool control_has_monitors(const struct control *control);
 
-/* Asks itself a question through its own socket; `served` runs when the answer came. */
+/* Asks itself a question through its own socket; `served` runs from the loop when the answer came,
+ * never when none comes. A new question drops the old one. */
 void control_probe(struct control *control, void (*served)(void *user), void *user);
-const char *exit_code_class(enum exit_code code);

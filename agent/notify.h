@@ -11,5 +11,5 @@ void notify_stopping(void);
 void notify_reloading(void);
 void notify_status(const char *format, ...) __attribute__((format(printf, 1, 2)));
 void notify_watchdog(void);
-/* How often the service manager wants to hear us; 0: not at all. */
+/* How often notify_watchdog is to be called: half of the service manager's limit; 0: not at all. */
 int64_t notify_watchdog_us(void);

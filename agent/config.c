@@ -1,0 +1,317 @@
+/* agent/config.c - reads lapwing.json. */
+#include "agent/config.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/file.h"
+#include "agent/base/jread.h"
+
+enum {
+	MTU_MIN = 576,
+	MTU_MAX = 65535,
+	PEERS_DEFAULT = 100 * 1000,
+	PEERS_MAX = 1024 * 1024,
+	/* Routing tables that the kernel has uses for; the mark is also the number of a table. */
+	TABLE_DEFAULT = 253,
+	TABLE_LOCAL = 255,
+	/* Shorter prefixes are as good as a default route. */
+	SHORT_PREFIX = 8,
+};
+
+/* -- kinds of values -------------------------------------------------------------------------- */
+
+static void read_path(struct jread *r, char **ret)
+{
+	struct slice s = jread_string(r);
+
+	if (r->error)
+		return;
+	if (s.len < 2 || s.s[0] != '/' || s.len >= PATH_MAX)
+		return jread_fail(r, "not an absolute path");
+	g_free(*ret);
+	*ret = g_strndup(s.s, s.len);
+}
+
+/* An unsigned decimal number would be taken for an index by many tools. */
+static bool interface_name_is_good(struct slice s)
+{
+	bool digits = true;
+
+	if (s.len < 1 || s.len >= IFNAMSIZ || (s.s[0] == '.' && (s.len == 1 || s.s[1] == '.')))
+		return false;
+	for (size_t i = 0; i < s.len; i++) {
+		if (!g_ascii_isalnum(s.s[i]) && !memchr("_.-", s.s[i], 3))
+			return false;
+		digits = digits && g_ascii_isdigit(s.s[i]);
+	}
+	return !digits;
+}
+
+static bool slice_is(struct slice s, const char *text)
+{
+	return s.len == strlen(text) && !memcmp(s.s, text, s.len);
+}
+
+/* -- interface -------------------------------------------------------------------------------- */
+
+static void read_name(struct jread *r, void *into)
+{
+	struct config *c = into;
+	struct slice s = jread_string(r);
+
+	if (r->error)
+		return;
+	if (!interface_name_is_good(s))
+		return jread_fail(r,
+			"an interface name has 1 to %d of the characters "
+			"A-Z a-z 0-9 _ . - and is no number",
+			IFNAMSIZ - 1);
+	memcpy(c->interface.name, s.s, s.len);
+}
+
+static void read_listen_port(struct jread *r, void *into)
+{
+	((struct config *)into)->interface.listen_port = (int)jread_int(r, 1, 65535);
+}
+
+static void read_mtu(struct jread *r, void *into)
+{
+	struct config *c = into;
+
+	if (jread_peek(r) == '0')
+		c->interface.mtu = (int)jread_int(r, MTU_MIN, MTU_MAX);
+	else if (slice_is(jread_string(r), "auto"))
+		c->interface.mtu = 0;
+	else
+		jread_fail(r, "neither \"auto\" nor a number");
+}
+
+static void read_fwmark(struct jread *r, void *into)
+{
+	struct config *c = into;
+
+	c->interface.fwmark = jread_int(r, 1, UINT32_MAX);
+	if (c->interface.fwmark >= TABLE_DEFAULT && c->interface.fwmark <= TABLE_LOCAL)
+		jread_fail(r, "%d to %d are the kernel's own routing tables", TABLE_DEFAULT,
+			TABLE_LOCAL);
+}
+
+static void read_adopt(struct jread *r, void *into)
+{
+	((struct config *)into)->interface.adopt = jread_bool(r);
+}
+
+static const struct jread_field interface_fields[] = {
+	{ "name", read_name, false },
+	{ "listen_port", read_listen_port, false },
+	{ "mtu", read_mtu, false },
+	{ "fwmark", read_fwmark, false },
+	{ "adopt", read_adopt, false },
+};
+
+static void read_interface(struct jread *r, void *into)
+{
+	jread_object(r, interface_fields, G_N_ELEMENTS(interface_fields), into);
+}
+
+/* -- policy ----------------------------------------------------------------------------------- */
+
+static void read_default_route(struct jread *r, void *into)
+{
+	((struct config *)into)->policy.default_route = jread_bool(r);
+}
+
+static void read_dns(struct jread *r, void *into)
+{
+	((struct config *)into)->policy.dns = jread_bool(r);
+}
+
+static void read_route(struct jread *r, void *into)
+{
+	struct config *c = into;
+	struct slice s = jread_string(r);
+
+	if (r->error)
+		return;
+	if (prefix_parse(s.s, s.len, &c->policy.routes[c->policy.n_routes]) < 0)
+		return jread_fail(r, "not a network (bits behind the prefix length are zero)");
+	c->policy.n_routes++;
+}
+
+static void read_routes(struct jread *r, void *into)
+{
+	struct config *c = into;
+
+	c->policy.routes_given = true;
+	c->policy.routes = g_new0(struct prefix, CONFIG_ROUTES_MAX);
+	jread_array(r, CONFIG_ROUTES_MAX, read_route, c);
+	c->policy.routes = g_renew(struct prefix, c->policy.routes, c->policy.n_routes);
+}
+
+static void read_max_peers(struct jread *r, void *into)
+{
+	((struct config *)into)->policy.max_peers = (uint32_t)jread_int(r, 1, PEERS_MAX);
+}
+
+static const struct jread_field policy_fields[] = {
+	{ "default_route", read_default_route, false },
+	{ "dns", read_dns, false },
+	{ "routes", read_routes, false },
+	{ "max_peers", read_max_peers, false },
+};
+
+static void read_policy(struct jread *r, void *into)
+{
+	jread_object(r, policy_fields, G_N_ELEMENTS(policy_fields), into);
+}
+
+/* -- tune and log ----------------------------------------------------------------------------- */
+
+static void read_apply_on_start(struct jread *r, void *into)
+{
+	if (jread_bool(r))
+		jread_fail(r, "this version cannot tune the host, so only false is possible");
+}
+
+static const struct jread_field tune_fields[] = {
+	{ "apply_on_start", read_apply_on_start, false },
+};
+
+static void read_tune(struct jread *r, void *into)
+{
+	jread_object(r, tune_fields, G_N_ELEMENTS(tune_fields), into);
+}
+
+static void read_level(struct jread *r, void *into)
+{
+	struct config *c = into;
+	struct slice s = jread_string(r);
+	g_autofree char *text = r->error ? NULL : g_strndup(s.s, s.len);
+
+	if (text && log_level_parse(text, &c->log.level) < 0)
+		jread_fail(r, "one of \"error\", \"warn\", \"info\", \"debug\"");
+}
+
+static void read_target(struct jread *r, void *into)
+{
+	static const char *const names[] = {
+		[LOG_TARGET_AUTO] = "auto",
+		[LOG_TARGET_STDERR] = "stderr",
+		[LOG_TARGET_JOURNAL] = "journal",
+		[LOG_TARGET_FILE] = "file",
+	};
+	struct config *c = into;
+	struct slice s = jread_string(r);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+		if (slice_is(s, names[i])) {
+			c->log.target = (enum log_target)i;
+			return;
+		}
+	jread_fail(r, "one of \"auto\", \"stderr\", \"journal\", \"file\"");
+}
+
+static void read_log_file(struct jread *r, void *into)
+{
+	read_path(r, &((struct config *)into)->log.file);
+}
+
+static const struct jread_field log_fields[] = {
+	{ "level", read_level, false },
+	{ "target", read_target, false },
+	{ "file", read_log_file, false },
+};
+
+static void read_log(struct jread *r, void *into)
+{
+	struct config *c = into;
+
+	jread_object(r, log_fields, G_N_ELEMENTS(log_fields), c);
+	if ((c->log.target == LOG_TARGET_FILE) != (c->log.file != NULL))
+		jread_fail(r, "\"target\": \"file\" and \"file\" go together");
+}
+
+/* -- the document ----------------------------------------------------------------------------- */
+
+static void read_mesh_file(struct jread *r, void *into)
+{
+	read_path(r, &((struct config *)into)->mesh_file);
+}
+
+static void read_private_key_file(struct jread *r, void *into)
+{
+	read_path(r, &((struct config *)into)->private_key_file);
+}
+
+static const struct jread_field document_fields[] = {
+	{ "mesh_file", read_mesh_file, false },
+	{ "private_key_file", read_private_key_file, false },
+	{ "interface", read_interface, false },
+	{ "policy", read_policy, false },
+	{ "tune", read_tune, false },
+	{ "log", read_log, false },
+};
+
+int config_parse(
+	const char *text, size_t len, struct config *ret, char error[static CONFIG_ERROR_MAX])
+{
+	struct config config = {
+		.interface = { .listen_port = -1, .mtu = -1, .fwmark = -1 },
+		.policy = { .max_peers = PEERS_DEFAULT },
+		.log = { .level = LOG_LEVEL_INFO, .target = LOG_TARGET_AUTO },
+	};
+	struct jread r;
+
+	jread_init(&r, text, len);
+	jread_object(&r, document_fields, G_N_ELEMENTS(document_fields), &config);
+	if (jread_finish(&r)) {
+		g_strlcpy(error, r.message, CONFIG_ERROR_MAX);
+		config_done(&config);
+		return -EINVAL;
+	}
+	*ret = config;
+	return 0;
+}
+
+int config_load(const char *path, struct config *ret, char error[static CONFIG_ERROR_MAX])
+{
+	g_autofree char *text = NULL;
+	char message[CONFIG_ERROR_MAX];
+	size_t len;
+	int r;
+
+	r = file_read(path, CONFIG_SIZE_MAX, &text, &len);
+	if (r < 0) {
+		g_snprintf(error, CONFIG_ERROR_MAX, "%s: %s", path, file_strerror(r));
+		return r;
+	}
+	r = config_parse(text, len, ret, message);
+	if (r < 0)
+		g_snprintf(error, CONFIG_ERROR_MAX, "%s: %s", path, message);
+	return r;
+}
+
+void config_done(struct config *config)
+{
+	g_free(config->mesh_file);
+	g_free(config->private_key_file);
+	g_free(config->policy.routes);
+	g_free(config->log.file);
+	*config = (struct config){ 0 };
+}
+
+bool config_allows_route(const struct config *config, const struct prefix *route)
+{
+	if (route->bits < SHORT_PREFIX && !config->policy.default_route)
+		return false;
+	if (!config->policy.routes_given)
+		return true;
+	for (size_t i = 0; i < config->policy.n_routes; i++)
+		if (prefix_contains(&config->policy.routes[i], route))
+			return true;
+	return false;
+}

@@ -150,8 +150,9 @@ const char *file_strerror(int r)
 	case -EFBIG:
 		return "it is too large";
 	case -EPERM:
-		return "it must belong to root or to this user, nobody else may write it or "
-		       "everybody its directory, and a secret is not for everybody to read";
+		return "unsafe owner or mode: it must belong to root or this user and be writable "
+		       "by nobody else, a secret not readable by everybody, and its directory not "
+		       "writable by everybody";
 	default:
 		return g_strerror(-r);
 	}

@@ -37,7 +37,6 @@ static struct {
 	enum log_level level;
 	enum style style;
 	int fd;
-	mode_t type; /* S_IFSOCK, S_IFIFO: what may block or break */
 	bool opened; /* the descriptor is ours */
 	unsigned lost;
 } state = { .level = LOG_LEVEL_INFO, .fd = STDERR_FILENO };
@@ -88,7 +87,6 @@ int log_open(enum log_target target, const char *path)
 	}
 	log_close();
 	state.fd = fd;
-	state.type = st.st_mode & S_IFMT;
 	state.opened = !is_stderr;
 	if (is_stderr)
 		state.style = stderr_style(&st, target == LOG_TARGET_AUTO);
@@ -104,7 +102,6 @@ void log_close(void)
 		close(state.fd);
 	state.opened = false;
 	state.fd = STDERR_FILENO;
-	state.type = 0;
 	state.style = STYLE_NAMED;
 }
 
@@ -180,18 +177,22 @@ static ssize_t write_to_pipe(const char *line, size_t len)
 	return n;
 }
 
+/* Never waits for a reader. */
 static bool send_line(const char *line, size_t len)
 {
 	struct sockaddr_un journal = { .sun_family = AF_UNIX };
+	struct stat st;
 	ssize_t n;
 
 	if (state.style == STYLE_FIELDS) {
 		memcpy(journal.sun_path, JOURNAL_SOCKET, sizeof(JOURNAL_SOCKET));
 		n = sendto(state.fd, line, len, MSG_DONTWAIT | MSG_NOSIGNAL,
 			(struct sockaddr *)&journal, sizeof(journal));
-	} else if (state.type == S_IFSOCK) {
+	} else if (fstat(state.fd, &st) < 0) {
+		return false;
+	} else if (S_ISSOCK(st.st_mode)) {
 		n = send(state.fd, line, len, MSG_DONTWAIT | MSG_NOSIGNAL);
-	} else if (state.type == S_IFIFO) {
+	} else if (S_ISFIFO(st.st_mode)) {
 		n = write_to_pipe(line, len);
 	} else {
 		n = write(state.fd, line, len);
@@ -224,37 +225,38 @@ static void emit_counted(enum log_level level, const char *text)
 		state.lost = 0;
 }
 
-void log_write(enum log_level level, const char *format, ...)
+static void write_args(enum log_level level, int r, const char *format, va_list args)
 {
 	int saved_errno = errno;
-	char text[LINE_SIZE];
-	va_list args;
+	char text[LINE_SIZE + 8]; /* more than what is shown, so that the cut is marked */
+	size_t n;
 
 	if (level > state.level)
 		return;
-	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
+	n = strlen(text);
+	if (r < 0)
+		snprintf(text + n, sizeof(text) - n, ": %s", g_strerror(-r));
 	emit_counted(level, text);
 	errno = saved_errno;
 }
 
+void log_write(enum log_level level, const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	write_args(level, 0, format, args);
+	va_end(args);
+}
+
 int log_write_errno(enum log_level level, int r, const char *format, ...)
 {
-	int saved_errno = errno;
-	char text[LINE_SIZE];
 	va_list args;
-	size_t n;
 
-	if (level > state.level)
-		return r;
 	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
+	write_args(level, r, format, args);
 	va_end(args);
-	n = strlen(text);
-	snprintf(text + n, sizeof(text) - n, ": %s", g_strerror(-r));
-	emit_counted(level, text);
-	errno = saved_errno;
 	return r;
 }
 

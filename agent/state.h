@@ -11,14 +11,15 @@
 struct state;
 
 /* Makes the directory (0700) when it is missing, locks it. -EBUSY: another daemon holds it,
- * *ret_holder is its process id (0: unknown). -EPERM: the directory is not ours or open to others. */
+ * *ret_holder is its process id (0: unknown). -EPERM: the directory is not ours, or others may write in
+ * it. */
 int state_open(const char *dir, struct state **ret, pid_t *ret_holder);
 void state_close(struct state *state);
 const char *state_dir(const struct state *state);
 /* The last component of the directory: names this instance in the interface's alias. */
 const char *state_instance(const struct state *state);
 
-/* `lapwing down` was the last word. */
+/* `lapwing down` was the last word. A value that cannot be written holds until the next start. */
 bool state_is_down(const struct state *state);
 int state_set_down(struct state *state, bool down);
 
@@ -27,6 +28,6 @@ const char *state_interface(const struct state *state);
 int state_set_interface(struct state *state, const char *name);
 
 /* The keys of the peers that we install; written before they are. A file that is damaged is moved
- * aside (.corrupt) and reads as empty. Free with g_free. */
+ * aside (.corrupt) and reads as empty; one that cannot be read is an error. Free with g_free. */
 int state_load_peers(struct state *state, struct wg_key **ret, size_t *ret_n);
 int state_save_peers(struct state *state, const struct wg_key *keys, size_t n);

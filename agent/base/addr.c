@@ -12,37 +12,56 @@ static const uint8_t V4_MAPPED[12] = { [10] = 0xff, [11] = 0xff };
 
 /* -- text to numbers ------------------------------------------------------------------------ */
 
-/* A decimal number without sign or leading zeros. Returns what follows, NULL: none, or above max. */
-static inline const char *parse_number(const char *at, const char *end, unsigned max, unsigned *ret)
+static inline bool take_digit(const char *at, const char *end, unsigned *value)
 {
-	unsigned value, digit;
+	unsigned digit = at < end ? (unsigned)*at - '0' : 10;
 
-	if (at == end || (value = (unsigned)*at - '0') > 9)
+	if (digit > 9)
+		return false;
+	*value = *value * 10 + digit;
+	return true;
+}
+
+/* A decimal number of at most five digits, without sign or leading zeros. Returns what follows,
+ * NULL: none, or above max. */
+static const char *parse_number(const char *from, const char *end, unsigned max, unsigned *ret)
+{
+	const char *at = from;
+	unsigned value = 0;
+
+	while (at - from < 5 && take_digit(at, end, &value))
+		at++;
+	if (at == from || value > max || (*from == '0' && at - from > 1))
 		return NULL;
-	for (at++; at < end && (digit = (unsigned)*at - '0') <= 9; at++) {
-		if (value == 0)
+	*ret = value;
+	return at;
+}
+
+/* The same for a number up to 255; written out because networks have very many of them. */
+static inline const char *parse_byte(const char *at, const char *end, uint8_t *ret)
+{
+	unsigned value = 0;
+
+	if (!take_digit(at++, end, &value))
+		return NULL;
+	if (take_digit(at, end, &value)) {
+		if (value < 10)
 			return NULL;
-		value = value * 10 + digit;
-		if (value > max)
+		at++;
+		at += take_digit(at, end, &value);
+		if (value > 255)
 			return NULL;
 	}
-	*ret = value;
+	*ret = (uint8_t)value;
 	return at;
 }
 
 /* Returns what follows the address, NULL when there is none. */
 static const char *parse_ipv4(const char *at, const char *end, uint8_t addr[static 4])
 {
-	unsigned part;
-
-	for (int i = 0; i < 4; i++) {
-		if (i > 0 && (at == end || *at++ != '.'))
-			return NULL;
-		at = parse_number(at, end, 255, &part);
-		if (!at)
-			return NULL;
-		addr[i] = (uint8_t)part;
-	}
+	at = parse_byte(at, end, &addr[0]);
+	for (int i = 1; at && i < 4; i++)
+		at = at < end && *at == '.' ? parse_byte(at + 1, end, &addr[i]) : NULL;
 	return at;
 }
 

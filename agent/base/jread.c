@@ -66,6 +66,7 @@ void jread_fail(struct jread *r, const char *format, ...)
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	text_escape(r->message + n, sizeof(r->message) - n, text, strlen(text));
+	r->at = r->end; /* so that nobody has to ask for errors to stop */
 }
 
 static void fail_at(struct jread *r, const char *at, const char *message)
@@ -77,24 +78,24 @@ static void fail_at(struct jread *r, const char *at, const char *message)
 /* -- tokens --------------------------------------------------------------------------------- */
 
 /* Skips white space. Returns what comes next, 0 at the end. */
+static G_GNUC_NO_INLINE char skip_space(struct jread *r)
+{
+	while (r->at < r->end && memchr(" \n\t\r", *r->at, 4))
+		r->at++;
+	return r->at < r->end ? *r->at : '\0';
+}
+
+/* The same. Compact text has no white space, so one comparison does. */
 static inline char next(struct jread *r)
 {
-	const char *at = r->at;
-
-	while (at < r->end && (*at == ' ' || *at == '\n' || *at == '\t' || *at == '\r'))
-		at++;
-	r->at = at;
-	return at < r->end ? *at : '\0';
+	return r->at < r->end && (uint8_t)*r->at > ' ' ? *r->at : skip_space(r);
 }
 
 /* A value begins here. Returns its first character, 0 at the end or after an error. */
 static inline char begin(struct jread *r)
 {
-	char c;
+	char c = next(r);
 
-	if (r->error)
-		return '\0';
-	c = next(r);
 	r->value = r->at;
 	return c;
 }
@@ -118,6 +119,9 @@ static const char *name_of(char c)
 		return "true or false";
 	case 'n':
 		return "null";
+	case '}':
+	case ']':
+		return "a closing bracket";
 	default:
 		return c == '-' || is_digit(c) ? "a number" : NULL;
 	}
@@ -160,7 +164,7 @@ char jread_peek(struct jread *r)
 {
 	char c = begin(r);
 
-	if (!name_of(c)) {
+	if (!name_of(c) || c == '}' || c == ']') {
 		fail_kind(r, "a value");
 		return '\0';
 	}
@@ -169,190 +173,22 @@ char jread_peek(struct jread *r)
 	return c == '-' || is_digit(c) ? '0' : c;
 }
 
-/* -- containers ----------------------------------------------------------------------------- */
-
-static bool open_container(struct jread *r, char bracket, const char *wanted)
-{
-	if (begin(r) != bracket) {
-		fail_kind(r, wanted);
-		return false;
-	}
-	if (r->depth == JREAD_DEPTH_MAX) {
-		jread_fail(r, "nested deeper than %d", JREAD_DEPTH_MAX);
-		return false;
-	}
-	r->at++;
-	r->depth++;
-	return true;
-}
-
-/* After an element: whether another one follows. */
-static bool has_more(struct jread *r, char bracket)
-{
-	char c;
-
-	if (r->error)
-		return false;
-	c = next(r);
-	if (c != ',' && c != bracket) {
-		fail_at(r, r->at, r->at < r->end ? "a comma is missing" : "the text ends here");
-		return false;
-	}
-	r->at++;
-	if (c == ',' && next(r) == bracket)
-		fail_at(r, r->at, "a comma too much");
-	return c == ',' && !r->error;
-}
-
-/* Errors of the container as a whole are those of the value that began there. */
-static void close_container(struct jread *r, const char *start)
-{
-	r->depth--;
-	r->value = start;
-}
-
-static inline bool is_key(const char *key, struct slice s)
-{
-	size_t i;
-
-	for (i = 0; i < s.len; i++)
-		if (key[i] != s.s[i])
-			return false;
-	return key[i] == '\0';
-}
-
-/* Keys mostly come in the order of the table, so the search begins where it ended. */
-static size_t find_field(
-	const struct jread_field *fields, size_t n_fields, size_t from, struct slice key)
-{
-	for (size_t i = from; i < n_fields; i++)
-		if (is_key(fields[i].key, key))
-			return i;
-	for (size_t i = 0; i < from; i++)
-		if (is_key(fields[i].key, key))
-			return i;
-	return n_fields;
-}
-
-static struct slice scan_string(struct jread *r);
-
-/* Reads a key and its colon. Returns the index of the field, n_fields after an error. */
-static size_t read_key(struct jread *r, const struct jread_field *fields, size_t n_fields,
-	size_t from, uint64_t seen)
-{
-	char shown[SHOWN_MAX];
-	struct slice key;
-	size_t i;
-
-	r->depth--; /* until it is known, errors are those of the object */
-	if (begin(r) != '"') {
-		fail_kind(r, "a key in quotes");
-		return n_fields;
-	}
-	key = scan_string(r);
-	if (r->error)
-		return n_fields;
-	i = find_field(fields, n_fields, from, key);
-	if (i == n_fields || seen >> i & 1) {
-		text_escape(shown, sizeof(shown), key.s, key.len);
-		jread_fail(
-			r, i == n_fields ? "unknown key \"%s\"" : "key \"%s\" is repeated", shown);
-		return n_fields;
-	}
-	if (next(r) != ':') {
-		fail_at(r, r->at, r->at < r->end ? "a colon is missing" : "the text ends here");
-		return n_fields;
-	}
-	r->at++;
-	r->path[r->depth].key = fields[i].key;
-	r->depth++;
-	return i;
-}
-
-static void check_required(
-	struct jread *r, const struct jread_field *fields, size_t n_fields, uint64_t seen)
-{
-	for (size_t i = 0; i < n_fields; i++)
-		if (fields[i].required && !(seen >> i & 1))
-			jread_fail(r, "\"%s\" is missing", fields[i].key);
-}
-
-void jread_object(struct jread *r, const struct jread_field *fields, size_t n_fields, void *into)
-{
-	uint64_t seen = 0;
-	size_t field = 0;
-	const char *start;
-
-	if (!open_container(r, '{', "an object"))
-		return;
-	start = r->value;
-	if (next(r) == '}') {
-		r->at++;
-	} else {
-		do {
-			field = read_key(r, fields, n_fields, field, seen);
-			if (r->error)
-				return;
-			seen |= UINT64_C(1) << field;
-			fields[field++].read(r, into);
-		} while (has_more(r, '}'));
-	}
-	if (r->error)
-		return;
-	close_container(r, start);
-	check_required(r, fields, n_fields, seen);
-}
-
-void jread_array(
-	struct jread *r, size_t max, void (*element)(struct jread *r, void *into), void *into)
-{
-	const char *start;
-	size_t depth, n = 0;
-
-	if (!open_container(r, '[', "a list"))
-		return;
-	start = r->value;
-	depth = r->depth - 1;
-	r->path[depth].key = NULL;
-	r->path[depth].index = 0;
-	if (next(r) == ']') {
-		r->at++;
-	} else {
-		do {
-			if (n == max) {
-				close_container(r, r->at);
-				jread_fail(r, "more than %zu in the list", max);
-				return;
-			}
-			r->path[depth].index = n++;
-			element(r, into);
-		} while (has_more(r, ']'));
-	}
-	if (!r->error)
-		close_container(r, start);
-}
-
 /* -- strings -------------------------------------------------------------------------------- */
 
 #define LANES(byte) (UINT64_C(0x0101010101010101) * (byte))
 
-/* The high bit of the lowest lane that is zero; lanes above that one may have theirs, too. */
-static inline uint64_t zero_lanes(uint64_t lanes)
-{
-	return (lanes - LANES(1)) & ~lanes;
-}
-
 /* Skips printable ASCII but quote and backslash. Eight bytes at a time: whole networks come through
- * here. */
-static const char *skip_plain(const char *at, const char *end)
+ * here. A lane that stops us gets its high bit set; it may borrow from the lanes above it, never
+ * from those below, so the lowest bit is right. */
+static inline const char *skip_plain(const char *at, const char *end)
 {
 	uint64_t word, stop;
 
 	for (; end - at >= 8; at += 8) {
 		memcpy(&word, at, 8);
 		word = le64toh(word);
-		stop = zero_lanes(word ^ LANES('"')) | zero_lanes(word ^ LANES('\\'));
-		stop |= ((word - LANES(0x20)) & ~word) | word;
+		stop = word | (word - LANES(0x20)) | ((word ^ LANES('"')) - LANES(1)) |
+			((word ^ LANES('\\')) - LANES(1));
 		stop &= LANES(0x80);
 		if (stop)
 			return at + __builtin_ctzll(stop) / 8;
@@ -363,7 +199,7 @@ static const char *skip_plain(const char *at, const char *end)
 }
 
 /* Skips text up to a quote, a backslash or a byte that may not stand in a string. */
-static inline const char *skip_text(const char *at, const char *end)
+static const char *skip_text(const char *at, const char *end)
 {
 	for (;;) {
 		at = skip_plain(at, end);
@@ -449,8 +285,8 @@ static const char *unescape(struct jread *r, const char *from, const char *at, s
 	}
 }
 
-/* At the opening quote. */
-static struct slice scan_string(struct jread *r)
+/* Whatever is not only printable ASCII. */
+static G_GNUC_NO_INLINE struct slice scan_hard_string(struct jread *r)
 {
 	const char *from = r->at + 1, *at = skip_text(from, r->end);
 	struct slice s = { from, (size_t)(at - from) };
@@ -475,12 +311,176 @@ static struct slice scan_string(struct jread *r)
 	return s;
 }
 
+/* At the opening quote. */
+static inline struct slice scan_string(struct jread *r)
+{
+	const char *from = r->at + 1, *at = skip_plain(from, r->end);
+	struct slice s = { from, (size_t)(at - from) };
+
+	if (at == r->end || *at != '"' || s.len > JREAD_STRING_MAX)
+		return scan_hard_string(r);
+	r->at = at + 1;
+	return s;
+}
+
 struct slice jread_string(struct jread *r)
 {
 	if (begin(r) == '"')
 		return scan_string(r);
 	fail_kind(r, "a string");
 	return NOTHING;
+}
+
+/* -- containers ----------------------------------------------------------------------------- */
+
+static inline bool open_container(struct jread *r, char bracket, const char *wanted)
+{
+	if (begin(r) != bracket) {
+		fail_kind(r, wanted);
+		return false;
+	}
+	if (r->depth == JREAD_DEPTH_MAX) {
+		jread_fail(r, "nested deeper than %d", JREAD_DEPTH_MAX);
+		return false;
+	}
+	r->at++;
+	return true;
+}
+
+static inline bool is_empty(struct jread *r, char bracket)
+{
+	if (next(r) != bracket)
+		return false;
+	r->at++;
+	return true;
+}
+
+static G_GNUC_NO_INLINE void fail_comma(struct jread *r)
+{
+	fail_at(r, r->at, r->at < r->end ? "a comma is missing" : "the text ends here");
+}
+
+/* After an element: whether another one follows. */
+static inline bool has_more(struct jread *r, char bracket)
+{
+	char c = next(r);
+
+	if (c != ',' && c != bracket) {
+		fail_comma(r);
+		return false;
+	}
+	r->at++;
+	return c == ',';
+}
+
+static inline bool is_key(const char *key, struct slice s)
+{
+	return strncmp(key, s.s, s.len) == 0 && key[s.len] == '\0';
+}
+
+/* Keys mostly come in the order of the table, so the search begins where it ended. */
+static size_t find_field(
+	const struct jread_field *fields, size_t n_fields, size_t from, struct slice key)
+{
+	for (size_t i = from; i < n_fields; i++)
+		if (is_key(fields[i].key, key))
+			return i;
+	for (size_t i = 0; i < from; i++)
+		if (is_key(fields[i].key, key))
+			return i;
+	return n_fields;
+}
+
+/* The key cannot be taken. */
+static G_GNUC_NO_INLINE void fail_key(struct jread *r, struct slice key, const char *why)
+{
+	char shown[SHOWN_MAX];
+
+	text_escape(shown, sizeof(shown), key.s, key.len);
+	jread_fail(r, "key \"%s\" %s", shown, why);
+}
+
+/* Reads a key and its colon. Returns the index of the field, of no use after an error. */
+static inline size_t read_key(struct jread *r, const struct jread_field *fields, size_t n_fields,
+	size_t from, uint64_t seen)
+{
+	struct slice key;
+	size_t i;
+
+	if (begin(r) != '"') {
+		fail_kind(r, "a key in quotes");
+		return n_fields;
+	}
+	key = scan_string(r);
+	if (r->error)
+		return n_fields;
+	i = find_field(fields, n_fields, from, key);
+	if (i == n_fields)
+		fail_key(r, key, "is unknown");
+	else if (seen >> i & 1)
+		fail_key(r, key, "is repeated");
+	else if (next(r) != ':')
+		fail_at(r, r->at, r->at < r->end ? "a colon is missing" : "the text ends here");
+	else
+		r->at++;
+	return i;
+}
+
+static void check_required(
+	struct jread *r, const struct jread_field *fields, size_t n_fields, uint64_t seen)
+{
+	for (size_t i = 0; i < n_fields; i++)
+		if (fields[i].required && !(seen >> i & 1))
+			jread_fail(r, "\"%s\" is missing", fields[i].key);
+}
+
+/* The depth counts what the path holds: errors between the elements are those of the container. */
+void jread_object(struct jread *r, const struct jread_field *fields, size_t n_fields, void *into)
+{
+	uint64_t seen = 0;
+	size_t field = 0;
+	const char *start;
+
+	if (!open_container(r, '{', "an object"))
+		return;
+	start = r->value;
+	if (!is_empty(r, '}')) {
+		do {
+			field = read_key(r, fields, n_fields, field, seen);
+			if (r->error)
+				return;
+			seen |= UINT64_C(1) << field;
+			r->path[r->depth++].key = fields[field].key;
+			fields[field++].read(r, into);
+			r->depth--;
+		} while (has_more(r, '}'));
+	}
+	r->value = start;
+	check_required(r, fields, n_fields, seen);
+}
+
+void jread_array(
+	struct jread *r, size_t max, void (*element)(struct jread *r, void *into), void *into)
+{
+	const char *start;
+	size_t n = 0;
+
+	if (!open_container(r, '[', "a list"))
+		return;
+	start = r->value;
+	if (!is_empty(r, ']')) {
+		do {
+			if (n == max) {
+				begin(r);
+				return jread_fail(r, "more than %zu in the list", max);
+			}
+			r->path[r->depth].key = NULL;
+			r->path[r->depth++].index = n++;
+			element(r, into);
+			r->depth--;
+		} while (has_more(r, ']'));
+	}
+	r->value = start;
 }
 
 /* -- other scalars -------------------------------------------------------------------------- */

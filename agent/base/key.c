@@ -9,32 +9,30 @@
 
 #include "agent/base/file.h"
 
-/* Eight characters at once, one in each byte of a word, without a branch or a table: how long a key
- * takes to decode says nothing about it. */
-#define LANES(byte) (UINT64_C(0x0101010101010101) * (byte))
+/* Sixteen characters at once, without a branch or a table that depends on them: how long a key takes
+ * to decode says nothing about it. */
+typedef int8_t lanes __attribute__((vector_size(16)));
 
-/* 1 in each lane that is at least `limit`. Lanes and limit are below 0x80. */
-static inline uint64_t lanes_from(uint64_t lanes, unsigned limit)
+static inline lanes lanes_between(lanes c, char first, char last)
 {
-	return (lanes + LANES(0x80 - limit)) >> 7 & LANES(1);
+	return (lanes)((c >= (int8_t)first) & (c <= (int8_t)last));
 }
 
-/* Eight characters, the first in the highest lane, to 48 bits. Sets bits in *bad if one of them is
- * outside the alphabet. */
-static inline uint64_t decode(uint64_t text, uint64_t *bad)
+/* From characters to their values. Sets bits in *bad for those that are outside the alphabet. */
+static inline lanes decode(lanes c, lanes *bad)
 {
-	uint64_t c = text & LANES(0x7f), digit0 = lanes_from(c, '0');
-	uint64_t plus = lanes_from(c, '+') ^ lanes_from(c, '+' + 1);
-	uint64_t slash = lanes_from(c, '/') ^ digit0;
-	uint64_t digit = digit0 ^ lanes_from(c, '9' + 1);
-	uint64_t upper = lanes_from(c, 'A') ^ lanes_from(c, 'Z' + 1);
-	uint64_t lower = lanes_from(c, 'a') ^ lanes_from(c, 'z' + 1);
+	lanes upper = lanes_between(c, 'A', 'Z'), lower = lanes_between(c, 'a', 'z');
+	lanes digit = lanes_between(c, '0', '9'), plus = (lanes)(c == '+'),
+	      slash = (lanes)(c == '/');
 
-	*bad |= (text & LANES(0x80)) | ((plus | slash | digit | upper | lower) ^ LANES(1));
-	/* From character to value modulo 128: the sum never carries into the next lane. */
-	c += plus * (62 - '+') + slash * (63 - '/') + digit * (52 - '0') + upper * (128 - 'A') +
-		lower * (128 + 26 - 'a');
-	c &= LANES(0x3f);
+	*bad |= ~(upper | lower | digit | plus | slash);
+	return c - (upper & 'A') - (lower & ('a' - 26)) + (digit & (52 - '0')) +
+		(plus & (62 - '+')) + (slash & (63 - '/'));
+}
+
+/* Eight values of six bits to 48 bits. */
+static inline uint64_t pack(uint64_t c)
+{
 	c = (c & UINT64_C(0x003f003f003f003f)) | (c & UINT64_C(0x3f003f003f003f00)) >> 2;
 	c = (c & UINT64_C(0x00000fff00000fff)) | (c & UINT64_C(0x0fff00000fff0000)) >> 4;
 	return (c & 0xffffff) | c >> 32 << 24;
@@ -42,30 +40,32 @@ static inline uint64_t decode(uint64_t text, uint64_t *bad)
 
 int key_parse(const char *text, size_t len, struct wg_key *ret)
 {
-	uint64_t bad = 0, word = 0;
-	char last[8] = "AAAAAAAA";
-	struct wg_key key;
+	struct {
+		lanes c[3];
+		uint64_t word[6];
+		uint8_t bytes[5 * 6 + 8]; /* six of the eight written at a time count */
+	} work;
+	lanes bad = { 0 };
+	uint64_t bad_word[2];
 
 	if (len != KEY_TEXT_LEN)
 		return -EINVAL;
-	for (int i = 0; i < 5; i++) {
-		memcpy(&word, text + 8 * i, 8);
-		word = htobe64(decode(be64toh(word), &bad) << 16);
-		memcpy(key.b + 6 * i, &word, 6);
+	memset(&work.c[2], 'A', sizeof(work.c[2]));
+	memcpy(work.c, text, KEY_TEXT_LEN - 1);
+	for (int i = 0; i < 3; i++)
+		work.c[i] = decode(work.c[i], &bad);
+	memcpy(work.word, work.c, sizeof(work.word));
+	for (int i = 0; i < 6; i++) {
+		work.word[i] = htobe64(pack(be64toh(work.word[i])) << 16);
+		memcpy(work.bytes + 6 * i, &work.word[i], 8);
 	}
-	/* Three characters remain, for two bytes and two bits that are zero. */
-	memcpy(last, text + 40, 3);
-	memcpy(&word, last, 8);
-	word = decode(be64toh(word), &bad) << 16;
-	bad |= (word & UINT64_C(0xffffffffffff)) | (uint8_t)(text[43] ^ '=');
-	word = htobe64(word);
-	memcpy(key.b + 30, &word, 2);
-	if (!bad)
-		*ret = key;
-	sodium_memzero(last, sizeof(last));
-	sodium_memzero(&word, sizeof(word));
-	key_wipe(&key);
-	return bad ? -EINVAL : 0;
+	/* Behind the key there are two bits, zero, and one character. */
+	memcpy(bad_word, &bad, sizeof(bad));
+	bad_word[0] |= bad_word[1] | work.bytes[32] | (uint8_t)(text[KEY_TEXT_LEN - 1] ^ '=');
+	if (!bad_word[0])
+		memcpy(ret->b, work.bytes, sizeof(ret->b));
+	sodium_memzero(&work, sizeof(work));
+	return bad_word[0] ? -EINVAL : 0;
 }
 
 const char *key_format(const struct wg_key *key, char buf[static KEY_STRLEN])

@@ -43,8 +43,8 @@ static void on_request(const struct control_request *request, void *user)
 	if (f->hold)
 		return;
 	if (!strcmp(request->command, "fail"))
-		control_error(f->control, request->client, EXIT_REFUSED, "try \"again\"",
-			"no %s\n", "luck");
+		control_error(f->control, request->client, EXIT_REFUSED, "try \"again\"", "no %s\n",
+			"luck");
 	else
 		control_reply(f->control, request->client, big_result(f->reply_size));
 }
@@ -281,8 +281,9 @@ static void test_round_trip(struct fixture *f, const void *data)
 	g_assert_cmpstr(f->last.check, ==, "ready");
 	g_assert_true(f->last.detail && f->last.may_change);
 	say(fd, "{\"v\":1,\"command\":\"fail\"}\n");
-	expect(fd, "{\"v\":1,\"ok\":false,\"error\":{\"code\":12,\"class\":\"refused\","
-		   "\"message\":\"no luck\\n\",\"hint\":\"try \\\"again\\\"\"}}");
+	expect(fd,
+		"{\"v\":1,\"ok\":false,\"error\":{\"code\":12,\"class\":\"refused\","
+		"\"message\":\"no luck\\n\",\"hint\":\"try \\\"again\\\"\"}}");
 	say(fd, "{\"v\":1,\"command\":\"ping\"}\n");
 	expect(fd, "{\"v\":1,\"ok\":true,\"result\":{}}");
 	g_assert_cmpuint(f->n_requests, ==, 2);
@@ -672,7 +673,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/control/parse", test_parse);
 	g_test_add_func("/control/access", test_access);
 	g_test_add_func("/control/reading", test_reading);
-#define ADD(name) g_test_add("/control/" #name, struct fixture, NULL, set_up, test_##name, tear_down)
+#define ADD(name) \
+	g_test_add("/control/" #name, struct fixture, NULL, set_up, test_##name, tear_down)
 	ADD(round_trip);
 	ADD(socket_file);
 	ADD(dead_socket);

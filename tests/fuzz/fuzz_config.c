@@ -1,0 +1,26 @@
+/* tests/fuzz/fuzz_config.c - any bytes as lapwing.json: a message or a sound configuration. */
+#include <glib.h>
+#include <string.h>
+
+#include "agent/config.h"
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const struct prefix route = { .family = AF_INET, .bits = 8, .addr = { 10 } };
+	char error[CONFIG_ERROR_MAX] = "";
+	struct config c;
+
+	if (config_parse((const char *)data, size, &c, error) < 0) {
+		g_assert_true(*error && !strchr(error, '\n'));
+		return 0;
+	}
+	g_assert_true(strlen(c.interface.name) < sizeof(c.interface.name));
+	g_assert_true(c.interface.listen_port != 0 && c.interface.listen_port <= 65535);
+	g_assert_true(c.policy.n_routes <= CONFIG_ROUTES_MAX && c.policy.max_peers > 0);
+	g_assert_true((c.log.target == LOG_TARGET_FILE) == (c.log.file != NULL));
+	config_allows_route(&c, &route);
+	config_done(&c);
+	return 0;
+}

@@ -1,0 +1,702 @@
+/* agent/daemon.c - ordered start and stop; the loop; both files and their reloading. */
+#include "agent/daemon.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <malloc.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/signalfd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/base/auto.h"
+#include "agent/base/backoff.h"
+#include "agent/base/exitcode.h"
+#include "agent/base/file.h"
+#include "agent/base/jwrite.h"
+#include "agent/base/log.h"
+#include "agent/config.h"
+#include "agent/control.h"
+#include "agent/engine.h"
+#include "agent/kernel.h"
+#include "agent/notify.h"
+#include "agent/privs.h"
+#include "agent/requests.h"
+#include "agent/resolve.h"
+#include "agent/state.h"
+#include "agent/watch.h"
+#include "mgmt/meshfile.h"
+#include "mgmt/netmap.h"
+#include "netlink/monitor.h"
+
+enum { DEBOUNCE_MS = 200 };
+
+struct daemon {
+	GMainLoop *loop;
+	char *config_path;
+	struct config *config;
+	bool fixed_log_level;
+	struct state *state;
+	struct control *control;
+	struct requests *requests;
+	struct kernel *kernel;
+	struct engine *engine;
+	struct resolve *resolve;
+	struct watch *watch;
+	struct monitor *monitor;
+	struct backoff monitor_backoff;
+	GSource *work; /* drives the engine */
+	guint signals, route_events, nft_events, monitor_again, mesh_again, ticks;
+	int signal_fd;
+	int64_t start_ms;
+	bool placed; /* the interface stands: told to the service manager */
+	int exit_code;
+};
+
+int64_t daemon_now_ms(void)
+{
+	return g_get_monotonic_time() / 1000;
+}
+
+struct engine *daemon_engine(struct daemon *d)
+{
+	return d->engine;
+}
+
+struct control *daemon_control(struct daemon *d)
+{
+	return d->control;
+}
+
+int64_t daemon_uptime_s(const struct daemon *d)
+{
+	return (daemon_now_ms() - d->start_ms) / 1000;
+}
+
+void daemon_event_counts(const struct daemon *d, uint64_t *ret_seen, uint64_t *ret_passed)
+{
+	*ret_seen = *ret_passed = 0;
+	if (d->monitor)
+		monitor_counts(d->monitor, ret_seen, ret_passed);
+}
+
+static void quit(struct daemon *d, int code)
+{
+	d->exit_code = code;
+	g_main_loop_quit(d->loop);
+}
+
+/* -- what the engine needs from outside ----------------------------------------------------- */
+
+static void look_up(uint32_t id, const char *name, void *user)
+{
+	resolve_start(((struct daemon *)user)->resolve, id, name);
+}
+
+static void looked_up(uint32_t id, const struct endpoint *addresses, size_t n, const char *error,
+	void *user)
+{
+	struct daemon *d = user;
+
+	engine_looked_up(d->engine, id, addresses, n, error, daemon_now_ms());
+	daemon_kick(d);
+}
+
+static void publish(const char *json, void *user)
+{
+	struct daemon *d = user;
+
+	if (d->control && control_has_monitors(d->control))
+		control_publish(d->control, json);
+}
+
+static int record_failed(int r, const char *what)
+{
+	static struct log_limit limit = { .cause = "state directory", .burst = 1 };
+
+	if (r < 0 && log_limit_allows(&limit))
+		log_warn_errno(r, "cannot write down %s, going on without", what);
+	return r;
+}
+
+static int record_peers(const struct wg_key *keys, size_t n, void *user)
+{
+	return record_failed(
+		state_save_peers(((struct daemon *)user)->state, keys, n), "our peers");
+}
+
+static int record_interface(const char *name, void *user)
+{
+	return record_failed(
+		state_set_interface(((struct daemon *)user)->state, name), "our interface");
+}
+
+static int read_psk(const char *path, struct wg_key *ret, void *user)
+{
+	return key_read_file(path, ret);
+}
+
+static uint32_t random32(void *user)
+{
+	return g_random_int();
+}
+
+static int64_t wall_s(void *user)
+{
+	return g_get_real_time() / G_USEC_PER_SEC;
+}
+
+static const struct engine_ops engine_ops = {
+	.look_up = look_up,
+	.event = publish,
+	.record_peers = record_peers,
+	.record_interface = record_interface,
+	.read_psk = read_psk,
+	.random = random32,
+	.wall_s = wall_s,
+};
+
+/* -- the engine's turn ---------------------------------------------------------------------- */
+
+void daemon_kick(struct daemon *d)
+{
+	if (d->work)
+		g_source_set_ready_time(d->work, 0);
+}
+
+/* The service manager waits for the interface, not for its last peer; what makes a start senseless
+ * ends it while nothing else has been done. */
+static void check_placed(struct daemon *d)
+{
+	const char *text;
+	int code = engine_problem_code(d->engine, &text);
+
+	if (d->placed)
+		return;
+	if (!engine_is_placed(d->engine)) {
+		if (code == EXIT_IN_USE || code == EXIT_REFUSED || code == EXIT_PERMISSION ||
+			code == EXIT_NOT_APPLICABLE)
+			quit(d, code);
+		return;
+	}
+	d->placed = true;
+	notify_ready();
+}
+
+/* One step a turn, so that the control socket and timers are served in between. */
+static gboolean work(gpointer user)
+{
+	struct daemon *d = user;
+	int64_t next = engine_step(d->engine, daemon_now_ms());
+	struct monitor_filter filter;
+
+	engine_filter(d->engine, &filter);
+	if (d->monitor)
+		monitor_set_filter(d->monitor, &filter);
+	check_placed(d);
+	if (next != 0 && engine_is_settled(d->engine)) {
+		requests_settled(d->requests);
+		notify_status("%zu peers", engine_count_peers(d->engine));
+	}
+	g_source_set_ready_time(d->work, next == ENGINE_NEVER ? -1 : next * 1000);
+	return G_SOURCE_CONTINUE;
+}
+
+static gboolean dispatch_work(GSource *source, GSourceFunc callback, gpointer user)
+{
+	return callback(user);
+}
+
+static GSourceFuncs work_funcs = { .dispatch = dispatch_work };
+
+static void start_work(struct daemon *d)
+{
+	d->work = g_source_new(&work_funcs, sizeof(GSource));
+	g_source_set_callback(d->work, work, d, NULL);
+	g_source_attach(d->work, NULL);
+	g_source_set_ready_time(d->work, 0);
+}
+
+/* -- kernel events -------------------------------------------------------------------------- */
+
+static void start_monitor(struct daemon *d);
+
+static gboolean monitor_again(gpointer user)
+{
+	struct daemon *d = user;
+
+	d->monitor_again = 0;
+	start_monitor(d);
+	return G_SOURCE_REMOVE;
+}
+
+static void stop_monitor(struct daemon *d)
+{
+	g_clear_handle_id(&d->route_events, g_source_remove);
+	g_clear_handle_id(&d->nft_events, g_source_remove);
+	g_clear_pointer(&d->monitor, monitor_close);
+}
+
+static gboolean on_kernel_event(int fd, GIOCondition condition, gpointer user)
+{
+	struct daemon *d = user;
+	unsigned events = monitor_read(d->monitor, fd);
+
+	if (events)
+		engine_kernel_event(
+			d->engine, events, monitor_last_pid(d->monitor), daemon_now_ms());
+	if (events)
+		daemon_kick(d);
+	if (!(events & MONITOR_DEAD))
+		return G_SOURCE_CONTINUE;
+	log_warn("lost the kernel's event socket, opening it again");
+	stop_monitor(d); /* removes this source as well */
+	start_monitor(d);
+	return G_SOURCE_REMOVE;
+}
+
+/* Subscribes first; what happened before is found by looking at everything after. */
+static void start_monitor(struct daemon *d)
+{
+	struct monitor_filter filter;
+	int r = monitor_open(&d->monitor);
+
+	if (r < 0) {
+		uint32_t wait = backoff_next_ms(&d->monitor_backoff, g_random_int());
+
+		log_warn_errno(r, "cannot hear kernel events, trying again in %u ms", wait);
+		d->monitor_again = g_timeout_add(wait, monitor_again, d);
+		return;
+	}
+	backoff_reset(&d->monitor_backoff);
+	engine_filter(d->engine, &filter);
+	monitor_set_filter(d->monitor, &filter);
+	d->route_events =
+		g_unix_fd_add(monitor_route_fd(d->monitor), G_IO_IN, on_kernel_event, d);
+	if (monitor_nft_fd(d->monitor) >= 0)
+		d->nft_events =
+			g_unix_fd_add(monitor_nft_fd(d->monitor), G_IO_IN, on_kernel_event, d);
+	engine_kernel_event(d->engine, MONITOR_LOST, 0, daemon_now_ms());
+	daemon_kick(d);
+}
+
+/* -- the two files -------------------------------------------------------------------------- */
+
+static void config_free(struct config *config)
+{
+	if (!config)
+		return;
+	config_done(config);
+	g_free(config);
+}
+
+static struct config *load_config(const char *path, char error[static CONFIG_ERROR_MAX])
+{
+	struct config *config = g_new0(struct config, 1);
+
+	if (config_load(path, config, error) < 0)
+		g_clear_pointer(&config, g_free);
+	return config;
+}
+
+/* `own` is set, from the private key. One line in `error` on failure. */
+static struct netmap *load_mesh(const struct config *config, const struct wg_key *own,
+	char error[static MESHFILE_ERROR_MAX])
+{
+	g_autofree char *text = NULL;
+	char why[MESHFILE_ERROR_MAX];
+	struct netmap *map = NULL;
+	size_t len;
+	int r = file_read(config->mesh_file, MESHFILE_SIZE_MAX, &text, &len);
+
+	if (r < 0)
+		g_snprintf(error, MESHFILE_ERROR_MAX, "%s: %s", config->mesh_file,
+			file_strerror(r));
+	else if (meshfile_parse(text, len, own, config->policy.max_peers, &map, why) < 0)
+		g_snprintf(error, MESHFILE_ERROR_MAX, "%s: %s", config->mesh_file, why);
+	return map;
+}
+
+static int load_key(const struct config *config, const char *state_dir, struct wg_key *ret,
+	char error[static MESHFILE_ERROR_MAX])
+{
+	g_autofree char *path = config->private_key_file
+					? g_strdup(config->private_key_file)
+					: g_build_filename(state_dir, "private.key", NULL);
+	int r = key_read_file(path, ret);
+
+	if (r == -ENOENT)
+		g_snprintf(error, MESHFILE_ERROR_MAX,
+			"%s: there is no private key: lapwing genkey makes one", path);
+	else if (r < 0)
+		g_snprintf(error, MESHFILE_ERROR_MAX, "%s: %s", path,
+			r == -EINVAL ? "there is no key in it" : file_strerror(r));
+	return r;
+}
+
+/* Everything is read and checked before anything is replaced. False: nothing was changed. */
+static bool take_mesh(struct daemon *d, const struct config *config, char error[static MESHFILE_ERROR_MAX])
+{
+	_auto_wipe_ struct wg_key key = { 0 };
+	struct wg_key own;
+	struct netmap *map;
+
+	if (load_key(config, state_dir(d->state), &key, error) < 0)
+		return false;
+	key_public_from_private(&key, &own);
+	map = load_mesh(config, &own, error);
+	if (!map)
+		return false;
+	engine_set_private_key(d->engine, &key);
+	engine_set_config(d->engine, config);
+	engine_set_map(d->engine, map, daemon_now_ms());
+	malloc_trim(0);
+	log_info("mesh %s: %zu peers", map->mesh, engine_count_peers(d->engine));
+	return true;
+}
+
+static gboolean mesh_changed_for_good(gpointer user)
+{
+	struct daemon *d = user;
+	char error[MESHFILE_ERROR_MAX];
+
+	d->mesh_again = 0;
+	if (!take_mesh(d, d->config, error)) {
+		log_error("%s; the mesh stays as it is", error);
+		engine_set_map_problem(d->engine, error);
+	}
+	daemon_kick(d);
+	return G_SOURCE_REMOVE;
+}
+
+/* An editor writes several times: wait until it is quiet. */
+static void mesh_changed(void *user)
+{
+	struct daemon *d = user;
+
+	g_clear_handle_id(&d->mesh_again, g_source_remove);
+	d->mesh_again = g_timeout_add(DEBOUNCE_MS, mesh_changed_for_good, d);
+}
+
+static void watch_mesh(struct daemon *d)
+{
+	int r;
+
+	g_clear_pointer(&d->watch, watch_close);
+	if (!d->config->mesh_file)
+		return;
+	r = watch_open(d->config->mesh_file, mesh_changed, d, &d->watch);
+	if (r < 0)
+		log_warn_errno(r, "cannot watch %s, tell me of changes by SIGHUP",
+			d->config->mesh_file);
+}
+
+static void apply_log(struct daemon *d, const struct config *config)
+{
+	int r = log_open(config->log.target, config->log.file);
+
+	if (r < 0)
+		log_warn_errno(r, "cannot log to %s",
+			config->log.file ? config->log.file : "the journal");
+	if (!d->fixed_log_level)
+		log_set_level(config->log.level);
+}
+
+void daemon_reload(struct daemon *d)
+{
+	char error[MAX((int)CONFIG_ERROR_MAX, (int)MESHFILE_ERROR_MAX)];
+	struct config *config = load_config(d->config_path, error);
+	bool good = config != NULL;
+
+	notify_reloading();
+	if (good && config->mesh_file)
+		good = take_mesh(d, config, error);
+	else if (good && d->config->mesh_file) {
+		g_strlcpy(error, "mesh_file is gone from the configuration: lapwing down first",
+			sizeof(error));
+		good = false;
+	}
+	if (good) {
+		config_free(d->config);
+		d->config = config;
+		apply_log(d, config);
+		watch_mesh(d);
+		log_info("configuration read again");
+	} else {
+		config_free(config);
+		log_error("%s; everything stays as it is", error);
+		engine_set_map_problem(d->engine, error);
+	}
+	if (d->placed)
+		notify_ready();
+	daemon_kick(d);
+}
+
+int daemon_check_config(const char *config_path)
+{
+	char error[MAX((int)CONFIG_ERROR_MAX, (int)MESHFILE_ERROR_MAX)];
+	struct config *config = load_config(config_path, error);
+	struct netmap *map = NULL;
+	bool good = config != NULL;
+
+	if (good && config->mesh_file) {
+		map = load_mesh(config, NULL, error);
+		good = map != NULL;
+	}
+	if (!good)
+		log_error("%s", error);
+	netmap_free(map);
+	config_free(config);
+	return good ? EXIT_OK : EXIT_CONFIG;
+}
+
+/* -- state ---------------------------------------------------------------------------------- */
+
+bool daemon_is_down(const struct daemon *d)
+{
+	return state_is_down(d->state);
+}
+
+int daemon_set_down(struct daemon *d, bool down)
+{
+	int r = state_set_down(d->state, down);
+
+	engine_set_down(d->engine, down, daemon_now_ms());
+	return r;
+}
+
+/* -- time and signals ----------------------------------------------------------------------- */
+
+static void served(void *user)
+{
+	notify_watchdog();
+}
+
+/* The one timer: the loop turns, or it would not run; that the socket serves is asked. */
+static gboolean tick(gpointer user)
+{
+	struct daemon *d = user;
+
+	engine_check(d->engine, daemon_now_ms());
+	control_probe(d->control, served, d);
+	daemon_kick(d);
+	return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_signal(int fd, GIOCondition condition, gpointer user)
+{
+	struct signalfd_siginfo info;
+	struct daemon *d = user;
+
+	while (read(fd, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo == SIGHUP)
+			daemon_reload(d);
+		else
+			quit(d, EXIT_OK);
+	}
+	return G_SOURCE_CONTINUE;
+}
+
+/* Blocked before any library makes a thread, so that they come here and nowhere else. */
+static int take_signals(struct daemon *d)
+{
+	sigset_t set;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGHUP);
+	sigaddset(&set, SIGINT);
+	sigaddset(&set, SIGTERM);
+	if (sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+		return -errno;
+	signal(SIGPIPE, SIG_IGN);
+	d->signal_fd = signalfd(-1, &set, SFD_NONBLOCK | SFD_CLOEXEC);
+	if (d->signal_fd < 0)
+		return -errno;
+	d->signals = g_unix_fd_add(d->signal_fd, G_IO_IN, on_signal, d);
+	return 0;
+}
+
+/* -- start and stop ------------------------------------------------------------------------- */
+
+static int fail(int code, int r, const char *what, const char *name)
+{
+	log_error_errno(r, "cannot %s %s", what, name);
+	return code;
+}
+
+/* Where we are root and no service manager has made the directories. */
+static int become_unprivileged(const struct daemon_options *o)
+{
+	const char *const dirs[] = { o->state_dir, o->run_dir, NULL };
+	int r;
+
+	if (getuid() == 0 &&
+		(g_mkdir_with_parents(o->state_dir, 0700) < 0 ||
+			g_mkdir_with_parents(o->run_dir, 0755) < 0))
+		return fail(EXIT_FAILED, -errno, "make directory", o->state_dir);
+	r = privs_drop("lapwing", dirs);
+	return r < 0 ? fail(EXIT_PERMISSION, r, "drop", "privileges") : EXIT_OK;
+}
+
+static int open_state(struct daemon *d, const char *dir)
+{
+	pid_t holder = 0;
+	int r = state_open(dir, &d->state, &holder);
+
+	if (r == -EBUSY) {
+		log_error("%s is in use by another lapwingd, process %d", dir, (int)holder);
+		return EXIT_IN_USE;
+	}
+	return r < 0 ? fail(EXIT_FAILED, r, "open state directory", dir) : EXIT_OK;
+}
+
+static int open_control(struct daemon *d, const char *run_dir)
+{
+	g_autofree char *path = g_build_filename(run_dir, "control.sock", NULL);
+	int r;
+
+	d->requests = requests_new(d);
+	r = control_open(path, "lapwing", requests_handle, d->requests, &d->control);
+	if (r == -EADDRINUSE) {
+		log_error("somebody else serves %s", path);
+		return EXIT_IN_USE;
+	}
+	return r < 0 ? fail(EXIT_FAILED, r, "listen on", path) : EXIT_OK;
+}
+
+static int open_engine(struct daemon *d)
+{
+	struct engine_identity identity = {
+		.instance = state_instance(d->state),
+		.recorded_interface = state_interface(d->state),
+	};
+	g_autofree struct wg_key *recorded = NULL;
+	int r = kernel_open(&d->kernel);
+
+	if (r < 0)
+		return fail(EXIT_NOT_APPLICABLE, r, "open", "routing netlink");
+	r = state_load_peers(d->state, &recorded, &identity.n_recorded);
+	if (r < 0)
+		log_warn_errno(r, "cannot read which peers were ours, going on without");
+	identity.recorded_peers = recorded;
+	d->engine = engine_new(d->kernel, &engine_ops, d, &identity);
+	d->resolve = resolve_new(looked_up, d);
+	engine_set_config(d->engine, d->config);
+	return EXIT_OK;
+}
+
+/* The control socket must serve even when there is nothing else to do. */
+static int open_mesh(struct daemon *d)
+{
+	char error[MESHFILE_ERROR_MAX];
+
+	if (!d->config->mesh_file) {
+		log_info("no mesh is configured, waiting");
+		return EXIT_OK;
+	}
+	if (!privs_has_net_admin()) {
+		log_error("CAP_NET_ADMIN is missing: start me as root, by the service manager, or "
+			  "with that capability");
+		return EXIT_PERMISSION;
+	}
+	if (!take_mesh(d, d->config, error)) {
+		log_error("%s", error);
+		return EXIT_CONFIG;
+	}
+	engine_set_down(d->engine, state_is_down(d->state), daemon_now_ms());
+	return EXIT_OK;
+}
+
+static int start_all(struct daemon *d, const struct daemon_options *o)
+{
+	char privileges[128], error[CONFIG_ERROR_MAX];
+	int code, r;
+
+	d->config = load_config(o->config_path, error);
+	if (!d->config) {
+		log_error("%s", error);
+		return EXIT_CONFIG;
+	}
+	apply_log(d, d->config);
+	r = take_signals(d);
+	if (r < 0)
+		return fail(EXIT_FAILED, r, "take", "signals");
+	if ((code = become_unprivileged(o)) || (code = open_state(d, o->state_dir)) ||
+		(code = open_engine(d)) || (code = open_control(d, o->run_dir)))
+		return code;
+	log_info("lapwingd %s as %s", LAPWING_VERSION,
+		privs_describe(privileges, sizeof(privileges)));
+	if (!privs_has_net_raw())
+		log_warn("CAP_NET_RAW is missing: waking peers will not work");
+	start_monitor(d);
+	code = open_mesh(d);
+	if (code)
+		return code;
+	watch_mesh(d);
+	start_work(d);
+	d->ticks = g_timeout_add_seconds(ENGINE_CHECK_S, tick, d);
+	return EXIT_OK;
+}
+
+int daemon_start(const struct daemon_options *o, struct daemon **ret)
+{
+	struct daemon *d = g_new0(struct daemon, 1);
+	int code;
+
+	log_take_glib();
+	notify_init();
+	d->loop = g_main_loop_new(NULL, FALSE);
+	d->signal_fd = -1;
+	d->start_ms = daemon_now_ms();
+	d->config_path = g_strdup(o->config_path);
+	d->monitor_backoff = (struct backoff){ .first_ms = 200, .max_ms = 60 * 1000 };
+	if (o->log_level >= 0) {
+		d->fixed_log_level = true;
+		log_set_level((enum log_level)o->log_level);
+	}
+	code = start_all(d, o);
+	if (code)
+		daemon_free(d);
+	else
+		*ret = d;
+	return code;
+}
+
+int daemon_run(struct daemon *d)
+{
+	g_main_loop_run(d->loop);
+	notify_stopping();
+	log_info("stopping, the tunnels stay");
+	return d->exit_code;
+}
+
+/* The mirror of the start. */
+void daemon_free(struct daemon *d)
+{
+	if (!d)
+		return;
+	g_clear_handle_id(&d->ticks, g_source_remove);
+	g_clear_handle_id(&d->mesh_again, g_source_remove);
+	g_clear_handle_id(&d->monitor_again, g_source_remove);
+	g_clear_handle_id(&d->signals, g_source_remove);
+	if (d->work) {
+		g_source_destroy(d->work);
+		g_source_unref(d->work);
+	}
+	watch_close(d->watch);
+	stop_monitor(d);
+	resolve_free(d->resolve);
+	control_close(d->control);
+	requests_free(d->requests);
+	engine_free(d->engine);
+	kernel_close(d->kernel);
+	state_close(d->state);
+	config_free(d->config);
+	if (d->signal_fd >= 0)
+		close(d->signal_fd);
+	g_main_loop_unref(d->loop);
+	g_free(d->config_path);
+	g_free(d);
+	log_close();
+}

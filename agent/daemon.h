@@ -1,0 +1,41 @@
+/* agent/daemon.h - the loop: binds engine, kernel events, files, names and the control socket. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+struct control;
+struct daemon;
+struct engine;
+
+struct daemon_options {
+	const char *config_path, *state_dir, *run_dir;
+	int log_level; /* -1: as the configuration says */
+};
+
+/* Start in order; on failure one line was logged and the result is an exit code. Reads the
+ * configuration, becomes unprivileged, takes the state directory, opens socket and kernel, loads
+ * the mesh. */
+int daemon_start(const struct daemon_options *options, struct daemon **ret);
+/* Until a signal; returns the exit code. */
+int daemon_run(struct daemon *d);
+/* Leaves the tunnels as they are. NULL is fine. */
+void daemon_free(struct daemon *d);
+/* Reads configuration and mesh file without touching anything: an exit code. */
+int daemon_check_config(const char *config_path);
+
+/* For requests.c. */
+struct engine *daemon_engine(struct daemon *d);
+struct control *daemon_control(struct daemon *d);
+/* Both files again; a bad one changes nothing. */
+void daemon_reload(struct daemon *d);
+/* 0, or -errno when the state directory would not take it: it holds until a restart then. */
+int daemon_set_down(struct daemon *d, bool down);
+bool daemon_is_down(const struct daemon *d);
+/* The engine has something to do. */
+void daemon_kick(struct daemon *d);
+int64_t daemon_now_ms(void);
+int64_t daemon_uptime_s(const struct daemon *d);
+void daemon_event_counts(const struct daemon *d, uint64_t *ret_seen, uint64_t *ret_passed);

@@ -1,0 +1,225 @@
+/* agent/requests.c - what the control socket is asked, and the answers. */
+#include "agent/requests.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/jwrite.h"
+#include "agent/base/log.h"
+#include "agent/daemon.h"
+#include "agent/engine.h"
+#include "agent/privs.h"
+
+struct waiter {
+	uint32_t client;
+	bool changed;
+};
+
+struct requests {
+	struct daemon *daemon;
+	GArray *waiters; /* struct waiter */
+};
+
+struct requests *requests_new(struct daemon *d)
+{
+	struct requests *r = g_new0(struct requests, 1);
+
+	r->daemon = d;
+	r->waiters = g_array_new(FALSE, FALSE, sizeof(struct waiter));
+	return r;
+}
+
+void requests_free(struct requests *r)
+{
+	if (!r)
+		return;
+	g_array_unref(r->waiters);
+	g_free(r);
+}
+
+static GString *document(const char *schema)
+{
+	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+	g_autofree char *time = g_date_time_format_iso8601(now);
+	GString *out = g_string_new(NULL);
+
+	jwrite_open(out, NULL, '{');
+	jwrite_string(out, "schema", schema);
+	jwrite_string(out, "generated_at", time);
+	return out;
+}
+
+/* -- status --------------------------------------------------------------------------------- */
+
+static int64_t rss_bytes(void)
+{
+	FILE *f = fopen("/proc/self/statm", "re");
+	long pages = 0;
+
+	if (f && fscanf(f, "%*s %ld", &pages) != 1)
+		pages = 0;
+	if (f)
+		fclose(f);
+	return (int64_t)pages * sysconf(_SC_PAGESIZE);
+}
+
+static void write_missing(GString *out)
+{
+	jwrite_open(out, "missing", '[');
+	if (!privs_has_net_admin())
+		jwrite_string(out, NULL, "CAP_NET_ADMIN");
+	if (!privs_has_net_raw())
+		jwrite_string(out, NULL, "CAP_NET_RAW");
+	jwrite_close(out, ']');
+}
+
+static void write_process(struct daemon *d, GString *out)
+{
+	char privileges[128];
+	uint64_t seen, passed;
+
+	daemon_event_counts(d, &seen, &passed);
+	jwrite_string(out, "version", LAPWING_VERSION);
+	jwrite_int(out, "uptime_seconds", daemon_uptime_s(d));
+	jwrite_string(out, "privileges", privs_describe(privileges, sizeof(privileges)));
+	write_missing(out);
+	jwrite_string(out, "log_level", log_level_name(log_get_level()));
+	jwrite_open(out, "events", '{');
+	jwrite_int(out, "seen", (int64_t)seen);
+	jwrite_int(out, "passed", (int64_t)passed);
+	jwrite_close(out, '}');
+	jwrite_open(out, "memory", '{');
+	jwrite_int(out, "rss_bytes", rss_bytes());
+	jwrite_close(out, '}');
+}
+
+static void handle_status(struct requests *r, const struct control_request *request)
+{
+	GString *out = document("lapwing.status/1");
+	struct engine *e = daemon_engine(r->daemon);
+
+	engine_write_status(e, out, request->detail, daemon_now_ms());
+	write_process(r->daemon, out);
+	jwrite_close(out, '}');
+	control_reply(daemon_control(r->daemon), request->client, out);
+	/* What was shown may be a minute old; who asks again gets fresh figures. */
+	engine_refresh(e, daemon_now_ms());
+	daemon_kick(r->daemon);
+}
+
+static void handle_peers(struct requests *r, const struct control_request *request)
+{
+	const char *only = request->peer[0] ? request->peer : NULL;
+	GString *out = document("lapwing.peers/1");
+	struct engine *e = daemon_engine(r->daemon);
+
+	if (!engine_write_peers(e, out, only, daemon_now_ms())) {
+		g_string_free(out, TRUE);
+		control_error(daemon_control(r->daemon), request->client, EXIT_USAGE,
+			"lapwing peers lists them", "no peer %s", only);
+		return;
+	}
+	jwrite_close(out, '}');
+	control_reply(daemon_control(r->daemon), request->client, out);
+	engine_refresh(e, daemon_now_ms());
+	daemon_kick(r->daemon);
+}
+
+/* -- up and down ---------------------------------------------------------------------------- */
+
+static void answer_change(struct requests *r, uint32_t client, bool changed)
+{
+	GString *out = document("lapwing.change/1");
+
+	engine_write_status(daemon_engine(r->daemon), out, false, daemon_now_ms());
+	jwrite_bool(out, "changed", changed);
+	jwrite_close(out, '}');
+	control_reply(daemon_control(r->daemon), client, out);
+}
+
+void requests_settled(struct requests *r)
+{
+	/* Answering may bring in the next request of the same client. */
+	g_autoptr(GArray) waiters = r->waiters;
+
+	if (!waiters->len) {
+		g_array_ref(waiters);
+		return;
+	}
+	r->waiters = g_array_new(FALSE, FALSE, sizeof(struct waiter));
+	for (guint i = 0; i < waiters->len; i++) {
+		struct waiter *w = &g_array_index(waiters, struct waiter, i);
+
+		answer_change(r, w->client, w->changed);
+	}
+}
+
+static void handle_up_down(struct requests *r, const struct control_request *request, bool down)
+{
+	bool changed = daemon_is_down(r->daemon) != down;
+	struct waiter waiter = { request->client, changed };
+	int rc = daemon_set_down(r->daemon, down);
+
+	if (rc < 0)
+		log_warn_errno(rc, "cannot write down that we are %s, it will not outlast a restart",
+			down ? "down" : "up");
+	if (!down)
+		daemon_reload(r->daemon);
+	daemon_kick(r->daemon);
+	if (request->wait || down)
+		g_array_append_val(r->waiters, waiter);
+	else
+		answer_change(r, request->client, changed);
+}
+
+/* -- the rest ------------------------------------------------------------------------------- */
+
+static void handle_log_level(struct requests *r, const struct control_request *request)
+{
+	enum log_level level = log_get_level();
+	GString *out;
+
+	if (request->level[0] && log_level_parse(request->level, &level) < 0) {
+		control_error(daemon_control(r->daemon), request->client, EXIT_USAGE,
+			"error, warn, info or debug", "no log level %s", request->level);
+		return;
+	}
+	out = document("lapwing.log-level/1");
+	jwrite_string(out, "level", log_level_name(level));
+	jwrite_bool(out, "changed", level != log_get_level());
+	jwrite_close(out, '}');
+	log_set_level(level);
+	control_reply(daemon_control(r->daemon), request->client, out);
+}
+
+static void handle_version(struct requests *r, const struct control_request *request)
+{
+	GString *out = document("lapwing.version/1");
+
+	jwrite_string(out, "version", LAPWING_VERSION);
+	jwrite_close(out, '}');
+	control_reply(daemon_control(r->daemon), request->client, out);
+}
+
+void requests_handle(const struct control_request *request, void *user)
+{
+	struct requests *r = user;
+
+	if (!strcmp(request->command, "status"))
+		handle_status(r, request);
+	else if (!strcmp(request->command, "peers"))
+		handle_peers(r, request);
+	else if (!strcmp(request->command, "up"))
+		handle_up_down(r, request, false);
+	else if (!strcmp(request->command, "down"))
+		handle_up_down(r, request, true);
+	else if (!strcmp(request->command, "log-level"))
+		handle_log_level(r, request);
+	else if (!strcmp(request->command, "version"))
+		handle_version(r, request);
+	else
+		control_error(daemon_control(r->daemon), request->client, EXIT_USAGE, NULL,
+			"no command %s", request->command);
+}

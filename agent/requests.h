@@ -1,0 +1,16 @@
+/* agent/requests.h - what the control socket is asked, and the answers. */
+#pragma once
+
+#include <glib.h>
+
+#include "agent/control.h"
+
+struct daemon;
+struct requests;
+
+struct requests *requests_new(struct daemon *d);
+void requests_free(struct requests *r);
+/* A control_fn; `user` is the struct requests. */
+void requests_handle(const struct control_request *request, void *user);
+/* The engine has settled: answers those who wait for it. */
+void requests_settled(struct requests *r);

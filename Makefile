@@ -18,7 +18,7 @@ endif
 CFLAGS   ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wswitch-enum \
 	-Wpointer-arith -Wwrite-strings -Wundef -Wformat=2 -Wno-unused-parameter $(if $(WERROR),-Werror)
-HARDEN   := -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=zero -fPIE
+HARDEN   := -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=$(if $(findstring clang,$(CC)),pattern,zero) -fPIE
 HARDEN   += $(if $(filter x86_64,$(shell uname -m)),-fcf-protection=full)
 HARDEN   += $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(if $(findstring clang,$(CC)),2,3))
 LW_CPPFLAGS := -iquote . -D_GNU_SOURCE -DLAPWING_VERSION='"$(VERSION)"' \

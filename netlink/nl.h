@@ -8,9 +8,9 @@
 struct nl;
 
 enum {
-	NL_MSG_MAX = 8192,   /* the largest request we build */
+	NL_MSG_MAX = 8192, /* the largest request we build */
 	NL_RECV_MAX = 65536, /* receive buffer; dumps want at least 32 KiB */
-	NL_BATCH_MAX = 64,   /* requests per send */
+	NL_BATCH_MAX = 64, /* requests per send */
 };
 
 /* Called per reply message (never for control messages). Not 0 ends the walk with that result. */
@@ -33,6 +33,13 @@ int nl_dump(struct nl *nl, struct nlmsghdr *request, nl_msg_fn fn, void *user);
  * last. results[i] is the outcome of request i. The return value tells of transport only: when it is
  * negative no result is known. */
 int nl_batch(struct nl *nl, void *requests, size_t len, size_t n, int *results);
+
+/* Sends a whole nfnetlink transaction: n >= 3 requests, of which the first begins and the last ends
+ * it. 0: committed; else nothing was done, and *ret_failed (when set) is the first that failed. */
+int nl_transaction(struct nl *nl, void *requests, size_t len, size_t n, size_t *ret_failed);
+
+/* Forgets what was received: call it after messages that held keys. */
+void nl_wipe(struct nl *nl);
 
 /* The kernel's own words (extended acknowledgement) for the last failure; "" when it had none. */
 const char *nl_error_text(const struct nl *nl);

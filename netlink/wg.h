@@ -12,21 +12,21 @@ struct wg;
 
 struct wg_device_config {
 	const struct wg_key *private_key; /* NULL: leave as it is */
-	int listen_port;                  /* -1: leave as it is */
-	int64_t fwmark;                   /* -1: leave as it is; 0: none */
-	bool replace_peers;               /* removes all peers, cheaply */
+	int listen_port; /* -1: leave as it is */
+	int64_t fwmark; /* -1: leave as it is; 0: none */
+	bool replace_peers; /* removes all peers, cheaply */
 };
 
 struct wg_peer_config {
 	struct wg_key public_key;
 	const struct wg_key *preshared_key; /* NULL: leave as it is; all zero: none */
-	const struct endpoint *endpoint;    /* NULL: leave as it is */
-	int keepalive;                      /* seconds; 0 off; -1 leave as it is */
+	const struct endpoint *endpoint; /* NULL: leave as it is */
+	int keepalive; /* seconds; 0 off; -1 leave as it is */
 	const struct prefix *allowed;
 	size_t n_allowed;
 	bool replace_allowed; /* `allowed` is the whole set, not an addition */
-	bool update_only;     /* never creates the peer */
-	bool remove;          /* everything else but the key is ignored */
+	bool update_only; /* never creates the peer */
+	bool remove; /* everything else but the key is ignored */
 };
 
 struct wg_device_status {
@@ -40,7 +40,7 @@ struct wg_device_status {
 struct wg_peer_status {
 	struct wg_key public_key;
 	struct wg_key preshared_key; /* all zero: none; wiped after the callback */
-	struct endpoint endpoint;    /* family 0: none yet */
+	struct endpoint endpoint; /* family 0: none yet */
 	uint16_t keepalive;
 	int64_t last_handshake_s; /* wall clock; 0: never */
 	uint64_t rx_bytes, tx_bytes;
@@ -65,5 +65,6 @@ int wg_set_peers(struct wg *wg, unsigned ifindex, const struct wg_peer_config *p
 
 /* `device_fn` once (may be NULL), then `peer_fn` for each peer, each complete and once. -EINTR: the
  * device changed meanwhile, start again. Buffers that held keys are wiped. */
-int wg_read(struct wg *wg, unsigned ifindex, wg_device_fn device_fn, wg_peer_fn peer_fn, void *user);
+int wg_read(
+	struct wg *wg, unsigned ifindex, wg_device_fn device_fn, wg_peer_fn peer_fn, void *user);
 const char *wg_error_text(const struct wg *wg);

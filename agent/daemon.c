@@ -94,8 +94,8 @@ static void look_up(uint32_t id, const char *name, void *user)
 	resolve_start(((struct daemon *)user)->resolve, id, name);
 }
 
-static void looked_up(uint32_t id, const struct endpoint *addresses, size_t n, const char *error,
-	void *user)
+static void looked_up(
+	uint32_t id, const struct endpoint *addresses, size_t n, const char *error, void *user)
 {
 	struct daemon *d = user;
 
@@ -272,11 +272,10 @@ static void start_monitor(struct daemon *d)
 	backoff_reset(&d->monitor_backoff);
 	engine_filter(d->engine, &filter);
 	monitor_set_filter(d->monitor, &filter);
-	d->route_events =
-		g_unix_fd_add(monitor_route_fd(d->monitor), G_IO_IN, on_kernel_event, d);
+	d->route_events = g_unix_fd_add(monitor_route_fd(d->monitor), G_IO_IN, on_kernel_event, d);
 	if (monitor_nft_fd(d->monitor) >= 0)
-		d->nft_events =
-			g_unix_fd_add(monitor_nft_fd(d->monitor), G_IO_IN, on_kernel_event, d);
+		d->nft_events = g_unix_fd_add(
+			monitor_nft_fd(d->monitor), G_IO_IN, on_kernel_event, d);
 	engine_kernel_event(d->engine, MONITOR_LOST, 0, daemon_now_ms());
 	daemon_kick(d);
 }
@@ -311,8 +310,8 @@ static struct netmap *load_mesh(const struct config *config, const struct wg_key
 	int r = file_read(config->mesh_file, MESHFILE_SIZE_MAX, &text, &len);
 
 	if (r < 0)
-		g_snprintf(error, MESHFILE_ERROR_MAX, "%s: %s", config->mesh_file,
-			file_strerror(r));
+		g_snprintf(
+			error, MESHFILE_ERROR_MAX, "%s: %s", config->mesh_file, file_strerror(r));
 	else if (meshfile_parse(text, len, own, config->policy.max_peers, &map, why) < 0)
 		g_snprintf(error, MESHFILE_ERROR_MAX, "%s: %s", config->mesh_file, why);
 	return map;
@@ -322,8 +321,8 @@ static int load_key(const struct config *config, const char *state_dir, struct w
 	char error[static MESHFILE_ERROR_MAX])
 {
 	g_autofree char *path = config->private_key_file
-					? g_strdup(config->private_key_file)
-					: g_build_filename(state_dir, "private.key", NULL);
+		? g_strdup(config->private_key_file)
+		: g_build_filename(state_dir, "private.key", NULL);
 	int r = key_read_file(path, ret);
 
 	if (r == -ENOENT)
@@ -336,7 +335,8 @@ static int load_key(const struct config *config, const char *state_dir, struct w
 }
 
 /* Everything is read and checked before anything is replaced. False: nothing was changed. */
-static bool take_mesh(struct daemon *d, const struct config *config, char error[static MESHFILE_ERROR_MAX])
+static bool take_mesh(
+	struct daemon *d, const struct config *config, char error[static MESHFILE_ERROR_MAX])
 {
 	_auto_wipe_ struct wg_key key = { 0 };
 	struct wg_key own;
@@ -388,8 +388,8 @@ static void watch_mesh(struct daemon *d)
 		return;
 	r = watch_open(d->config->mesh_file, mesh_changed, d, &d->watch);
 	if (r < 0)
-		log_warn_errno(r, "cannot watch %s, tell me of changes by SIGHUP",
-			d->config->mesh_file);
+		log_warn_errno(
+			r, "cannot watch %s, tell me of changes by SIGHUP", d->config->mesh_file);
 }
 
 static void apply_log(struct daemon *d, const struct config *config)
@@ -397,8 +397,8 @@ static void apply_log(struct daemon *d, const struct config *config)
 	int r = log_open(config->log.target, config->log.file);
 
 	if (r < 0)
-		log_warn_errno(r, "cannot log to %s",
-			config->log.file ? config->log.file : "the journal");
+		log_warn_errno(
+			r, "cannot log to %s", config->log.file ? config->log.file : "the journal");
 	if (!d->fixed_log_level)
 		log_set_level(config->log.level);
 }

@@ -136,6 +136,16 @@ bool engine_is_settled(const struct engine *e)
 	return true;
 }
 
+bool engine_is_placed(const struct engine *e)
+{
+	if (!e->map || (e->down && !e->removing))
+		return true;
+	for (size_t i = 0; i <= STAGE_UP; i++)
+		if (e->stages[i].due)
+			return false;
+	return e->index != 0;
+}
+
 int engine_problem_code(const struct engine *e, const char **ret_text)
 {
 	for (size_t i = 0; i < N_STAGES; i++)
@@ -193,8 +203,7 @@ static void set_problem(struct engine *e, enum stage_id stage, int code, const c
 	engine_tell(e, "problem", "part", stage_names[stage], text[0] ? text : "solved");
 }
 
-int engine_fail(
-	struct engine *e, enum stage_id stage, int code, int r, const char *format, ...)
+int engine_fail(struct engine *e, enum stage_id stage, int code, int r, const char *format, ...)
 {
 	char text[STAGE_TEXT_MAX];
 	const char *words = e->kernel->ops->error_text(e->kernel->impl);

@@ -75,6 +75,8 @@ void engine_refresh(struct engine *e, int64_t now_ms);
 void engine_filter(const struct engine *e, struct monitor_filter *ret);
 /* Nothing is due: everything is as it should be, or waits for a later try. */
 bool engine_is_settled(const struct engine *e);
+/* The interface stands, with everything but (all of) its peers; or there is nothing to do. */
+bool engine_is_placed(const struct engine *e);
 /* The first problem as an exit code and one line; 0: none. For the start of the daemon. */
 int engine_problem_code(const struct engine *e, const char **ret_text);
 size_t engine_count_peers(const struct engine *e);

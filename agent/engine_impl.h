@@ -9,10 +9,10 @@
 
 /* Parts of the work, in the order in which they depend on each other. */
 enum stage_id {
-	STAGE_LINK,   /* find, adopt, make, name the interface */
-	STAGE_READ,   /* compare the kernel's peers with ours */
+	STAGE_LINK, /* find, adopt, make, name the interface */
+	STAGE_READ, /* compare the kernel's peers with ours */
 	STAGE_DEVICE, /* key, port, mark */
-	STAGE_UP,     /* MTU, up */
+	STAGE_UP, /* MTU, up */
 	STAGE_ADDRESSES,
 	STAGE_ROUTES, /* and rules */
 	STAGE_NFT,
@@ -22,10 +22,10 @@ enum stage_id {
 
 enum {
 	STAGE_TEXT_MAX = 256,
-	REPAIRS_MAX = 3,                  /* in a row; then we yield to whoever undoes them */
-	REPAIR_WINDOW_MS = 10 * 1000,     /* a repair undone within this time counts as fought */
+	REPAIRS_MAX = 3, /* in a row; then we yield to whoever undoes them */
+	REPAIR_WINDOW_MS = 10 * 1000, /* a repair undone within this time counts as fought */
 	YIELD_MS = 5 * 60 * 1000,
-	SETTLE_MS = 100,                  /* events are gathered for so long */
+	SETTLE_MS = 100, /* events are gathered for so long */
 	FOREIGN_NAMED_MAX = 16,
 	BATCHES_PER_STEP = 4,
 	POKE_ALL_MAX = 256, /* in a mesh of this size every session is begun anew */
@@ -34,20 +34,20 @@ enum {
 
 struct stage {
 	bool due;
-	bool changed;       /* the work at hand is wanted by us: not a repair */
+	bool changed; /* the work at hand is wanted by us: not a repair */
 	int64_t not_before; /* ms */
 	struct backoff backoff;
 	char problem[STAGE_TEXT_MAX]; /* "": none */
-	int code;                     /* enum exit_code of the problem */
-	int64_t problem_s;            /* wall clock */
-	unsigned repairs;             /* fought ones in a row */
+	int code; /* enum exit_code of the problem */
+	int64_t problem_s; /* wall clock */
+	unsigned repairs; /* fought ones in a row */
 	int64_t repaired_ms;
 	bool yielded;
 };
 
 /* One DNS name of one host. */
 struct name {
-	uint32_t id;       /* for answers; never used again for another */
+	uint32_t id; /* for answers; never used again for another */
 	uint32_t host;
 	uint32_t endpoint; /* in the map */
 	bool asked, wanted;
@@ -86,7 +86,7 @@ struct engine {
 	char nft_table[NFT_TABLE_NAME_MAX]; /* in place; "": none */
 	uint64_t nft_fingerprint;
 	uint32_t nft_hash; /* of what it was made from */
-	bool uses_mark;    /* some routes have a table of their own */
+	bool uses_mark; /* some routes have a table of their own */
 	uint32_t mtu;
 	bool adopted, was_up, conflict;
 	unsigned repairs;
@@ -98,9 +98,9 @@ struct engine {
 
 	/* peers: one per host of the map, our own entry unused */
 	struct peer *peers;
-	uint32_t cursor;         /* peers before it are clean */
-	GArray *removals;        /* struct wg_key */
-	GArray *foreign;         /* struct wg_key, the first few */
+	uint32_t cursor; /* peers before it are clean */
+	GArray *removals; /* struct wg_key */
+	GArray *foreign; /* struct wg_key, the first few */
 	size_t n_foreign;
 	struct wg_key *recorded_peers; /* of the previous run, sorted; until the first reading */
 	size_t n_recorded;
@@ -114,14 +114,14 @@ struct engine {
 	size_t n_routes;
 
 	/* looking */
-	int64_t read_ms;        /* when the kernel was last read; 0: never */
-	int64_t next_read_ms;   /* ENGINE_NEVER: at the coarse check */
-	unsigned early_reads;   /* done since something was programmed */
+	int64_t read_ms; /* when the kernel was last read; 0: never */
+	int64_t next_read_ms; /* ENGINE_NEVER: at the coarse check */
+	unsigned early_reads; /* done since something was programmed */
 	unsigned read_retries;
-	bool watch;             /* some peer is asking */
-	bool was_read;          /* since this interface is ours */
+	bool watch; /* some peer is asking */
+	bool was_read; /* since this interface is ours */
 	uint64_t resyncs;
-	bool was_ready;         /* settled once with this interface */
+	bool was_ready; /* settled once with this interface */
 	int64_t start_ms;
 };
 
@@ -163,7 +163,7 @@ void engine_mark_peer(struct engine *e, uint32_t host, unsigned flags);
 void engine_remove_peer(struct engine *e, const struct wg_key *key, int64_t now_ms);
 void engine_block(struct engine *e, uint32_t host, enum peer_block why, int error);
 void engine_unblock(struct engine *e, uint32_t host);
-void engine_all_peers_gone(struct engine *e, int64_t now_ms);    /* the device is new and empty */
+void engine_all_peers_gone(struct engine *e, int64_t now_ms); /* the device is new and empty */
 void engine_all_sessions_lost(struct engine *e, int64_t now_ms); /* it was down */
 void engine_load_psks(struct engine *e, bool only_missing, int64_t now_ms);
 void engine_wipe_psks(struct engine *e);
@@ -183,5 +183,9 @@ void engine_names_step(struct engine *e, int64_t now_ms);
 void engine_names_wanted(struct engine *e, uint32_t host, int64_t now_ms);
 /* The endpoints of a host as far as they are known. Returns their number, at most max. */
 size_t engine_candidates(const struct engine *e, uint32_t host, struct endpoint *ret, size_t max);
+/* A peer may roam, so any endpoint will do while its session lives; without one it has to be one that
+ * the map says, if that says any. */
+bool engine_endpoint_is_good(
+	const struct engine *e, uint32_t host, const struct endpoint *endpoint, int64_t now_ms);
 /* Why it has none; "" when it has. */
 const char *engine_names_error(const struct engine *e, uint32_t host);

@@ -55,9 +55,7 @@ static bool is_ours(const struct engine *e, const struct link_info *link, enum o
 	bool alias = !strcmp(link->alias, e->alias);
 	bool recorded = !strcmp(link->name, e->recorded);
 
-	if (owner == OWNER_US)
-		return alias || e->config->interface.adopt;
-	if (owner == OWNER_NOBODY)
+	if (owner != OWNER_OTHER)
 		return alias || recorded || e->config->interface.adopt;
 	return (alias && recorded) || e->config->interface.adopt;
 }
@@ -107,8 +105,7 @@ static int make_link(struct engine *e, int64_t now_ms)
 			"this kernel has no WireGuard: load module wireguard (package "
 			"linux-modules-extra, or a kernel of 5.6 and later)");
 	if (r < 0)
-		return engine_fail(
-			e, STAGE_LINK, EXIT_FAILED, r, "cannot make interface %s", name);
+		return engine_fail(e, STAGE_LINK, EXIT_FAILED, r, "cannot make interface %s", name);
 	r = set_alias(e, link.index);
 	if (r < 0)
 		return engine_fail(
@@ -149,8 +146,8 @@ static int take_link(struct engine *e, const struct link_info *link, int64_t now
 		return engine_fail(
 			e, STAGE_LINK, EXIT_FAILED, r, "cannot read interface %s", link->name);
 	if (!is_ours(e, link, owner))
-		return conflict(e, link,
-			owner == OWNER_OTHER ? "has another key" : "was not made by us");
+		return conflict(
+			e, link, owner == OWNER_OTHER ? "has another key" : "was not made by us");
 	record(e, link->name);
 	if (strcmp(link->alias, e->alias) && (r = set_alias(e, link->index)) < 0)
 		return engine_fail(
@@ -186,9 +183,8 @@ static int keep_link(struct engine *e, const struct link_info *link, int64_t now
 			return -ECANCELED;
 		r = rename_link(e, link, name);
 		if (r < 0)
-			return engine_fail(e, STAGE_LINK,
-				r == -EEXIST ? EXIT_REFUSED : EXIT_FAILED, r,
-				"cannot rename interface %s to %s", link->name, name);
+			return engine_fail(e, STAGE_LINK, r == -EEXIST ? EXIT_REFUSED : EXIT_FAILED,
+				r, "cannot rename interface %s to %s", link->name, name);
 		record(e, name);
 		engine_due(e, STAGE_UP, now_ms);
 		engine_due(e, STAGE_NFT, now_ms);
@@ -217,6 +213,40 @@ static int lost_link(struct engine *e, int64_t now_ms)
 	return 1;
 }
 
+struct search {
+	const struct engine *e;
+	struct link_info *found;
+};
+
+static int match_alias(const struct link_info *link, void *user)
+{
+	struct search *search = user;
+
+	if (strcmp(link->alias, search->e->alias))
+		return 0;
+	*search->found = *link;
+	return 1;
+}
+
+/* By our name; or ours under another name: it was renamed while we did not look, or the operator
+ * wants another name now. -ENODEV: there is none. */
+static int find_link(const struct engine *e, struct link_info *ret)
+{
+	struct search search = { e, ret };
+	enum owner owner = OWNER_NOBODY;
+	int r = KERNEL(e, link_get_by_name, engine_interface_name(e), ret);
+
+	if (r != -ENODEV)
+		return r;
+	r = KERNEL(e, link_foreach_wireguard, match_alias, &search);
+	if (r <= 0)
+		return r < 0 ? r : -ENODEV;
+	r = find_owner(e, ret->index, &owner);
+	if (r < 0)
+		return r;
+	return owner == OWNER_US || !strcmp(ret->name, e->recorded) ? 0 : -ENODEV;
+}
+
 int engine_stage_link(struct engine *e, int64_t now_ms)
 {
 	const char *name = engine_interface_name(e);
@@ -231,12 +261,7 @@ int engine_stage_link(struct engine *e, int64_t now_ms)
 			return lost_link(e, now_ms);
 		return engine_fail(e, STAGE_LINK, EXIT_FAILED, r, "cannot read interface %s", name);
 	}
-	r = KERNEL(e, link_get_by_name, name, &link);
-	/* Ours from before, when the operator wants another name. */
-	if (r == -ENODEV && e->recorded[0] && strcmp(e->recorded, name) &&
-		KERNEL(e, link_get_by_name, e->recorded, &link) == 0 &&
-		!strcmp(link.alias, e->alias) && !strcmp(link.kind, wireguard))
-		r = 0;
+	r = find_link(e, &link);
 	if (r == 0)
 		return take_link(e, &link, now_ms);
 	if (r == -ENODEV)
@@ -285,8 +310,8 @@ int engine_stage_device(struct engine *e, int64_t now_ms)
 /* -- MTU, up -------------------------------------------------------------------------------- */
 
 enum {
-	MTU_MAX = 1420,  /* what fits into 1500 over IPv6 */
-	MTU_MIN = 1280,  /* IPv6 needs it */
+	MTU_MAX = 1420, /* what fits into 1500 over IPv6 */
+	MTU_MIN = 1280, /* IPv6 needs it */
 	MTU_SAMPLES = 64,
 	OVERHEAD_V4 = 60,
 	OVERHEAD_V6 = 80,
@@ -305,8 +330,8 @@ static uint32_t wanted_mtu(const struct engine *e)
 	for (uint32_t i = 0; i < e->map->n_hosts && samples < MTU_SAMPLES; i++) {
 		struct endpoint known[NETMAP_ENDPOINTS_MAX];
 		size_t n = engine_holds_self(e, i)
-				   ? 0
-				   : engine_candidates(e, i, known, G_N_ELEMENTS(known));
+			? 0
+			: engine_candidates(e, i, known, G_N_ELEMENTS(known));
 
 		for (size_t j = 0; j < n; j++, samples++) {
 			if (known[j].family == AF_INET6)
@@ -339,8 +364,8 @@ int engine_stage_up(struct engine *e, int64_t now_ms)
 		e->was_up = true;
 		return 0;
 	}
-	if (!engine_may_repair(e, STAGE_UP, now_ms,
-		    link.up ? "the interface's MTU" : "the interface is down"))
+	if (!engine_may_repair(
+		    e, STAGE_UP, now_ms, link.up ? "the interface's MTU" : "the interface is down"))
 		return -ECANCELED;
 	r = KERNEL(e, link_set, e->index, &change);
 	if (r == -EADDRINUSE)
@@ -368,6 +393,22 @@ static int remove_rule(const struct rule *rule, void *user)
 	return 0;
 }
 
+/* Under the name of now, of before, and as far as we know it, of the run before. */
+static int remove_tables(struct engine *e)
+{
+	const char *const names[] = { engine_interface_name(e), e->recorded };
+	int r = e->nft_table[0] ? KERNEL(e, nft_remove, e->nft_table) : 0;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names) && r == 0; i++) {
+		char table[NFT_TABLE_NAME_MAX];
+
+		snprintf(table, sizeof(table), "lapwing-%s", names[i]);
+		if (names[i][0] && strcmp(table, e->nft_table))
+			r = KERNEL(e, nft_remove, table);
+	}
+	return r == -EOPNOTSUPP ? 0 : r;
+}
+
 /* A device with N peers would cost N grace periods: it is emptied first. Routes go with it. */
 int engine_remove_all(struct engine *e)
 {
@@ -377,8 +418,7 @@ int engine_remove_all(struct engine *e)
 
 	if (!e->map)
 		return 0;
-	if (!e->index && KERNEL(e, link_get_by_name, engine_interface_name(e), &link) == 0 &&
-		!strcmp(link.alias, e->alias))
+	if (!e->index && find_link(e, &link) == 0 && !strcmp(link.alias, e->alias))
 		e->index = link.index;
 	KERNEL(e, rule_foreach, remove_rule, e);
 	if (e->index) {
@@ -387,8 +427,10 @@ int engine_remove_all(struct engine *e)
 	}
 	if (r < 0 && r != -ENODEV)
 		return engine_fail(e, STAGE_LINK, EXIT_FAILED, r, "cannot remove the interface");
-	snprintf(e->nft_table, sizeof(e->nft_table), "lapwing-%s", engine_interface_name(e));
-	KERNEL(e, nft_remove, e->nft_table);
+	r = remove_tables(e);
+	if (r < 0)
+		return engine_fail(
+			e, STAGE_LINK, EXIT_FAILED, r, "cannot remove the nftables table");
 	e->nft_table[0] = '\0';
 	e->index = 0;
 	e->was_up = false;

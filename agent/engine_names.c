@@ -52,14 +52,15 @@ void engine_names_replace(struct engine *e, const struct netmap *old, int64_t no
 		const struct netmap_host *host = &map->hosts[i];
 
 		for (uint32_t j = 0; i != map->self && j < host->n_endpoints; j++) {
-			const struct netmap_endpoint *endpoint = &map->endpoints[host->endpoint + j];
+			const struct netmap_endpoint *endpoint =
+				&map->endpoints[host->endpoint + j];
 			struct name name = { .wanted = true, .next_ms = now_ms };
 			const struct name *before;
 
 			if (!endpoint->name)
 				continue;
-			before = find_old(old_names, old, &host->key,
-				netmap_text(map, endpoint->name));
+			before = find_old(
+				old_names, old, &host->key, netmap_text(map, endpoint->name));
 			if (before)
 				name = *before;
 			else
@@ -77,8 +78,8 @@ static void ask(struct engine *e, struct name *name)
 {
 	name->asked = true;
 	name->wanted = false;
-	e->ops->look_up(name->id, netmap_text(e->map, e->map->endpoints[name->endpoint].name),
-		e->user);
+	e->ops->look_up(
+		name->id, netmap_text(e->map, e->map->endpoints[name->endpoint].name), e->user);
 }
 
 /* A few at a time; `names_ms` says when it is worth looking through the list again. */
@@ -166,8 +167,7 @@ void engine_looked_up(struct engine *e, uint32_t id, const struct endpoint *addr
 		name->addresses[i] = addresses[i];
 		name->addresses[i].port = e->map->endpoints[name->endpoint].address.port;
 	}
-	/* A peer with a session stays where it is. */
-	if (!peer_has_session(&e->peers[name->host], now_ms))
+	if (!engine_endpoint_is_good(e, name->host, &e->peers[name->host].endpoint, now_ms))
 		engine_mark_peer(e, name->host, PEER_NEW_ENDPOINT);
 	if (first) {
 		engine_due(e, STAGE_UP, now_ms);
@@ -190,6 +190,21 @@ size_t engine_candidates(const struct engine *e, uint32_t host, struct endpoint 
 			ret[n++] = name->addresses[k];
 	}
 	return n;
+}
+
+bool engine_endpoint_is_good(
+	const struct engine *e, uint32_t host, const struct endpoint *endpoint, int64_t now_ms)
+{
+	struct endpoint known[NETMAP_ENDPOINTS_MAX];
+	size_t n;
+
+	if (peer_has_session(&e->peers[host], now_ms))
+		return true;
+	n = engine_candidates(e, host, known, G_N_ELEMENTS(known));
+	for (size_t i = 0; i < n; i++)
+		if (endpoint_is_same(&known[i], endpoint))
+			return true;
+	return n == 0;
 }
 
 const char *engine_names_error(const struct engine *e, uint32_t host)

@@ -25,8 +25,8 @@ static void note_failure(struct first_failure *f, int r, const struct prefix *p)
 	}
 }
 
-static int report(struct engine *e, enum stage_id stage, const struct first_failure *f,
-	const char *what)
+static int report(
+	struct engine *e, enum stage_id stage, const struct first_failure *f, const char *what)
 {
 	char more[32] = "";
 
@@ -34,7 +34,8 @@ static int report(struct engine *e, enum stage_id stage, const struct first_fail
 		return 0;
 	if (f->count > 1)
 		snprintf(more, sizeof(more), " and %u more", f->count - 1);
-	return engine_fail(e, stage, EXIT_FAILED, f->r, "cannot set %s %s%s", what, f->what, more);
+	return engine_fail(
+		e, stage, EXIT_FAILED, f->r, "cannot change %s %s%s", what, f->what, more);
 }
 
 /* -- addresses ------------------------------------------------------------------------------ */
@@ -78,8 +79,10 @@ int engine_stage_addresses(struct engine *e, int64_t now_ms)
 	}
 	/* Somebody's extra address is left alone, until our own set changes. */
 	for (size_t i = 0; tidy && i < have->len; i++)
-		if (!is_listed(want, self->n_addresses, &old[i]))
-			KERNEL(e, addr_remove, e->index, &old[i]);
+		if (!is_listed(want, self->n_addresses, &old[i])) {
+			r = KERNEL(e, addr_remove, e->index, &old[i]);
+			note_failure(&failure, r == -EADDRNOTAVAIL ? 0 : r, &old[i]);
+		}
 	return report(e, STAGE_ADDRESSES, &failure, "address");
 }
 
@@ -131,9 +134,9 @@ static int apply_routes(struct engine *e, const struct route *want, size_t n_wan
 
 	for (int adding = 1; adding >= 0; adding--) {
 		for (size_t i = 0, j = 0; i < n_want || j < n_have;) {
-			int order = i == n_want	  ? 1
-				    : j == n_have ? -1
-						  : route_compare(&want[i], &have[j]);
+			int order = i == n_want ? 1
+				: j == n_have   ? -1
+						: route_compare(&want[i], &have[j]);
 			int r = 0;
 
 			if (order && !told &&
@@ -144,8 +147,8 @@ static int apply_routes(struct engine *e, const struct route *want, size_t n_wan
 				r = KERNEL(e, route_add, &want[i]);
 			else if (order > 0 && !adding)
 				r = KERNEL(e, route_remove, &have[j]);
-			if (order < 0)
-				note_failure(&failure, r, &want[i].dst);
+			note_failure(&failure, r == -ESRCH ? 0 : r,
+				order < 0 ? &want[i].dst : &have[j].dst);
 			i += order <= 0;
 			j += order >= 0;
 		}
@@ -156,8 +159,8 @@ static int apply_routes(struct engine *e, const struct route *want, size_t n_wan
 static bool rule_is_same(const struct rule *a, const struct rule *b)
 {
 	return a->family == b->family && a->priority == b->priority && a->table == b->table &&
-	       a->not_mark == b->not_mark && a->mark == b->mark &&
-	       a->suppress_prefixlength == b->suppress_prefixlength;
+		a->not_mark == b->not_mark && a->mark == b->mark &&
+		a->suppress_prefixlength == b->suppress_prefixlength;
 }
 
 static bool rule_is_listed(const struct rule *list, size_t n, const struct rule *rule)
@@ -198,8 +201,12 @@ static int apply_rules(struct engine *e, const struct rule *want, size_t n_want,
 				e, STAGE_ROUTES, EXIT_FAILED, r, "cannot set routing rule");
 	}
 	for (size_t i = 0; i < have->len; i++)
-		if (rule_is_mine(e, &old[i]) && !rule_is_listed(want, n_want, &old[i]))
-			KERNEL(e, rule_remove, &old[i]);
+		if (rule_is_mine(e, &old[i]) && !rule_is_listed(want, n_want, &old[i])) {
+			r = KERNEL(e, rule_remove, &old[i]);
+			if (r < 0 && r != -ENOENT)
+				return engine_fail(e, STAGE_ROUTES, EXIT_FAILED, r,
+					"cannot remove routing rule");
+		}
 	return 0;
 }
 
@@ -222,8 +229,8 @@ int engine_stage_routes(struct engine *e, int64_t now_ms)
 	if (r < 0)
 		return engine_fail(e, STAGE_ROUTES, EXIT_FAILED, r, "cannot read routes");
 	g_array_sort(have, route_order);
-	r = apply_routes(e, want, e->n_routes, (const struct route *)(void *)have->data, have->len,
-		now_ms);
+	r = apply_routes(
+		e, want, e->n_routes, (const struct route *)(void *)have->data, have->len, now_ms);
 	return r < 0 ? r : apply_rules(e, rules, n_rules, now_ms);
 }
 
@@ -265,7 +272,7 @@ int engine_stage_nft(struct engine *e, int64_t now_ms)
 		if (r < 0)
 			return engine_fail(
 				e, STAGE_NFT, EXIT_FAILED, r, "cannot read nftables table");
-		if (fingerprint == e->nft_fingerprint)
+		if (fingerprint && fingerprint == e->nft_fingerprint)
 			return 0;
 		e->stages[STAGE_NFT].changed = false;
 		if (!engine_may_repair(e, STAGE_NFT, now_ms, "the nftables table was changed"))

@@ -71,8 +71,8 @@ uint32_t engine_wanted_hash(struct engine *e, uint32_t host)
 {
 	const struct wg_key *psk = engine_psk(e, host);
 	const struct prefix *allowed;
-	size_t n = routing_allowed(
-		e->routing, host, engine_scratch(e, engine_n_prefixes(&e->map->hosts[host])), &allowed);
+	size_t n = routing_allowed(e->routing, host,
+		engine_scratch(e, engine_n_prefixes(&e->map->hosts[host])), &allowed);
 	uint32_t h = engine_hash(
 		allowed, n * sizeof(*allowed), (uint32_t)engine_wanted_keepalive(e, host) + 1);
 
@@ -102,7 +102,7 @@ void engine_all_peers_gone(struct engine *e, int64_t now_ms)
 		bool had = peer->flags & PEER_INSTALLED;
 		bool session = peer_has_session(peer, now_ms);
 
-		peer->flags &= (uint8_t)~(PEER_INSTALLED | PEER_WORK);
+		peer->flags &= (uint8_t) ~(PEER_INSTALLED | PEER_WORK);
 		peer->installed = 0;
 		peer_session_lost(peer);
 		/* A session may have begun since we last looked; with few peers all are asked. */
@@ -178,8 +178,7 @@ void engine_wipe_psks(struct engine *e)
 static void load_psk(struct engine *e, uint32_t i, int64_t now_ms)
 {
 	struct psk psk = { .host = i };
-	int r = e->ops->read_psk(
-		netmap_text(e->map, e->map->hosts[i].psk_file), &psk.key, e->user);
+	int r = e->ops->read_psk(netmap_text(e->map, e->map->hosts[i].psk_file), &psk.key, e->user);
 
 	if (r < 0) {
 		engine_block(e, i, PEER_BLOCK_PSK, r);
@@ -209,6 +208,48 @@ void engine_load_psks(struct engine *e, bool only_missing, int64_t now_ms)
 		if (only_missing && engine_psk(e, i))
 			engine_mark_peer(e, i, PEER_DIRTY | PEER_NEW_ENDPOINT);
 	}
+}
+
+/* -- shared prefixes ------------------------------------------------------------------------ */
+
+struct election {
+	struct engine *e;
+	int64_t now_ms;
+};
+
+static bool is_healthy(uint32_t host, void *user)
+{
+	struct election *election = user;
+
+	return !peer_is_failing(&election->e->peers[host], election->now_ms);
+}
+
+static void prefix_moved_quietly(uint32_t host, void *user)
+{
+}
+
+static void prefix_moved(uint32_t host, void *user)
+{
+	struct engine *e = ((struct election *)user)->e;
+
+	engine_mark_peer(e, host, PEER_DIRTY);
+	engine_tell(e, "peer", "name", netmap_text(e->map, e->map->hosts[host].name),
+		"shared prefixes moved");
+}
+
+void engine_elect(struct engine *e, int64_t now_ms)
+{
+	struct election election = { e, now_ms };
+
+	routing_elect(e->routing, is_healthy, prefix_moved, &election);
+}
+
+/* For a new map: what the outcome changes is found by comparing, as everything else. */
+static void elect_quietly(struct engine *e, int64_t now_ms)
+{
+	struct election election = { e, now_ms };
+
+	routing_elect(e->routing, is_healthy, prefix_moved_quietly, &election);
 }
 
 /* -- a new map ------------------------------------------------------------------------------ */
@@ -267,6 +308,7 @@ void engine_peers_replace(
 		if (old_peers[j].flags & PEER_INSTALLED)
 			engine_remove_peer(e, &old->hosts[j].key, now_ms);
 	engine_load_psks(e, false, now_ms);
+	elect_quietly(e, now_ms);
 	for (uint32_t i = 0; i < e->map->n_hosts; i++) {
 		struct peer *peer = &e->peers[i];
 
@@ -281,34 +323,4 @@ void engine_peers_replace(
 	}
 	if (e->removals->len)
 		e->record_due = true;
-}
-
-/* -- shared prefixes ------------------------------------------------------------------------ */
-
-struct election {
-	struct engine *e;
-	int64_t now_ms;
-};
-
-static bool is_healthy(uint32_t host, void *user)
-{
-	struct election *election = user;
-
-	return !peer_is_failing(&election->e->peers[host], election->now_ms);
-}
-
-static void prefix_moved(uint32_t host, void *user)
-{
-	struct engine *e = ((struct election *)user)->e;
-
-	engine_mark_peer(e, host, PEER_DIRTY);
-	engine_tell(e, "peer", "name", netmap_text(e->map, e->map->hosts[host].name),
-		"shared prefixes moved");
-}
-
-void engine_elect(struct engine *e, int64_t now_ms)
-{
-	struct election election = { e, now_ms };
-
-	routing_elect(e->routing, is_healthy, prefix_moved, &election);
 }

@@ -22,8 +22,7 @@ struct batch {
 static int record_peers(struct engine *e)
 {
 	size_t n = 0;
-	g_autofree struct wg_key *keys =
-		g_new(struct wg_key, e->map->n_hosts + e->removals->len);
+	g_autofree struct wg_key *keys = g_new(struct wg_key, e->map->n_hosts + e->removals->len);
 
 	for (uint32_t i = 0; i < e->map->n_hosts; i++)
 		if (!engine_holds_self(e, i))
@@ -84,7 +83,7 @@ static struct wg_peer_config *next_request(struct engine *e, struct batch *b, ui
 		.keepalive = -1,
 		/* Never makes a peer that has an endpoint but no allowed IPs. */
 		.update_only = (e->peers[host].flags & (PEER_INSTALLED | PEER_DIRTY)) ==
-			       PEER_INSTALLED,
+			PEER_INSTALLED,
 	};
 	b->hosts[b->n++] = host;
 	return request;
@@ -183,12 +182,11 @@ static void note_result(struct engine *e, uint32_t host, int result)
 	struct peer *peer = &e->peers[host];
 
 	peer->flags &= (uint8_t)~PEER_WORK;
-	if (result < 0) {
+	peer->flags |= PEER_INSTALLED; /* half of it, perhaps, when it failed */
+	if (result < 0)
 		engine_block(e, host, PEER_BLOCK_KERNEL, result);
-		return;
-	}
-	peer->flags |= PEER_INSTALLED;
-	peer->installed = engine_wanted_hash(e, host);
+	else
+		peer->installed = engine_wanted_hash(e, host);
 }
 
 /* The first failing request of a peer is what counts. */
@@ -214,7 +212,9 @@ static int send_batch(struct engine *e)
 		return 0;
 	r = KERNEL(e, wg_set_peers, e->index, b.requests, b.n, b.results);
 	if (r < 0) {
-		/* What has reached the kernel is unknown: read it. */
+		/* What has reached the kernel is unknown: read it. Any of them may be there. */
+		for (size_t i = 0; i < b.n; i++)
+			e->peers[b.hosts[i]].flags |= PEER_INSTALLED;
 		e->cursor = 0;
 		engine_due(e, STAGE_READ, 0);
 		return engine_fail(e, STAGE_PEERS, EXIT_PARTIAL, r, "cannot program peers");

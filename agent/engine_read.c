@@ -25,7 +25,7 @@ static int on_device(const struct wg_device_status *device, void *user)
 	e->device.listen_port = device->listen_port;
 	e->device.fwmark = device->fwmark;
 	differs = !key_is_same(&device->public_key, &e->public_key) ||
-		  device->listen_port != engine_listen_port(e) || device->fwmark != engine_mark(e);
+		device->listen_port != engine_listen_port(e) || device->fwmark != engine_mark(e);
 	if (differs)
 		e->stages[STAGE_DEVICE].due = true;
 	return 0;
@@ -39,7 +39,8 @@ static int prefix_order(const void *a, const void *b)
 }
 
 /* The kernel lists allowed IPs in an order of its own. */
-static bool same_prefixes(const struct prefix *want, size_t n_want, const struct prefix *have, size_t n)
+static bool same_prefixes(
+	const struct prefix *want, size_t n_want, const struct prefix *have, size_t n)
 {
 	g_autofree struct prefix *a = NULL, *b = NULL;
 
@@ -66,25 +67,8 @@ static bool has_what_it_should(struct engine *e, uint32_t host, const struct wg_
 		engine_scratch(e, engine_n_prefixes(&e->map->hosts[host])), &want);
 
 	return status->keepalive == engine_wanted_keepalive(e, host) &&
-	       key_is_same(&status->preshared_key, psk ? psk : &none) &&
-	       same_prefixes(want, n, status->allowed, status->n_allowed);
-}
-
-/* A peer may roam, so any endpoint will do while its session lives; without one it is put back to
- * where the map says. */
-static bool endpoint_is_wrong(const struct engine *e, uint32_t host,
-	const struct wg_peer_status *status, const struct reading *reading)
-{
-	struct endpoint known[NETMAP_ENDPOINTS_MAX];
-	size_t n;
-
-	if (peer_has_session(&e->peers[host], reading->now_ms))
-		return false;
-	n = engine_candidates(e, host, known, G_N_ELEMENTS(known));
-	for (size_t i = 0; i < n; i++)
-		if (endpoint_is_same(&known[i], &status->endpoint))
-			return false;
-	return n > 0;
+		key_is_same(&status->preshared_key, psk ? psk : &none) &&
+		same_prefixes(want, n, status->allowed, status->n_allowed);
 }
 
 /* -- one peer of ours ----------------------------------------------------------------------- */
@@ -112,7 +96,8 @@ static void follow_up(struct engine *e, uint32_t host, unsigned actions, int64_t
 	engine_mark_peer(e, host, PEER_NEW_ENDPOINT);
 }
 
-static void read_own_peer(struct reading *reading, uint32_t host, const struct wg_peer_status *status)
+static void read_own_peer(
+	struct reading *reading, uint32_t host, const struct wg_peer_status *status)
 {
 	struct engine *e = reading->e;
 	struct peer *peer = &e->peers[host];
@@ -140,7 +125,7 @@ static void read_own_peer(struct reading *reading, uint32_t host, const struct w
 		peer->installed = engine_wanted_hash(e, host);
 		peer->flags &= (uint8_t)~PEER_DIRTY;
 	}
-	if (endpoint_is_wrong(e, host, status, reading))
+	if (!engine_endpoint_is_good(e, host, &status->endpoint, reading->now_ms))
 		engine_mark_peer(e, host, PEER_NEW_ENDPOINT);
 	else if (!(peer->flags & PEER_INSTALLED))
 		peer->flags &= (uint8_t)~PEER_NEW_ENDPOINT; /* adopted as it is */
@@ -158,7 +143,7 @@ static int key_order(const void *a, const void *b)
 static bool was_recorded(const struct engine *e, const struct wg_key *key)
 {
 	return e->n_recorded &&
-	       bsearch(key, e->recorded_peers, e->n_recorded, sizeof(*key), key_order);
+		bsearch(key, e->recorded_peers, e->n_recorded, sizeof(*key), key_order);
 }
 
 static bool is_being_removed(const struct engine *e, const struct wg_key *key)
@@ -243,8 +228,7 @@ int engine_stage_read(struct engine *e, int64_t now_ms)
 		return 1;
 	e->read_retries = 0;
 	if (r < 0)
-		return engine_fail(
-			e, STAGE_READ, EXIT_FAILED, r, "cannot read WireGuard's peers");
+		return engine_fail(e, STAGE_READ, EXIT_FAILED, r, "cannot read WireGuard's peers");
 	find_missing(&reading);
 	g_clear_pointer(&e->recorded_peers, g_free);
 	e->n_recorded = 0;

@@ -19,17 +19,18 @@ struct running {
 };
 
 /* Each call goes to the routing socket, whose words count if it fails. */
-#define ON_ROUTE(fn, parameters, ...)                                                              \
-	static int fn##_ parameters                                                                \
-	{                                                                                          \
-		struct running *s = k;                                                             \
-                                                                                                   \
-		s->said = SAID_ROUTE;                                                              \
-		return fn(s->route, __VA_ARGS__);                                                  \
+#define ON_ROUTE(fn, parameters, ...) \
+	static int fn##_ parameters \
+	{ \
+		struct running *s = k; \
+\
+		s->said = SAID_ROUTE; \
+		return fn(s->route, __VA_ARGS__); \
 	}
 
 ON_ROUTE(link_get, (void *k, unsigned index, struct link_info *ret), index, ret)
 ON_ROUTE(link_get_by_name, (void *k, const char *name, struct link_info *ret), name, ret)
+ON_ROUTE(link_foreach, (void *k, link_fn fn, void *user), "wireguard", fn, user)
 ON_ROUTE(link_create, (void *k, const char *name, unsigned *ret), name, "wireguard", ret)
 ON_ROUTE(link_delete, (void *k, unsigned index), index)
 ON_ROUTE(link_set, (void *k, unsigned index, const struct link_change *change), index, change)
@@ -61,8 +62,8 @@ static int wg_set_device_(void *k, unsigned index, const struct wg_device_config
 	return r < 0 ? r : wg_set_device(s->wg, index, config);
 }
 
-static int wg_set_peers_(void *k, unsigned index, const struct wg_peer_config *peers, size_t n,
-	int *results)
+static int wg_set_peers_(
+	void *k, unsigned index, const struct wg_peer_config *peers, size_t n, int *results)
 {
 	struct running *s = k;
 	int r = need_wg(s);
@@ -70,8 +71,7 @@ static int wg_set_peers_(void *k, unsigned index, const struct wg_peer_config *p
 	return r < 0 ? r : wg_set_peers(s->wg, index, peers, n, results);
 }
 
-static int wg_read_(
-	void *k, unsigned index, wg_device_fn device_fn, wg_peer_fn peer_fn, void *user)
+static int wg_read_(void *k, unsigned index, wg_device_fn device_fn, wg_peer_fn peer_fn, void *user)
 {
 	struct running *s = k;
 	int r = need_wg(s);
@@ -167,7 +167,8 @@ static bool find_socket(const char *table, uint16_t port, unsigned *ret_uid)
 	unsigned local;
 
 	while (f && !found && fgets(line, sizeof(line), f))
-		found = sscanf(line, " %*u: %*[0-9A-F]:%x %*[0-9A-F]:%*x %*x %*x:%*x %*x:%*x %*x %u",
+		found = sscanf(line,
+				" %*u: %*[0-9A-F]:%x %*[0-9A-F]:%*x %*x %*x:%*x %*x:%*x %*x %u",
 				&local, ret_uid) == 2 &&
 			local == port;
 	if (f)
@@ -191,6 +192,7 @@ static void port_owner_(void *k, uint16_t port, char *buf, size_t len)
 static const struct kernel_ops running_ops = {
 	.link_get = link_get_,
 	.link_get_by_name = link_get_by_name_,
+	.link_foreach_wireguard = link_foreach_,
 	.link_create = link_create_,
 	.link_delete = link_delete_,
 	.link_set = link_set_,

@@ -11,6 +11,7 @@
 struct kernel_ops {
 	int (*link_get)(void *k, unsigned index, struct link_info *ret);
 	int (*link_get_by_name)(void *k, const char *name, struct link_info *ret);
+	int (*link_foreach_wireguard)(void *k, link_fn fn, void *user);
 	int (*link_create)(void *k, const char *name, unsigned *ret_index);
 	int (*link_delete)(void *k, unsigned index);
 	int (*link_set)(void *k, unsigned index, const struct link_change *change);
@@ -28,8 +29,8 @@ struct kernel_ops {
 	int (*wg_set_device)(void *k, unsigned index, const struct wg_device_config *config);
 	int (*wg_set_peers)(void *k, unsigned index, const struct wg_peer_config *peers, size_t n,
 		int *results);
-	int (*wg_read)(void *k, unsigned index, wg_device_fn device_fn, wg_peer_fn peer_fn,
-		void *user);
+	int (*wg_read)(
+		void *k, unsigned index, wg_device_fn device_fn, wg_peer_fn peer_fn, void *user);
 	int (*nft_apply)(void *k, const struct nft_config *config);
 	int (*nft_remove)(void *k, const char *table);
 	int (*nft_fingerprint)(void *k, const char *table, uint64_t *ret);

@@ -7,11 +7,11 @@
 #include "agent/base/addr.h"
 
 enum peer_state {
-	PEER_IDLE,        /* installed; nobody asked for anything yet */
-	PEER_CONNECTING,  /* we ask, no answer yet */
-	PEER_UP,          /* a session lives */
+	PEER_IDLE, /* installed; nobody asked for anything yet */
+	PEER_CONNECTING, /* we ask, no answer yet */
+	PEER_UP, /* a session lives */
 	PEER_UNREACHABLE, /* we ask and ask */
-	PEER_BLOCKED,     /* not in the kernel: `block` says why */
+	PEER_BLOCKED, /* not in the kernel: `block` says why */
 };
 
 enum peer_block { PEER_BLOCK_NONE, PEER_BLOCK_PSK, PEER_BLOCK_KERNEL };
@@ -19,23 +19,23 @@ enum peer_block { PEER_BLOCK_NONE, PEER_BLOCK_PSK, PEER_BLOCK_KERNEL };
 /* What the kernel still has to be told. */
 enum peer_flag {
 	PEER_INSTALLED = 1,
-	PEER_DIRTY = 2,        /* settings or allowed IPs */
+	PEER_DIRTY = 2, /* settings or allowed IPs */
 	PEER_NEW_ENDPOINT = 4, /* also sets the endpoint */
-	PEER_POKE = 8,         /* starts a handshake: its session is gone */
-	PEER_PSK = 16,         /* a pre-shared key is loaded for it */
-	PEER_SEEN = 32,        /* met in the dump under work */
+	PEER_POKE = 8, /* starts a handshake: its session is gone */
+	PEER_PSK = 16, /* a pre-shared key is loaded for it */
+	PEER_SEEN = 32, /* met in the dump under work */
 };
 
 struct peer {
-	uint8_t state;  /* enum peer_state */
-	uint8_t block;  /* enum peer_block */
-	uint8_t flags;  /* enum peer_flag */
+	uint8_t state; /* enum peer_state */
+	uint8_t block; /* enum peer_block */
+	uint8_t flags; /* enum peer_flag */
 	uint8_t chosen; /* which of its endpoints is in use */
-	int32_t error;  /* of the kernel, when blocked by it */
+	int32_t error; /* of the kernel, when blocked by it */
 	uint32_t installed; /* hash of what the kernel has */
 	uint32_t handshake_s; /* wall clock, as the kernel says; 0: never */
 	int64_t handshake_ms; /* the same on our clock */
-	int64_t asking_ms;    /* unanswered since; 0: not asking */
+	int64_t asking_ms; /* unanswered since; 0: not asking */
 	uint64_t rx, tx;
 	uint64_t tx_answered; /* tx when rx last grew */
 	int64_t answered_ms;
@@ -43,8 +43,8 @@ struct peer {
 };
 
 enum {
-	PEER_SESSION_MS = 180 * 1000,     /* WireGuard discards a session at this age */
-	PEER_GIVE_UP_MS = 20 * 1000,      /* asking this long: unreachable */
+	PEER_SESSION_MS = 180 * 1000, /* WireGuard discards a session at this age */
+	PEER_GIVE_UP_MS = 20 * 1000, /* asking this long: unreachable */
 	PEER_NEXT_ENDPOINT_MS = 5 * 1000, /* asking this long: try another endpoint */
 	PEER_INITIATION_BYTES = 148,
 	PEER_KEEPALIVE_BYTES = 32,
@@ -52,8 +52,8 @@ enum {
 
 /* What a dump said of it. */
 struct peer_observation {
-	int64_t now_ms;      /* monotonic */
-	int64_t wall_s;      /* wall clock now */
+	int64_t now_ms; /* monotonic */
+	int64_t wall_s; /* wall clock now */
 	int64_t handshake_s; /* wall clock; 0: never */
 	uint64_t rx, tx;
 	struct endpoint endpoint;
@@ -62,10 +62,10 @@ struct peer_observation {
 
 /* What should follow; a set of bits. */
 enum peer_action {
-	PEER_ACT_CHANGED = 1,       /* state changed: tell */
+	PEER_ACT_CHANGED = 1, /* state changed: tell */
 	PEER_ACT_NEXT_ENDPOINT = 2, /* the present one does not answer */
-	PEER_ACT_LOOK_UP = 4,       /* ask for its names again */
-	PEER_ACT_WATCH = 8,         /* look again soon */
+	PEER_ACT_LOOK_UP = 4, /* ask for its names again */
+	PEER_ACT_WATCH = 8, /* look again soon */
 };
 
 unsigned peer_observe(struct peer *peer, const struct peer_observation *o);

@@ -163,7 +163,8 @@ static void handle_up_down(struct requests *r, const struct control_request *req
 	int rc = daemon_set_down(r->daemon, down);
 
 	if (rc < 0)
-		log_warn_errno(rc, "cannot write down that we are %s, it will not outlast a restart",
+		log_warn_errno(rc,
+			"cannot write down that we are %s, it will not outlast a restart",
 			down ? "down" : "up");
 	if (!down)
 		daemon_reload(r->daemon);

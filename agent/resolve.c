@@ -69,8 +69,7 @@ static void answered(GObject *source, GAsyncResult *result, gpointer data)
 	if (error && g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
 		return;
 	q->resolve->fn(q->id, addresses, n,
-		error ? error->message : "no usable address among the answers",
-		q->resolve->user);
+		error ? error->message : "no usable address among the answers", q->resolve->user);
 }
 
 void resolve_start(struct resolve *r, uint32_t id, const char *name)

@@ -16,7 +16,7 @@ struct claim {
 struct group {
 	struct prefix prefix;
 	uint32_t first, n; /* in members, in file order */
-	uint32_t active;   /* a host */
+	uint32_t active; /* a host */
 };
 
 struct routing {
@@ -265,8 +265,8 @@ size_t routing_routes(const struct routing *r, unsigned ifindex, uint32_t own_ta
 
 		if (i && prefix_is_same(p, &claims[i - 1].prefix))
 			continue;
-		routes[n++] =
-			(struct route){ *p, captured ? own_table : ROUTE_TABLE_MAIN, ifindex };
+		routes[n++] = (struct route){ *p, captured ? own_table : ROUTE_TABLE_MAIN,
+			ifindex };
 	}
 	if (n_claims) {
 		size_t kept = 0;
@@ -297,7 +297,8 @@ size_t routing_rules(const struct route *routes, size_t n, uint32_t own_table, u
 		bool needed = false;
 
 		for (size_t i = 0; i < n && !needed; i++)
-			needed = routes[i].table == own_table && routes[i].dst.family == families[f];
+			needed = routes[i].table == own_table &&
+				routes[i].dst.family == families[f];
 		if (!needed)
 			continue;
 		ret[n_rules++] = (struct rule){ .family = families[f],

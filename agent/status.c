@@ -49,8 +49,7 @@ static const char *peer_reason(
 	else if (!peer->endpoint.family && peer->state != PEER_UP)
 		snprintf(buf, len, "no endpoint known: it has to begin");
 	else if (peer->state == PEER_UNREACHABLE || peer->state == PEER_CONNECTING)
-		snprintf(buf, len, "%s does not answer%s",
-			endpoint_format(&peer->endpoint, text),
+		snprintf(buf, len, "%s does not answer%s", endpoint_format(&peer->endpoint, text),
 			peer->asking_ms && now_ms - peer->asking_ms >= PEER_GIVE_UP_MS ? " any more"
 										       : "");
 	else
@@ -248,8 +247,8 @@ static void write_foreign(const struct engine *e, GString *out)
 
 	jwrite_open(out, "foreign_peers", '[');
 	for (guint i = 0; i < e->foreign->len; i++)
-		jwrite_string(out, NULL,
-			key_format(&g_array_index(e->foreign, struct wg_key, i), key));
+		jwrite_string(
+			out, NULL, key_format(&g_array_index(e->foreign, struct wg_key, i), key));
 	jwrite_close(out, ']');
 }
 

@@ -118,7 +118,8 @@ static void read_address(struct jread *r, void *into)
 		return;
 	b->host->n_addresses++;
 	if (!prefix_is_host(p))
-		return jread_fail(r, "a host address is a single one (/%u); networks go to \"routes\"",
+		return jread_fail(r,
+			"a host address is a single one (/%u); networks go to \"routes\"",
 			prefix_width(p));
 	if (!uniq_add(b->addresses, p, sizeof(*p), CLAIM_ADDRESS))
 		jread_fail(r, "this address is taken by another entry");

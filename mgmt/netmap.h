@@ -16,20 +16,20 @@ enum {
 	NETMAP_NONE = -1,
 	NETMAP_NAME_MAX = 63,
 	NETMAP_PREFIXES_MAX = 4096, /* addresses and routes of one host */
-	NETMAP_ENDPOINTS_MAX = 8,   /* of one host */
+	NETMAP_ENDPOINTS_MAX = 8, /* of one host */
 };
 
 /* Where a host may be reached: an address, or a name to look up. */
 struct netmap_endpoint {
 	struct endpoint address; /* family 0: look up `name`; the port holds */
-	uint32_t name;           /* text offset; 0: none */
+	uint32_t name; /* text offset; 0: none */
 };
 
 struct netmap_host {
 	struct wg_key key;
-	uint32_t name;     /* text offset */
+	uint32_t name; /* text offset */
 	uint32_t psk_file; /* text offset; 0: none */
-	uint32_t prefix;   /* first of its prefixes: n_addresses, then n_routes */
+	uint32_t prefix; /* first of its prefixes: n_addresses, then n_routes */
 	uint32_t endpoint; /* first of its endpoints */
 	uint16_t n_addresses, n_routes;
 	uint16_t keepalive; /* seconds between keepalives that this host sends; 0: none */

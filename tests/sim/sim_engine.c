@@ -1,0 +1,690 @@
+/* tests/sim/sim_engine.c - the engine against a model kernel, an adversary and failing calls.
+ *
+ * Usage: sim_engine [SEEDS [FIRST]]. Each seed is one life of some virtual hours. After every quiet
+ * period the model must hold exactly what the map says, and nothing may be written any more. */
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/base/log.h"
+#include "agent/config.h"
+#include "agent/engine.h"
+#include "mgmt/meshfile.h"
+#include "mgmt/netmap.h"
+#include "netlink/monitor.h"
+#include "tests/sim/model_kernel.h"
+
+enum {
+	HOSTS_MAX = 40,
+	ROUNDS = 60,
+	QUIET_MS = 11 * 60 * 1000, /* two yields and then some */
+	STEPS_PER_TURN_MAX = 5000,
+	POOL = 64, /* keys to draw hosts from; 0 is us */
+};
+
+struct sim {
+	guint32 seed;
+	struct model *model;
+	struct engine *engine;
+	struct config config;
+	int64_t now_ms;
+	struct wg_key private_key, keys[POOL];
+	char text[64 * 1024]; /* the mesh file in force */
+	struct netmap *wanted;
+	bool down;
+	char recorded_interface[IFNAMSIZ];
+	GArray *recorded; /* struct wg_key */
+	bool psk_missing;
+	GArray *foreign; /* keys of peers that somebody else put there */
+	unsigned failures;
+	const char *doing;
+};
+
+static void fail(struct sim *s, const char *format, ...) __attribute__((format(printf, 2, 3)));
+static void fail(struct sim *s, const char *format, ...)
+{
+	va_list args;
+
+	if (s->failures++ > 3)
+		return;
+	printf("# FAIL seed %u at %" G_GINT64_FORMAT " ms, after %s: ", s->seed, s->now_ms,
+		s->doing);
+	va_start(args, format);
+	vprintf(format, args);
+	va_end(args);
+	putchar('\n');
+}
+
+static unsigned draw(struct sim *s, unsigned n)
+{
+	return (unsigned)g_rand_int_range(s->model->random, 0, (gint32)n);
+}
+
+/* -- what the engine asks for --------------------------------------------------------------- */
+
+static int record_peers(const struct wg_key *keys, size_t n, void *user)
+{
+	struct sim *s = user;
+
+	g_array_set_size(s->recorded, 0);
+	g_array_append_vals(s->recorded, keys, (guint)n);
+	return 0;
+}
+
+static int record_interface(const char *name, void *user)
+{
+	g_strlcpy(((struct sim *)user)->recorded_interface, name, IFNAMSIZ);
+	return 0;
+}
+
+static bool has_key(const GArray *keys, const struct wg_key *key)
+{
+	for (guint i = 0; i < keys->len; i++)
+		if (!memcmp(&g_array_index(keys, struct wg_key, i), key, sizeof(*key)))
+			return true;
+	return false;
+}
+
+static void peer_made(const struct wg_key *key, void *user)
+{
+	struct sim *s = user;
+
+	if (!has_key(s->recorded, key))
+		fail(s, "a peer was made before it was recorded");
+}
+
+static void vanished(void *user)
+{
+	struct sim *s = user;
+
+	g_array_set_size(s->foreign, 0);
+	engine_kernel_event(s->engine, MONITOR_LINK, 0, s->now_ms);
+}
+
+static void look_up(uint32_t id, const char *name, void *user)
+{
+	struct sim *s = user;
+	struct endpoint answer = { .family = AF_INET, .addr = { 198, 51, 100, (uint8_t)id } };
+
+	if (draw(s, 3))
+		engine_looked_up(s->engine, id, &answer, 1, NULL, s->now_ms);
+	else
+		engine_looked_up(s->engine, id, NULL, 0, "no such name", s->now_ms);
+}
+
+static void event(const char *json, void *user)
+{
+}
+
+static int read_psk(const char *path, struct wg_key *ret, void *user)
+{
+	struct sim *s = user;
+
+	if (s->psk_missing)
+		return -ENOENT;
+	memset(ret, 0x55, sizeof(*ret));
+	return 0;
+}
+
+static uint32_t random32(void *user)
+{
+	return g_rand_int(((struct sim *)user)->model->random);
+}
+
+static int64_t wall_s(void *user)
+{
+	return 1700000000 + ((struct sim *)user)->now_ms / 1000;
+}
+
+static const struct engine_ops ops = {
+	.look_up = look_up,
+	.event = event,
+	.record_peers = record_peers,
+	.record_interface = record_interface,
+	.read_psk = read_psk,
+	.random = random32,
+	.wall_s = wall_s,
+};
+
+/* -- time ----------------------------------------------------------------------------------- */
+
+/* Steps until the engine wants to wait; how long, it says. */
+static int64_t turn(struct sim *s)
+{
+	int64_t next = 0;
+
+	for (unsigned i = 0; i < STEPS_PER_TURN_MAX && next == 0; i++)
+		next = engine_step(s->engine, s->now_ms);
+	if (next == 0)
+		fail(s, "the engine is busy without end");
+	return next;
+}
+
+static void run_until(struct sim *s, int64_t until_ms)
+{
+	while (s->now_ms < until_ms && s->failures < 5) {
+		int64_t next = turn(s), check = (s->now_ms / 60000 + 1) * 60000;
+
+		if (next == ENGINE_NEVER || next > until_ms)
+			next = until_ms;
+		if (next <= s->now_ms && next != 0)
+			next = s->now_ms + 1;
+		if (next >= check && check <= until_ms) {
+			s->now_ms = check;
+			engine_check(s->engine, s->now_ms);
+		} else {
+			s->now_ms = MAX(next, s->now_ms);
+		}
+	}
+}
+
+/* -- maps ----------------------------------------------------------------------------------- */
+
+static void write_mesh(struct sim *s)
+{
+	GString *out = g_string_new(NULL);
+	unsigned n = 0;
+
+	g_string_printf(out,
+		"{\"mesh\":\"sim\",\"interface\":{\"name\":\"%s\",\"listen_port\":%u},\"hosts\":[",
+		draw(s, 8) ? "wt0" : "wt9", 51820 + (draw(s, 6) ? 0 : 1));
+	for (unsigned i = 0; i < HOSTS_MAX; i++) {
+		char key[KEY_STRLEN];
+
+		if (i && !draw(s, 2))
+			continue;
+		g_string_append_printf(out,
+			"%s{\"name\":\"h%u\",\"public_key\":\"%s\",\"addresses\":[\"100.64.0.%u\"",
+			n++ ? "," : "", i, key_format(&s->keys[i], key), i + 1);
+		if (draw(s, 2))
+			g_string_append_printf(out, ",\"fd00::%x\"", i + 1);
+		g_string_append(out, "]");
+		if (draw(s, 4))
+			g_string_append_printf(out, ",\"endpoints\":[\"192.0.2.%u:51820\"%s]",
+				i + 1, draw(s, 4) ? "" : ",\"name.example:51820\"");
+		if (!draw(s, 4))
+			g_string_append_printf(
+				out, ",\"routes\":[\"10.%u.0.0/16\",\"10.200.0.0/16\"]", i);
+		if (!draw(s, 6))
+			g_string_append(out, ",\"psk_file\":\"/psk\"");
+		if (!draw(s, 5))
+			g_string_append_printf(out, ",\"keepalive\":%u", draw(s, 60));
+		g_string_append(out, "}");
+	}
+	g_string_append(out, "]}");
+	g_strlcpy(s->text, out->str, sizeof(s->text));
+	g_string_free(out, TRUE);
+}
+
+static struct netmap *parse(struct sim *s)
+{
+	char error[MESHFILE_ERROR_MAX];
+	struct netmap *map = NULL;
+
+	if (meshfile_parse(s->text, strlen(s->text), &s->keys[0], 1000, &map, error) < 0)
+		fail(s, "mesh file: %s", error);
+	return map;
+}
+
+/* What the adversary left lying about under a name that we may want: the operator tidies up. */
+static void sweep(struct sim *s)
+{
+	static const char *const names[] = { "wt0", "wt9" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		struct model_link *link = model_find(s->model, names[i]);
+
+		if (link && !link->info.alias[0])
+			model_delete_link(s->model, link);
+	}
+}
+
+static void new_map(struct sim *s)
+{
+	sweep(s);
+	write_mesh(s);
+	netmap_free(s->wanted);
+	s->wanted = parse(s);
+	engine_set_map(s->engine, parse(s), s->now_ms);
+}
+
+static void same_map(struct sim *s)
+{
+	engine_set_map(s->engine, parse(s), s->now_ms);
+}
+
+/* -- what should be ------------------------------------------------------------------------- */
+
+static struct model_link *ours(struct sim *s)
+{
+	return model_find(s->model, s->wanted->interface.name);
+}
+
+static bool is_blocked(struct sim *s, const struct netmap_host *host)
+{
+	return host->psk_file && s->psk_missing;
+}
+
+static bool self_routes(struct sim *s, const struct prefix *p)
+{
+	const struct netmap_host *self = &s->wanted->hosts[s->wanted->self];
+
+	for (size_t i = 0; i < self->n_routes; i++)
+		if (prefix_is_same(netmap_prefixes(s->wanted, self) + self->n_addresses + i, p))
+			return true;
+	return false;
+}
+
+static bool allows(const struct model_peer *peer, const struct prefix *p)
+{
+	for (guint i = 0; i < peer->allowed->len; i++)
+		if (prefix_is_same(&g_array_index(peer->allowed, struct prefix, i), p))
+			return true;
+	return false;
+}
+
+static void check_peer(struct sim *s, struct model_link *link, const struct netmap_host *host)
+{
+	const struct prefix *p = netmap_prefixes(s->wanted, host);
+	const char *name = netmap_text(s->wanted, host->name);
+	struct model_peer *peer = model_find_peer(link, &host->key);
+	const struct netmap_host *self = &s->wanted->hosts[s->wanted->self];
+	size_t n = host->n_addresses;
+
+	if (is_blocked(s, host)) {
+		if (peer)
+			fail(s, "%s is there without its pre-shared key", name);
+		return;
+	}
+	if (!peer) {
+		fail(s, "%s is missing", name);
+		return;
+	}
+	for (size_t i = 0; i < n; i++)
+		if (!allows(peer, &p[i]))
+			fail(s, "%s lacks an address", name);
+	for (size_t i = n; i < (size_t)host->n_addresses + host->n_routes; i++) {
+		bool shared = p[i].addr[1] == 200;
+
+		if (self_routes(s, &p[i]) ? allows(peer, &p[i]) : !shared && !allows(peer, &p[i]))
+			fail(s, "%s: route to 10.%u wrong", name, p[i].addr[1]);
+		n += allows(peer, &p[i]);
+	}
+	if (peer->allowed->len != n)
+		fail(s, "%s has %u prefixes, not %zu", name, peer->allowed->len, n);
+	if (peer->keepalive != (host->n_endpoints ? self->keepalive : 0))
+		fail(s, "%s: keepalive %u", name, peer->keepalive);
+	if (key_is_zero(&peer->psk) == (host->psk_file != 0))
+		fail(s, "%s: pre-shared key", name);
+	if (host->n_endpoints && !peer->endpoint.family)
+		fail(s, "%s has no endpoint", name);
+}
+
+/* The shared prefix has one holder, if anybody there can hold it. */
+static void check_shared(struct sim *s, struct model_link *link)
+{
+	struct prefix shared = { .family = AF_INET, .bits = 16, .addr = { 10, 200 } };
+	unsigned could = 0, holders = 0;
+
+	for (size_t i = 0; i < s->wanted->n_hosts; i++) {
+		const struct netmap_host *host = &s->wanted->hosts[i];
+
+		could += (int64_t)i != s->wanted->self && host->n_routes && !is_blocked(s, host);
+	}
+	for (guint i = 0; i < link->peers->len; i++)
+		holders += allows(&g_array_index(link->peers, struct model_peer, i), &shared);
+	if (self_routes(s, &shared))
+		could = 0;
+	if (holders != (could > 0))
+		fail(s, "the shared prefix has %u holders, %u could", holders, could);
+}
+
+static bool is_wanted_key(struct sim *s, const struct wg_key *key)
+{
+	int64_t i = netmap_find_key(s->wanted, key);
+
+	return i >= 0 && i != s->wanted->self;
+}
+
+static void check_up(struct sim *s)
+{
+	struct model_link *link = ours(s);
+	const struct netmap_host *self = &s->wanted->hosts[s->wanted->self];
+	unsigned routed = 0;
+
+	if (!link || strcmp(link->info.kind, "wireguard")) {
+		fail(s, "there is no interface %s", s->wanted->interface.name);
+		return;
+	}
+	if (strcmp(link->info.alias, "lapwing:sim") || !link->info.up || link->info.mtu != 1420 ||
+		link->port != s->wanted->interface.listen_port || link->mark != link->port ||
+		memcmp(&link->private_key, &s->private_key, sizeof(s->private_key)))
+		fail(s, "the interface is not as it should be");
+	for (size_t i = 0; i < s->wanted->n_hosts; i++)
+		if ((int64_t)i != s->wanted->self)
+			check_peer(s, link, &s->wanted->hosts[i]);
+	check_shared(s, link);
+	for (guint i = 0; i < link->peers->len; i++) {
+		struct model_peer *p = &g_array_index(link->peers, struct model_peer, i);
+
+		if (!is_wanted_key(s, &p->key) && !has_key(s->foreign, &p->key))
+			fail(s, "a peer of ours is left over");
+	}
+	for (guint i = 0; i < s->foreign->len; i++)
+		if (!model_find_peer(link, &g_array_index(s->foreign, struct wg_key, i)))
+			fail(s, "somebody else's peer was removed");
+	for (size_t i = 0; i < self->n_addresses; i++) {
+		bool found = false;
+
+		for (guint j = 0; j < link->addresses->len; j++)
+			found |= prefix_is_same(&g_array_index(link->addresses, struct prefix, j),
+				netmap_prefixes(s->wanted, self) + i);
+		if (!found)
+			fail(s, "an address is missing");
+	}
+	for (size_t i = 0; i < s->wanted->n_hosts; i++)
+		for (guint j = 0; j < s->model->routes->len; j++)
+			if (prefix_contains(&g_array_index(s->model->routes, struct route, j).dst,
+				    netmap_prefixes(s->wanted, &s->wanted->hosts[i]))) {
+				routed++;
+				break;
+			}
+	if (routed != s->wanted->n_hosts && s->wanted->n_hosts > 1)
+		fail(s, "%u of %zu hosts have a route", routed, s->wanted->n_hosts);
+	if (!s->model->nft_table[0])
+		fail(s, "there is no nftables table");
+}
+
+static void check_down(struct sim *s)
+{
+	struct model_link *link = ours(s);
+
+	if (link && !strcmp(link->info.alias, "lapwing:sim"))
+		fail(s, "down, but the interface is there");
+	if (s->model->nft_table[0])
+		fail(s, "down, but the nftables table is there");
+}
+
+static void check_quiet(struct sim *s)
+{
+	struct model_link *other = model_find(s->model, "wg-other");
+	unsigned writes;
+
+	s->model->failure_rate = s->model->vanish_rate = 0;
+	run_until(s, s->now_ms + QUIET_MS);
+	if (s->down)
+		check_down(s);
+	else
+		check_up(s);
+	if (!other || other->peers->len != 1 || other->port != 1)
+		fail(s, "somebody else's interface was touched");
+	writes = s->model->writes;
+	run_until(s, s->now_ms + 3 * 60 * 1000);
+	/* Sessions do not exist here, so nothing is there to be poked or tried. */
+	if (s->model->writes != writes)
+		fail(s, "%u writes with nothing to do", s->model->writes - writes);
+	same_map(s);
+	run_until(s, s->now_ms + 1000);
+	if (s->model->writes != writes)
+		fail(s, "%u writes for the same map", s->model->writes - writes);
+}
+
+/* -- the adversary -------------------------------------------------------------------------- */
+
+static void tell(struct sim *s, unsigned events)
+{
+	/* Sometimes the events are lost, and that is told. */
+	engine_kernel_event(s->engine, draw(s, 8) ? events : MONITOR_LOST, 0, s->now_ms);
+}
+
+static void delete_ours(struct sim *s)
+{
+	if (!ours(s))
+		return;
+	model_delete_link(s->model, ours(s));
+	g_array_set_size(s->foreign, 0);
+	tell(s, MONITOR_LINK);
+}
+
+static void rename_ours(struct sim *s)
+{
+	struct model_link *link = ours(s);
+
+	if (!link || model_find(s->model, "elsewhere"))
+		return;
+	link->info.up = draw(s, 2);
+	g_strlcpy(link->info.name, "elsewhere", IFNAMSIZ);
+	tell(s, MONITOR_LINK);
+}
+
+static void down_ours(struct sim *s)
+{
+	struct link_change change = { .up = 0, .mtu = draw(s, 2) ? 0 : 9000 };
+
+	if (ours(s))
+		s->model->kernel.ops->link_set(s->model, ours(s)->info.index, &change);
+	tell(s, MONITOR_LINK);
+}
+
+static void alias_ours(struct sim *s)
+{
+	if (ours(s) && ours(s)->info.alias[0])
+		g_strlcpy(ours(s)->info.alias, "mine", LINK_ALIAS_MAX);
+	tell(s, MONITOR_LINK);
+}
+
+static void take_addresses(struct sim *s)
+{
+	if (ours(s))
+		g_array_set_size(ours(s)->addresses, 0);
+	tell(s, MONITOR_ADDR);
+}
+
+static void take_routes(struct sim *s)
+{
+	g_array_set_size(s->model->routes, 0);
+	tell(s, MONITOR_ROUTE);
+}
+
+static void take_nft(struct sim *s)
+{
+	if (draw(s, 2))
+		s->model->nft_fingerprint += 100;
+	else
+		s->model->nft_table[0] = '\0';
+	tell(s, MONITOR_NFT);
+}
+
+/* What wg(8) does, for which there are no events. */
+static void wg_set(struct sim *s)
+{
+	struct model_link *link = ours(s);
+	struct model_peer *peer;
+	struct wg_key key;
+
+	/* Not while the interface is about to go, or is a blank one that is about to be taken. */
+	if (!link || s->down || strcmp(link->info.alias, "lapwing:sim"))
+		return;
+	switch (draw(s, 5)) {
+	case 0:
+		link->port = 7;
+		break;
+	case 1:
+		link->mark = 0;
+		break;
+	case 2:
+		memset(&key, (int)draw(s, 200) + 1, sizeof(key));
+		if (model_find_peer(link, &key) || has_key(s->foreign, &key))
+			break;
+		model_add_peer(link, &key);
+		g_array_append_val(s->foreign, key);
+		break;
+	default:
+		if (!link->peers->len)
+			break;
+		peer = &g_array_index(link->peers, struct model_peer, draw(s, link->peers->len));
+		if (has_key(s->foreign, &peer->key))
+			break;
+		if (draw(s, 2))
+			model_remove_peer(link, &peer->key);
+		else
+			g_array_set_size(peer->allowed, 0);
+	}
+}
+
+static void remake_ours(struct sim *s)
+{
+	const char *name = s->wanted->interface.name;
+
+	/* Another name than the one we made would be a conflict, and rightly so. */
+	if (model_find(s->model, "elsewhere") || strcmp(name, s->recorded_interface))
+		return;
+	delete_ours(s);
+	if (!s->down && !model_find(s->model, name))
+		model_add_link(s->model, name, "wireguard"); /* blank */
+	tell(s, MONITOR_LINK);
+}
+
+/* kill -9 and start: the kernel keeps everything, the engine begins anew from what was recorded. */
+static void restart(struct sim *s)
+{
+	struct engine_identity identity = { .instance = "sim",
+		.recorded_interface = s->recorded_interface,
+		.recorded_peers = (const struct wg_key *)(void *)s->recorded->data,
+		.n_recorded = s->recorded->len };
+
+	engine_free(s->engine);
+	s->engine = engine_new(&s->model->kernel, &ops, s, &identity);
+	engine_set_private_key(s->engine, &s->private_key);
+	engine_set_config(s->engine, &s->config);
+	engine_set_map(s->engine, parse(s), s->now_ms);
+	engine_set_down(s->engine, s->down, s->now_ms);
+}
+
+static void up_down(struct sim *s)
+{
+	sweep(s);
+	s->down = !s->down;
+	if (s->down)
+		g_array_set_size(s->foreign, 0);
+	engine_set_down(s->engine, s->down, s->now_ms);
+}
+
+static void psk_comes_and_goes(struct sim *s)
+{
+	s->psk_missing = !s->psk_missing;
+	same_map(s);
+}
+
+static const struct {
+	const char *name;
+	void (*act)(struct sim *s);
+} acts[] = {
+	{ "deletion", delete_ours },
+	{ "renaming", rename_ours },
+	{ "down", down_ours },
+	{ "alias", alias_ours },
+	{ "addresses", take_addresses },
+	{ "routes", take_routes },
+	{ "nftables", take_nft },
+	{ "wg set", wg_set },
+	{ "wg set", wg_set },
+	{ "re-creation", remake_ours },
+	{ "restart", restart },
+	{ "up or down", up_down },
+	{ "psk", psk_comes_and_goes },
+	{ "new map", new_map },
+	{ "new map", new_map },
+	{ "same map", same_map },
+};
+
+/* -- one life ------------------------------------------------------------------------------- */
+
+static void begin(struct sim *s, guint32 seed)
+{
+	struct wg_key other = { .b = { 1 } };
+	char error[CONFIG_ERROR_MAX];
+
+	memset(s, 0, sizeof(*s));
+	s->seed = seed;
+	s->doing = "the start";
+	s->now_ms = 1000;
+	s->model = model_new(seed);
+	s->model->peer_made = peer_made;
+	s->model->vanished = vanished;
+	s->model->user = s;
+	s->recorded = g_array_new(FALSE, FALSE, sizeof(struct wg_key));
+	s->foreign = g_array_new(FALSE, FALSE, sizeof(struct wg_key));
+	for (unsigned i = 0; i < POOL; i++) {
+		struct wg_key private_key;
+
+		memset(&private_key, (int)i + 1, sizeof(private_key));
+		key_public_from_private(&private_key, &s->keys[i]);
+		if (i == 0)
+			s->private_key = private_key;
+	}
+	config_parse("{}", 2, &s->config, error);
+	model_add_link(s->model, "wg-other", "wireguard")->port = 1;
+	model_add_peer(model_find(s->model, "wg-other"), &other);
+	write_mesh(s);
+	s->wanted = parse(s);
+	restart(s);
+}
+
+static void end(struct sim *s)
+{
+	engine_free(s->engine);
+	netmap_free(s->wanted);
+	config_done(&s->config);
+	model_free(s->model);
+	g_array_unref(s->recorded);
+	g_array_unref(s->foreign);
+}
+
+static unsigned live(guint32 seed)
+{
+	static struct sim s;
+	unsigned failures;
+
+	begin(&s, seed);
+	run_until(&s, 2000);
+	for (unsigned i = 0; i < ROUNDS && !s.failures; i++) {
+		unsigned act = draw(&s, G_N_ELEMENTS(acts));
+
+		if (!draw(&s, 4)) {
+			s.model->failure_rate = 0.1;
+			s.model->vanish_rate = draw(&s, 3) ? 0 : 0.01;
+		}
+		s.doing = acts[act].name;
+		log_debug("%" G_GINT64_FORMAT " ms: %s", s.now_ms, s.doing);
+		acts[act].act(&s);
+		run_until(&s, s.now_ms + draw(&s, 20000));
+		if (!draw(&s, 5))
+			check_quiet(&s);
+	}
+	if (!s.failures)
+		check_quiet(&s);
+	failures = s.failures;
+	end(&s);
+	return failures;
+}
+
+int main(int argc, char **argv)
+{
+	unsigned seeds = argc > 1 ? (unsigned)atoi(argv[1]) : 300;
+	guint32 first = argc > 2 ? (guint32)atoi(argv[2]) : 1;
+	unsigned bad = 0;
+
+	log_set_level(
+		seeds == 1 ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR); /* one life is told in full */
+	printf("1..%u\n# seeds %u to %u\n", seeds, first, first + seeds - 1);
+	for (unsigned i = 0; i < seeds; i++) {
+		unsigned failures = live(first + i);
+
+		bad += failures > 0;
+		printf("%s %u - a life with seed %u\n", failures ? "not ok" : "ok", i + 1,
+			first + i);
+	}
+	return bad > 0;
+}

@@ -52,7 +52,8 @@ $(BUILD)/lapwingd: $(BUILD)/obj/agent/main.o $(BUILD)/libagent.a $(BUILD)/libbas
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LW_LDFLAGS) -o $@ $^ $(LIBS_DAEMON)
 
-$(BUILD)/lapwing: $(CLI) $(BUILD)/libbase.a
+# The archive is for check-config: only the pure parsers of both files are taken from it.
+$(BUILD)/lapwing: $(CLI) $(BUILD)/libagent.a $(BUILD)/libbase.a
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(LW_LDFLAGS) -o $@ $^ $(LIBS_CLI)
 

@@ -1,0 +1,15 @@
+/* agent/cli/cmd.h - one function per command; cmd_*.c. */
+#pragma once
+
+#include "agent/cli/command.h"
+
+enum exit_code cmd_genkey(const struct options *o);
+enum exit_code cmd_pubkey(const struct options *o);
+enum exit_code cmd_up(const struct options *o);
+enum exit_code cmd_down(const struct options *o);
+enum exit_code cmd_status(const struct options *o);
+enum exit_code cmd_peers(const struct options *o);
+enum exit_code cmd_monitor(const struct options *o);
+enum exit_code cmd_check_config(const struct options *o);
+enum exit_code cmd_log_level(const struct options *o);
+enum exit_code cmd_version(const struct options *o);

@@ -1,0 +1,130 @@
+/* agent/cli/cmd_control.c - up, down, log-level, version: short questions to the daemon. */
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/jwrite.h"
+#include "agent/cli/client.h"
+#include "agent/cli/cmd.h"
+#include "agent/cli/output.h"
+
+/* Closes the request, asks, and parses the answer; the CLI's failure was reported when it is NULL.
+ * With --json the document is printed as it came. Takes the request. */
+static json_t *ask(const struct options *o, GString *request, enum exit_code *ret_code)
+{
+	g_autoptr(GString) text = request;
+	struct client_reply reply = { 0 };
+	json_t *root = NULL;
+	struct failure f;
+
+	jwrite_close(text, '}');
+	g_string_append_c(text, '\n');
+	*ret_code = client_ask(o, text->str, &reply, &f);
+	if (!*ret_code) {
+		root = client_reply_parse(&reply, &f);
+		*ret_code = root ? EXIT_OK : f.code;
+	}
+	if (!root)
+		failure_report(o, &f);
+	else if (o->json)
+		printf("%.*s\n", (int)reply.result_len, reply.result);
+	client_reply_done(&reply);
+	return root;
+}
+
+/* -- up and down ------------------------------------------------------------------------------ */
+
+/* With --wait the mesh is there, or the exit status says that it is not. */
+static enum exit_code tell_change(const struct options *o, const json_t *root, const char *verb)
+{
+	const char *state = get_text(root, "state"), *reason = get_text(root, "reason");
+	g_autofree char *text = text_safe(reason);
+	bool changed = get_bool(root, "changed");
+
+	if (!o->json)
+		printf("%s%s: %s%s%s\n", changed ? "" : "already ", verb, state, *text ? ": " : "",
+			text);
+	return o->wait && strcmp(state, "ready") && strcmp(state, verb) ? EXIT_FAILED : EXIT_OK;
+}
+
+enum exit_code cmd_up(const struct options *o)
+{
+	GString *request = client_request("up");
+	enum exit_code code;
+	json_t *root;
+
+	jwrite_bool(request, "wait", o->wait);
+	root = ask(o, request, &code);
+	if (root)
+		code = tell_change(o, root, "up");
+	json_decref(root);
+	return code;
+}
+
+/* Always waits: who asks for it to be gone wants to know that it is. */
+enum exit_code cmd_down(const struct options *o)
+{
+	struct options waiting = *o;
+	enum exit_code code;
+	json_t *root;
+
+	waiting.wait = true;
+	root = ask(&waiting, client_request("down"), &code);
+	if (root)
+		code = tell_change(&waiting, root, "down");
+	json_decref(root);
+	return code;
+}
+
+/* -- log-level and version -------------------------------------------------------------------- */
+
+enum exit_code cmd_log_level(const struct options *o)
+{
+	GString *request = client_request("log-level");
+	enum exit_code code;
+	json_t *root;
+
+	if (o->argument)
+		jwrite_string(request, "level", o->argument);
+	root = ask(o, request, &code);
+	if (root && !o->json)
+		puts(get_text(root, "level"));
+	json_decref(root);
+	return code;
+}
+
+/* NULL when the daemon does not answer, which is nothing bad here. */
+static char *daemon_version(const struct options *o)
+{
+	g_autoptr(GString) request = client_request("version");
+	struct client_reply reply = { 0 };
+	struct failure f;
+	json_t *root = NULL;
+	char *version = NULL;
+
+	jwrite_close(request, '}');
+	g_string_append_c(request, '\n');
+	if (client_ask(o, request->str, &reply, &f) == EXIT_OK)
+		root = client_reply_parse(&reply, &f);
+	if (root)
+		version = text_safe(get_text(root, "version"));
+	json_decref(root);
+	client_reply_done(&reply);
+	return version;
+}
+
+enum exit_code cmd_version(const struct options *o)
+{
+	g_autofree char *daemon = daemon_version(o);
+	GString *out;
+
+	if (!o->json) {
+		puts("lapwing " LAPWING_VERSION);
+		printf("lapwingd %s\n", daemon ? daemon : "does not answer");
+		return EXIT_OK;
+	}
+	out = document_new("lapwing.version/1", daemon ? "running" : "not_running");
+	jwrite_string(out, "version", LAPWING_VERSION);
+	jwrite_string(out, "daemon_version", daemon);
+	document_print(out);
+	return EXIT_OK;
+}

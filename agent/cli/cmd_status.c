@@ -1,0 +1,278 @@
+/* agent/cli/cmd_status.c - status and peers. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "agent/base/jwrite.h"
+#include "agent/cli/client.h"
+#include "agent/cli/cmd.h"
+#include "agent/cli/output.h"
+#include "agent/cli/table.h"
+
+/* "label   text", the text without control characters. */
+static void line(const char *label, const char *format, ...) G_GNUC_PRINTF(2, 3);
+static void line(const char *label, const char *format, ...)
+{
+	g_autofree char *text = NULL, *safe = NULL;
+	va_list ap;
+
+	va_start(ap, format);
+	text = g_strdup_vprintf(format, ap);
+	va_end(ap);
+	safe = text_safe(text);
+	printf("%-10s %s\n", label, safe);
+}
+
+/* -- peers ------------------------------------------------------------------------------------ */
+
+static char *handshake(const json_t *peer)
+{
+	if (get_is_null(peer, "last_handshake_seconds"))
+		return g_strdup("-");
+	return text_duration(get_int(peer, "last_handshake_seconds"));
+}
+
+static void print_peer_table(const json_t *peers)
+{
+	static const char *const headers[] = { "NAME", "ADDRESS", "STATE", "ENDPOINT", ">HANDSHAKE",
+		">RX", ">TX", NULL };
+	struct table *table = table_new(headers);
+	const json_t *peer;
+	size_t i;
+
+	json_array_foreach(peers, i, peer)
+	{
+		const json_t *addresses = json_object_get(peer, "addresses");
+		const char *first = json_string_value(json_array_get(addresses, 0));
+
+		table_add(table, get_text(peer, "name"));
+		table_add(table, first ? first : "");
+		table_add(table, get_text(peer, "state"));
+		table_add(table, get_text(peer, "endpoint"));
+		table_take(table, handshake(peer));
+		table_take(table, text_bytes(get_int(peer, "rx_bytes")));
+		table_take(table, text_bytes(get_int(peer, "tx_bytes")));
+	}
+	if (json_array_size(peers))
+		table_print(table, stdout);
+	else
+		puts("no peers");
+	table_free(table);
+}
+
+static void print_list(const char *label, const json_t *array)
+{
+	g_autofree char *text = text_list(array);
+
+	if (*text)
+		line(label, "%s", text);
+}
+
+static void print_peer(const json_t *peer)
+{
+	g_autofree char *seen = handshake(peer), *rx = text_bytes(get_int(peer, "rx_bytes"));
+	g_autofree char *tx = text_bytes(get_int(peer, "tx_bytes"));
+	const char *reason = get_text(peer, "reason"), *endpoint = get_text(peer, "endpoint");
+
+	line("peer", "%s", get_text(peer, "name"));
+	line("key", "%s", get_text(peer, "public_key"));
+	line("state", "%s%s%s", get_text(peer, "state"), *reason ? ": " : "", reason);
+	print_list("addresses", json_object_get(peer, "addresses"));
+	print_list("routes", json_object_get(peer, "routes"));
+	print_list("holds", json_object_get(peer, "holds"));
+	line("endpoint", "%s", *endpoint ? endpoint : "-");
+	line("handshake", "%s%s", seen, get_is_null(peer, "last_handshake_seconds") ? "" : " ago");
+	line("traffic", "%s in, %s out", rx, tx);
+	if (get_int(peer, "keepalive_seconds"))
+		line("keepalive", "%" PRId64 " s", get_int(peer, "keepalive_seconds"));
+}
+
+static void print_peers(const json_t *root, bool one)
+{
+	const json_t *peers = json_object_get(root, "peers"), *peer;
+	size_t i;
+
+	if (!one)
+		return print_peer_table(peers);
+	json_array_foreach(peers, i, peer)
+	{
+		if (i)
+			putchar('\n');
+		print_peer(peer);
+	}
+}
+
+/* -- status ----------------------------------------------------------------------------------- */
+
+static void print_mesh(const json_t *root)
+{
+	const json_t *mesh = json_object_get(root, "mesh"), *host = json_object_get(root, "host");
+	g_autofree char *addresses = text_list(json_object_get(host, "addresses"));
+
+	if (json_is_object(mesh))
+		line("mesh", "%s, %" PRId64 " hosts, %s of %s", get_text(mesh, "name"),
+			get_int(mesh, "hosts"), get_text(mesh, "file"),
+			get_text(mesh, "loaded_at"));
+	if (*get_text(mesh, "error"))
+		line("", "not taken: %s", get_text(mesh, "error"));
+	if (json_is_object(host)) {
+		line("host", "%s  %s", get_text(host, "name"), addresses);
+		line("key", "%s", get_text(host, "public_key"));
+	}
+}
+
+static void print_interface(const json_t *root)
+{
+	const json_t *link = json_object_get(root, "interface");
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	if (!json_is_object(link))
+		return;
+	g_string_printf(text, "%s %s, port %" PRId64, get_text(link, "name"),
+		get_text(link, "state"), get_int(link, "listen_port"));
+	if (get_int(link, "mtu"))
+		g_string_append_printf(text, ", MTU %" PRId64, get_int(link, "mtu"));
+	if (get_bool(link, "adopted"))
+		g_string_append(text, ", adopted");
+	if (get_int(link, "repairs"))
+		g_string_append_printf(text, ", %" PRId64 " repairs", get_int(link, "repairs"));
+	line("interface", "%s", text->str);
+	if (*get_text(link, "conflict"))
+		line("conflict", "%s", get_text(link, "conflict"));
+}
+
+static void print_counts(const json_t *root)
+{
+	static const char *const kinds[] = { "up", "connecting", "idle", "unreachable", "blocked",
+		"foreign" };
+	const json_t *counts = json_object_get(root, "counts");
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	g_string_printf(text, "%" PRId64, get_int(counts, "total"));
+	for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
+		if (get_int(counts, kinds[i]))
+			g_string_append_printf(
+				text, ", %" PRId64 " %s", get_int(counts, kinds[i]), kinds[i]);
+	if (get_int(root, "pending"))
+		g_string_append_printf(
+			text, ", %" PRId64 " to be programmed", get_int(root, "pending"));
+	line("peers", "%s", text->str);
+	line("routes", "%" PRId64, get_int(json_object_get(root, "routes"), "installed"));
+}
+
+static void print_daemon(const json_t *root)
+{
+	const json_t *memory = json_object_get(root, "memory");
+	g_autofree char *uptime = text_duration(get_int(root, "uptime_seconds"));
+	g_autofree char *rss = text_bytes(get_int(memory, "rss_bytes"));
+
+	line("daemon", "%s, since %s, %s", get_text(root, "version"), uptime, rss);
+	line("runs as", "%s", get_text(root, "privileges"));
+}
+
+static void print_problems(const json_t *root)
+{
+	const json_t *problems = json_object_get(root, "problems"), *problem;
+	size_t i;
+
+	json_array_foreach(problems, i, problem)
+		line("problem", "%s: %s (since %s)", get_text(problem, "class"),
+			get_text(problem, "message"), get_text(problem, "since"));
+}
+
+static void print_status(const json_t *root, bool detail)
+{
+	const char *reason = get_text(root, "reason");
+
+	line("state", "%s%s%s", get_text(root, "state"), *reason ? ": " : "", reason);
+	print_mesh(root);
+	print_interface(root);
+	print_counts(root);
+	print_daemon(root);
+	print_problems(root);
+	if (!detail)
+		return;
+	putchar('\n');
+	print_peer_table(json_object_get(root, "peers"));
+}
+
+/* -- asking ----------------------------------------------------------------------------------- */
+
+static bool is_ready(const json_t *root)
+{
+	return !strcmp(get_text(root, "state"), "ready");
+}
+
+/* What the answer means for the exit status; prints unless only that is asked for. */
+static enum exit_code use_status(
+	const struct options *o, const struct client_reply *reply, struct failure *f)
+{
+	json_t *root = client_reply_parse(reply, f);
+	enum exit_code code = EXIT_OK;
+
+	if (!root)
+		return f->code;
+	if (o->check && !strcmp(o->check, "ready") && !is_ready(root))
+		code = EXIT_FAILED;
+	if (o->check && !o->json)
+		line("state", "%s", get_text(root, "state"));
+	else if (!o->json)
+		print_status(root, o->detail);
+	json_decref(root);
+	f->message[0] = '\0';
+	return code;
+}
+
+/* Lists can be long: with --json they go through without being parsed. */
+static void pass_on(const struct client_reply *reply)
+{
+	fwrite(reply->result, 1, reply->result_len, stdout);
+	putchar('\n');
+}
+
+enum exit_code cmd_status(const struct options *o)
+{
+	g_autoptr(GString) request = client_request("status");
+	struct client_reply reply = { 0 };
+	struct failure f = { 0 };
+	enum exit_code code;
+
+	jwrite_bool(request, "detail", o->detail);
+	if (o->check)
+		jwrite_string(request, "check", o->check);
+	jwrite_close(request, '}');
+	g_string_append_c(request, '\n');
+	code = client_ask(o, request->str, &reply, &f);
+	if (!code && o->json)
+		pass_on(&reply);
+	if (!code && (o->check || !o->json))
+		code = use_status(o, &reply, &f);
+	client_reply_done(&reply);
+	return code && f.message[0] ? failure_report(o, &f) : code;
+}
+
+enum exit_code cmd_peers(const struct options *o)
+{
+	g_autoptr(GString) request = client_request("peers");
+	struct client_reply reply = { 0 };
+	struct failure f = { 0 };
+	json_t *root = NULL;
+	enum exit_code code;
+
+	if (o->argument)
+		jwrite_string(request, "peer", o->argument);
+	jwrite_close(request, '}');
+	g_string_append_c(request, '\n');
+	code = client_ask(o, request->str, &reply, &f);
+	if (!code && o->json) {
+		pass_on(&reply);
+	} else if (!code) {
+		root = client_reply_parse(&reply, &f);
+		code = root ? EXIT_OK : f.code;
+	}
+	if (root)
+		print_peers(root, o->argument != NULL);
+	json_decref(root);
+	client_reply_done(&reply);
+	return code ? failure_report(o, &f) : code;
+}

@@ -1,0 +1,38 @@
+/* agent/cli/command.h - the commands, their options, and the command line that chooses among them. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdio.h>
+
+#include "agent/base/exitcode.h"
+
+enum { COMMAND_ERROR_MAX = 256, COMMAND_TIMEOUT_MAX_S = 24 * 60 * 60 };
+
+/* What the command line says. Points into argv. */
+struct options {
+	const char *run_dir;
+	const char *check; /* NULL: not given */
+	const char *argument; /* the operand; NULL: none */
+	int timeout_ms;
+	bool json, detail, force, wait, help, version;
+};
+
+struct command {
+	const char *name;
+	const char *argument; /* "[FILE]"; NULL: takes none */
+	const char *help;
+	unsigned options; /* its own, beside the global ones */
+	int timeout_s; /* unless --timeout says */
+	enum exit_code (*run)(const struct options *o);
+};
+
+/* The table, in the order of the help; ends with a command without name. */
+extern const struct command commands[];
+
+/* EXIT_OK, or EXIT_USAGE with a line for people. *ret_command is NULL where there is none, which is
+ * fine only with --help and --version. */
+enum exit_code command_parse(int argc, char **argv, const struct command **ret_command,
+	struct options *ret, char error[static COMMAND_ERROR_MAX]);
+void command_help(FILE *out, const struct command *command); /* NULL: of all */
+/* The whole program. */
+int command_main(int argc, char **argv);

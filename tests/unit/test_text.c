@@ -1,0 +1,136 @@
+/* tests/unit/test_text.c - UTF-8 and escaping. */
+#include <glib.h>
+#include <string.h>
+
+#include "agent/base/text.h"
+
+/* All sequences of two bytes, and many of three and four, against GLib. */
+static void test_utf8(void)
+{
+	char s[4];
+
+	for (unsigned i = 0; i < 65536; i++) {
+		s[0] = (char)(i >> 8);
+		s[1] = (char)i;
+		for (size_t len = 1; len <= 2; len++) {
+			size_t n = text_utf8_len(s, s + len);
+
+			g_assert_cmpuint(n, <=, len);
+			g_assert_true(n == 0 || !s[0] || g_utf8_validate(s, (gssize)n, NULL));
+		}
+	}
+	for (int i = 0; i < 500000; i++) {
+		guint32 tail = (guint32)g_test_rand_int();
+		const char *end;
+		size_t n;
+
+		s[0] = (char)g_test_rand_int_range(0xc0, 0x100);
+		for (int j = 1; j < 4; j++)
+			s[j] = (char)(0x80 | (tail >> 6 * j & 0x3f));
+		n = text_utf8_len(s, s + 4);
+		g_utf8_validate(s, 4, &end);
+		/* GLib goes on to the next character, which begins with a bad byte. */
+		g_assert_cmpuint(n, ==, (size_t)(end - s));
+	}
+}
+
+static void test_utf8_borders(void)
+{
+	static const struct {
+		const char *s;
+		size_t n;
+	} cases[] = {
+		{ "a", 1 },
+		{ "\x7f", 1 },
+		{ "\x80", 0 },
+		{ "\xbf", 0 },
+		{ "\xc0\x80", 0 },
+		{ "\xc1\xbf", 0 },
+		{ "\xc2\x80", 2 },
+		{ "\xdf\xbf", 2 },
+		{ "\xe0\x9f\xbf", 0 },
+		{ "\xe0\xa0\x80", 3 },
+		{ "\xed\x9f\xbf", 3 },
+		{ "\xed\xa0\x80", 0 },
+		{ "\xed\xbf\xbf", 0 },
+		{ "\xee\x80\x80", 3 },
+		{ "\xef\xbf\xbf", 3 },
+		{ "\xf0\x8f\xbf\xbf", 0 },
+		{ "\xf0\x90\x80\x80", 4 },
+		{ "\xf4\x8f\xbf\xbf", 4 },
+		{ "\xf4\x90\x80\x80", 0 },
+		{ "\xf5\x80\x80\x80", 0 },
+		{ "\xff", 0 },
+		{ "\xc2", 0 },
+		{ "\xe2\x82", 0 },
+		{ "\xf0\x9f\x98", 0 },
+		{ "\xe2\x28\xa1", 0 },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++)
+		g_assert_cmpuint(
+			text_utf8_len(cases[i].s, cases[i].s + strlen(cases[i].s)), ==, cases[i].n);
+}
+
+static void test_escape(void)
+{
+	static const struct {
+		const char *in, *out;
+	} cases[] = {
+		{ "", "" },
+		{ "plain \"text\" \\", "plain \"text\" \\" },
+		{ "gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80", "gr\xc3\xbc\xc3\x9f \xf0\x9f\x98\x80" },
+		{ "\x1b[31mred\n", "\\x1b[31mred\\x0a" },
+		{ "\x7f\x01", "\\x7f\\x01" },
+		{ "\xc2\x9b", "\\xc2\\x9b" }, /* a control character of terminals, too */
+		{ "\xe2\x80\xae", "\\xe2\\x80\\xae" }, /* right to left override */
+		{ "\xff\xc3", "\\xff\\xc3" },
+		{ "\xed\xa0\x80", "\\xed\\xa0\\x80" },
+	};
+	char buf[64];
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		size_t n = text_escape(buf, sizeof(buf), cases[i].in, strlen(cases[i].in));
+
+		g_assert_cmpstr(buf, ==, cases[i].out);
+		g_assert_cmpuint(n, ==, strlen(buf));
+	}
+	text_escape(buf, sizeof(buf), "a\0b", 3);
+	g_assert_cmpstr(buf, ==, "a\\x00b");
+}
+
+/* Each size: what fits is whole, what does not is cut at a character. */
+static void test_cut(void)
+{
+	static const char in[] = "ab\xc3\xbc\x01"
+				 "cd\xf0\x9f\x98\x80"
+				 "e";
+	static const char full[] = "ab\xc3\xbc\\x01"
+				   "cd\xf0\x9f\x98\x80"
+				   "e";
+
+	for (size_t size = 4; size < 32; size++) {
+		g_autofree char *buf = g_malloc(size); /* exact, for the sanitizers */
+		size_t n = text_escape(buf, size, in, sizeof(in) - 1);
+
+		g_assert_cmpuint(n, <, size);
+		g_assert_cmpuint(n, ==, strlen(buf));
+		g_assert_true(g_utf8_validate(buf, -1, NULL));
+		if (size >= sizeof(full)) {
+			g_assert_cmpstr(buf, ==, full);
+		} else {
+			g_assert_true(g_str_has_suffix(buf, "..."));
+			g_assert_cmpint(strncmp(buf, full, n - 3), ==, 0);
+		}
+	}
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/text/utf8", test_utf8);
+	g_test_add_func("/text/utf8-borders", test_utf8_borders);
+	g_test_add_func("/text/escape", test_escape);
+	g_test_add_func("/text/cut", test_cut);
+	return g_test_run();
+}

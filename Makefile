@@ -102,7 +102,7 @@ bench: all
 	$(Q)BUILD=$(BUILD) tests/bench/run $(B)
 # demo: three hosts, a mesh, a deleted interface and its repair
 demo:
-	$(Q)scripts/deps demo && $(MAKE) --no-print-directory all && tests/demo
+	$(Q)scripts/deps demo && $(MAKE) --no-print-directory all && BUILD=$(BUILD) tests/demo
 
 # install: programs and manual pages below DESTDIR and PREFIX
 install: all

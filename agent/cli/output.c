@@ -11,6 +11,8 @@
 
 /* -- errors ----------------------------------------------------------------------------------- */
 
+static enum exit_code failure_setv(struct failure *f, enum exit_code code, const char *hint,
+	const char *format, va_list ap) G_GNUC_PRINTF(4, 0);
 static enum exit_code failure_setv(
 	struct failure *f, enum exit_code code, const char *hint, const char *format, va_list ap)
 {

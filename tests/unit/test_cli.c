@@ -1,0 +1,548 @@
+/* tests/unit/test_cli.c - the CLI as a whole: command line, output, exit status, against a server
+ * in a child process. */
+#include <errno.h>
+#include <fcntl.h>
+#include <glib.h>
+#include <glib/gstdio.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/base/file.h"
+#include "agent/base/key.h"
+#include "agent/cli/command.h"
+#include "agent/cli/output.h"
+#include "agent/cli/table.h"
+#include "agent/control.h"
+
+static const char status_json[] =
+	"{\"schema\":\"lapwing.status/1\",\"generated_at\":\"2026-01-01T00:00:00Z\",\"state\":\"%s\","
+	"\"reason\":null,\"version\":\"9.9\",\"uptime_seconds\":90061,\"privileges\":\"user x\","
+	"\"mesh\":{\"name\":\"prod\",\"file\":\"/m.json\",\"loaded_at\":\"2026-01-01T00:00:00Z\","
+	"\"hosts\":3,\"error\":null},\"host\":{\"name\":\"db1\",\"public_key\":\"K\","
+	"\"addresses\":[\"100.64.0.1/32\",\"fd00::1/128\"]},"
+	"\"interface\":{\"name\":\"wt0\",\"index\":7,\"listen_port\":51820,\"mtu\":1420,"
+	"\"adopted\":false,\"state\":\"up\",\"repairs\":2,\"conflict\":null},"
+	"\"counts\":{\"total\":2,\"up\":1,\"unreachable\":1},\"pending\":0,"
+	"\"problems\":[{\"class\":\"routes\",\"message\":\"no\\u001b[31m room\",\"since\":\"T\"}],"
+	"\"routes\":{\"installed\":4},\"memory\":{\"rss_bytes\":6291456},\"peers\":[%s]}";
+static const char peer_json[] =
+	"{\"name\":\"web\",\"public_key\":\"PK\",\"addresses\":[\"100.64.0.2/32\"],\"routes\":[],"
+	"\"state\":\"up\",\"reason\":null,\"endpoint\":\"192.0.2.1:51820\","
+	"\"last_handshake_seconds\":125,\"rx_bytes\":1536,\"tx_bytes\":10,"
+	"\"keepalive_seconds\":25,\"holds\":[\"10.1.0.0/24\"]},"
+	"{\"name\":\"off\",\"public_key\":\"PK2\",\"addresses\":[],\"state\":\"unreachable\","
+	"\"endpoint\":null,\"last_handshake_seconds\":null,\"rx_bytes\":0,\"tx_bytes\":0}";
+
+struct fixture {
+	char *dir, *run;
+	pid_t server;
+	char *out, *err; /* of the last run */
+};
+
+/* -- the server ------------------------------------------------------------------------------- */
+
+static struct control *server;
+static const char *server_state;
+
+static gboolean send_events(void *user)
+{
+	control_publish(server,
+		"{\"event\":\"peer\",\"time\":\"2026-01-01T00:00:00Z\","
+		"\"peer\":\"web\",\"message\":\"is up\",\"n\":3}");
+	return G_SOURCE_CONTINUE;
+}
+
+static gboolean stop_server(void *user)
+{
+	control_close(server);
+	_exit(0);
+}
+
+static void serve(const struct control_request *request, void *user)
+{
+	GString *out = g_string_new(NULL);
+
+	if (!strcmp(request->command, "status")) {
+		g_string_printf(out, status_json, server_state, peer_json);
+	} else if (!strcmp(request->command, "peers") && !strcmp(request->peer, "nobody")) {
+		g_string_free(out, TRUE);
+		control_error(server, request->client, EXIT_USAGE, "look", "no peer nobody");
+		return;
+	} else if (!strcmp(request->command, "peers")) {
+		g_string_printf(out, "{\"peers\":[%s]}", peer_json);
+	} else if (!strcmp(request->command, "up") && request->wait) {
+		g_string_free(out, TRUE); /* never settles */
+		return;
+	} else if (!strcmp(request->command, "down")) {
+		g_string_free(out, TRUE);
+		control_error(server, request->client, EXIT_PERMISSION, NULL, "only root");
+		return;
+	} else {
+		g_string_printf(out,
+			"{\"state\":\"ready\",\"changed\":true,\"level\":\"%s\",\"version\":\"9.9\"}",
+			request->level[0] ? request->level : "info");
+	}
+	control_reply(server, request->client, out);
+}
+
+static void start_server(struct fixture *f, const char *state)
+{
+	g_autofree char *path = g_build_filename(f->run, "control.sock", NULL);
+	int pipe_fds[2];
+	char byte;
+
+	g_assert_cmpint(pipe(pipe_fds), ==, 0);
+	f->server = fork();
+	if (f->server == 0) {
+		server_state = state;
+		if (control_open(path, NULL, serve, NULL, &server) < 0)
+			_exit(1);
+		g_timeout_add(10, send_events, NULL);
+		/* A monitor ends with it; the other tests need it for longer. */
+		g_timeout_add(
+			g_str_has_suffix(state, ", briefly") ? 200 : 60000, stop_server, NULL);
+		close(pipe_fds[0]);
+		close(pipe_fds[1]);
+		g_main_loop_run(g_main_loop_new(NULL, FALSE));
+	}
+	close(pipe_fds[1]);
+	g_assert_cmpint(read(pipe_fds[0], &byte, 1), ==, 0);
+	close(pipe_fds[0]);
+}
+
+/* -- running the CLI -------------------------------------------------------------------------- */
+
+static void set_up(struct fixture *f, const void *data)
+{
+	f->dir = g_dir_make_tmp("lapwing-cli-XXXXXX", NULL);
+	f->run = g_build_filename(f->dir, "run", NULL);
+	g_assert_cmpint(g_mkdir(f->run, 0700), ==, 0);
+	if (data)
+		start_server(f, data);
+}
+
+static void tear_down(struct fixture *f, const void *data)
+{
+	g_autofree char *command = g_strdup_printf("rm -rf '%s'", f->dir);
+
+	if (f->server) {
+		kill(f->server, SIGKILL);
+		waitpid(f->server, NULL, 0);
+	}
+	g_free(f->out);
+	g_free(f->err);
+	g_assert_cmpint(system(command), ==, 0);
+	g_free(f->dir);
+	g_free(f->run);
+}
+
+/* Runs `lapwing ARGS` (words; %d is the directory) with its output caught; the exit status. */
+static int run(struct fixture *f, const char *args)
+{
+	g_auto(GStrv) words = g_strsplit(args, " ", -1);
+	g_autofree char *out = g_build_filename(f->dir, "out", NULL);
+	g_autofree char *err = g_build_filename(f->dir, "err", NULL);
+	char *argv[16] = { (char *)"lapwing", (char *)"--run", f->run };
+	int argc = 3, status;
+	pid_t child;
+
+	for (char **word = words; *word; word++) {
+		GString *text = g_string_new(*word);
+
+		g_string_replace(text, "%d", f->dir, 0);
+		g_free(*word);
+		*word = argv[argc++] = g_string_free(text, FALSE);
+	}
+	fflush(stdout);
+	child = fork();
+	if (child == 0) {
+		if (!freopen(out, "w", stdout) || !freopen(err, "w", stderr))
+			_exit(99);
+		status = command_main(argc, argv);
+		fflush(NULL);
+		_exit(status);
+	}
+	g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+	g_assert_true(WIFEXITED(status));
+	g_free(f->out);
+	g_free(f->err);
+	g_assert_true(g_file_get_contents(out, &f->out, NULL, NULL));
+	g_assert_true(g_file_get_contents(err, &f->err, NULL, NULL));
+	g_test_message("%s: %d\n%s%s", args, WEXITSTATUS(status), f->out, f->err);
+	return WEXITSTATUS(status);
+}
+
+static json_t *parse_out(const struct fixture *f)
+{
+	json_error_t error;
+	json_t *root = json_loads(f->out, 0, &error);
+
+	if (!root)
+		g_error("%s: %s", error.text, f->out);
+	return root;
+}
+
+/* -- the command line ------------------------------------------------------------------------- */
+
+static void test_parse(void)
+{
+	static const struct {
+		const char *args;
+		enum exit_code code;
+		const char *command, *argument; /* or a part of the error */
+	} table[] = {
+		{ "status", EXIT_OK, "status", NULL },
+		{ "status -d --json", EXIT_OK, "status", NULL },
+		{ "--json --run=/x status", EXIT_OK, "status", NULL },
+		{ "--run /x status --check ready", EXIT_OK, "status", NULL },
+		{ "peers db1 --timeout=0.5", EXIT_OK, "peers", "db1" },
+		{ "peers -- --json", EXIT_OK, "peers", "--json" },
+		{ "--help", EXIT_OK, NULL, NULL },
+		{ "--version", EXIT_OK, NULL, NULL },
+		{ "up --help", EXIT_OK, "up", NULL },
+		{ "", EXIT_USAGE, NULL, "a command is missing" },
+		{ "fly", EXIT_USAGE, NULL, "unknown command 'fly'" },
+		{ "status -x", EXIT_USAGE, NULL, "unknown option '-x'" },
+		{ "status -dx", EXIT_USAGE, NULL, "unknown option" },
+		{ "status --jso", EXIT_USAGE, NULL, "unknown option '--jso'" },
+		{ "status --json=yes", EXIT_USAGE, NULL, "--json takes no value" },
+		{ "status --check=maybe", EXIT_USAGE, NULL, "--check: live or ready" },
+		{ "status --check", EXIT_USAGE, NULL, "--check: live|ready is missing" },
+		{ "status --force", EXIT_USAGE, NULL, "status does not know --force" },
+		{ "status --wait", EXIT_USAGE, NULL, "status does not know --wait" },
+		{ "status db1", EXIT_USAGE, NULL, "status takes no argument" },
+		{ "peers a b", EXIT_USAGE, NULL, "what is 'b'?" },
+		{ "peers -- a b", EXIT_USAGE, NULL, "what is 'b'?" },
+		{ "status --timeout=0", EXIT_USAGE, NULL, "--timeout: seconds" },
+		{ "status --timeout=-1", EXIT_USAGE, NULL, "--timeout: seconds" },
+		{ "status --timeout=nan", EXIT_USAGE, NULL, "--timeout: seconds" },
+		{ "status --timeout=1s", EXIT_USAGE, NULL, "--timeout: seconds" },
+		{ "status --run=", EXIT_USAGE, NULL, "--run: a directory" },
+		{ "status --run", EXIT_USAGE, NULL, "--run: DIR is missing" },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+		g_autofree char *line = g_strdup_printf("lapwing %s", table[i].args);
+		g_auto(GStrv) argv = g_strsplit(g_strchomp(line), " ", -1);
+		const struct command *command;
+		char error[COMMAND_ERROR_MAX];
+		struct options o;
+		enum exit_code code = command_parse(
+			(int)g_strv_length(argv), argv, &command, &o, error);
+
+		g_test_message("%s: %s", table[i].args, error);
+		g_assert_cmpint(code, ==, table[i].code);
+		if (code) {
+			g_assert_nonnull(strstr(error, table[i].argument));
+			continue;
+		}
+		g_assert_cmpstr(command ? command->name : NULL, ==, table[i].command);
+		g_assert_cmpstr(o.argument, ==, table[i].argument);
+	}
+}
+
+static void test_parse_values(void)
+{
+	const char *argv[] = { "lapwing", "--timeout", "2.5", "up", "--wait", "--run=/r", "--json",
+		NULL };
+	const struct command *command;
+	char error[COMMAND_ERROR_MAX];
+	struct options o;
+
+	g_assert_cmpint(command_parse(7, (char **)argv, &command, &o, error), ==, EXIT_OK);
+	g_assert_cmpstr(o.run_dir, ==, "/r");
+	g_assert_cmpint(o.timeout_ms, ==, 2500);
+	g_assert_true(o.wait && o.json && !o.detail && !o.force && !o.help);
+	g_assert_cmpint(command_parse(1, (char **)argv + 3, &command, &o, error), ==, EXIT_USAGE);
+	argv[2] = "status";
+	g_assert_cmpint(command_parse(2, (char **)argv + 1, &command, &o, error), ==, EXIT_OK);
+	g_assert_cmpint(o.timeout_ms, ==, 5000);
+	g_assert_cmpstr(o.run_dir, ==, "/run/lapwing");
+}
+
+/* Every command explains itself within a terminal's size. */
+static void test_help(struct fixture *f, const void *data)
+{
+	g_autofree char *help = NULL;
+	g_auto(GStrv) lines = NULL;
+
+	g_assert_cmpint(run(f, "--help"), ==, EXIT_OK);
+	help = g_strdup(f->out);
+	lines = g_strsplit(help, "\n", -1);
+	g_assert_cmpuint(g_strv_length(lines), <=, 24);
+	for (char **line = lines; *line; line++)
+		g_assert_cmpuint(strlen(*line), <=, 80);
+	for (const struct command *c = commands; c->name; c++) {
+		g_autofree char *args = g_strdup_printf("%s --help", c->name);
+
+		g_assert_nonnull(strstr(help, c->name));
+		g_assert_cmpint(run(f, args), ==, EXIT_OK);
+		g_assert_true(g_str_has_prefix(f->out, "Usage: lapwing "));
+	}
+	g_assert_cmpint(run(f, "--version"), ==, EXIT_OK);
+	g_assert_true(g_str_has_prefix(f->out, "lapwing "));
+	g_assert_cmpint(run(f, "fly --json"), ==, EXIT_USAGE);
+	g_assert_true(g_str_has_prefix(f->err, "lapwing: unknown command 'fly'\n"));
+	g_assert_nonnull(strstr(f->out, "\"class\":\"usage\""));
+}
+
+/* -- texts ------------------------------------------------------------------------------------ */
+
+static void test_texts(void)
+{
+	static const struct {
+		int64_t value;
+		const char *bytes, *duration;
+	} table[] = {
+		{ 0, "0 B", "0s" },
+		{ 59, "59 B", "59s" },
+		{ 60, "60 B", "1m 0s" },
+		{ 1023, "1023 B", "17m 3s" },
+		{ 1024, "1.0 KiB", "17m 4s" },
+		{ 3600, "3.5 KiB", "1h 0m" },
+		{ 90061, "88.0 KiB", "1d 1h" },
+		{ 1048575, "1.0 MiB", "12d 3h" },
+		{ INT64_MAX, "8.0 EiB", "106751991167300d 15h" },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+		g_autofree char *bytes = text_bytes(table[i].value);
+		g_autofree char *duration = text_duration(table[i].value);
+
+		g_assert_cmpstr(bytes, ==, table[i].bytes);
+		g_assert_cmpstr(duration, ==, table[i].duration);
+	}
+}
+
+static void test_table(void)
+{
+	static const char *const headers[] = { "NAME", ">N", "END", NULL };
+	struct table *table = table_new(headers);
+	char *text = NULL;
+	size_t len;
+	FILE *out = open_memstream(&text, &len);
+
+	table_add(table, "a\x1b[1m");
+	table_take(table, g_strdup("12345"));
+	table_add(table, "");
+	table_add(table, "\xc3\xa4");
+	table_take(table, g_strdup("7"));
+	table_add(table, "x");
+	table_print(table, out);
+	fclose(out);
+	g_assert_cmpstr(text, ==,
+		"NAME          N  END\n"
+		"a\\x1b[1m  12345  -\n"
+		"\xc3\xa4             7  x\n");
+	free(text);
+	table_free(table);
+}
+
+/* -- keys ------------------------------------------------------------------------------------- */
+
+static void test_keys(struct fixture *f, const void *data)
+{
+	g_autofree char *path = g_build_filename(f->dir, "state", "private.key", NULL);
+	g_autofree char *dir = g_path_get_dirname(path), *public_key = NULL;
+	struct wg_key key;
+	struct stat st;
+
+	g_assert_cmpint(run(f, "genkey %d/state/private.key"), ==, EXIT_OK);
+	public_key = g_strdup(f->out);
+	g_assert_cmpint(key_parse(public_key, strlen(public_key) - 1, &key), ==, 0);
+	g_assert_cmpint(stat(path, &st), ==, 0);
+	g_assert_cmpint(st.st_mode & 07777, ==, 0600);
+	g_assert_cmpuint(st.st_nlink, ==, 1);
+	g_assert_cmpint(stat(dir, &st), ==, 0);
+	g_assert_cmpint(st.st_mode & 07777, ==, 0700);
+	g_assert_cmpint(run(f, "pubkey %d/state/private.key"), ==, EXIT_OK);
+	g_assert_cmpstr(f->out, ==, public_key);
+	/* Not replaced without being told so. */
+	g_assert_cmpint(run(f, "genkey --json %d/state/private.key"), ==, EXIT_REFUSED);
+	g_assert_nonnull(strstr(f->out, "{\"error\":{\"code\":12,\"class\":\"refused\""));
+	g_assert_cmpint(run(f, "pubkey %d/state/private.key"), ==, EXIT_OK);
+	g_assert_cmpstr(f->out, ==, public_key);
+	g_assert_cmpint(run(f, "genkey --force --json %d/state/private.key"), ==, EXIT_OK);
+	g_assert_nonnull(strstr(f->out, "\"changed\":true"));
+	g_assert_cmpint(run(f, "pubkey %d/state/private.key"), ==, EXIT_OK);
+	g_assert_cmpstr(f->out, !=, public_key);
+	/* Nothing half-made is left over. */
+	g_unlink(path);
+	g_assert_cmpint(g_rmdir(dir), ==, 0);
+	g_assert_cmpint(run(f, "pubkey %d/state/private.key"), ==, EXIT_FAILED);
+	g_assert_cmpint(run(f, "genkey %d/no/such/private.key"), ==, EXIT_FAILED);
+}
+
+static void test_bad_keys(struct fixture *f, const void *data)
+{
+	g_autofree char *path = g_build_filename(f->dir, "key", NULL);
+
+	g_assert_cmpint(file_write(path, "hello\n", 6, 0600), ==, 0);
+	g_assert_cmpint(run(f, "pubkey %d/key"), ==, EXIT_CONFIG);
+	g_assert_cmpint(run(f, "genkey %d/key"), ==, EXIT_REFUSED);
+	g_assert_cmpint(run(f, "genkey --force %d/key"), ==, EXIT_OK);
+	g_assert_cmpint(chmod(path, 0644), ==, 0);
+	g_assert_cmpint(run(f, "pubkey %d/key"), ==, EXIT_CONFIG);
+}
+
+/* -- check-config ----------------------------------------------------------------------------- */
+
+static void put(const struct fixture *f, const char *name, const char *text)
+{
+	g_autofree char *path = g_build_filename(f->dir, name, NULL);
+	GString *whole = g_string_new(text);
+
+	g_string_replace(whole, "%d", f->dir, 0);
+	g_assert_cmpint(file_write(path, whole->str, whole->len, 0644), ==, 0);
+	g_string_free(whole, TRUE);
+}
+
+static void test_check_config(struct fixture *f, const void *data)
+{
+	static const char mesh[] =
+		"{\"mesh\":\"prod\",\"hosts\":[{\"name\":\"db1\",\"public_key\":\"%s\","
+		"\"addresses\":[\"100.64.0.1\"]}]}";
+	g_autofree char *text = NULL;
+
+	g_assert_cmpint(run(f, "check-config %d/none.json"), ==, EXIT_CONFIG);
+	put(f, "c.json", "{}");
+	g_assert_cmpint(run(f, "check-config %d/c.json"), ==, EXIT_OK);
+	put(f, "c.json", "{\n\"mesh\": 1}");
+	g_assert_cmpint(run(f, "check-config %d/c.json"), ==, EXIT_CONFIG);
+	g_assert_nonnull(strstr(f->err, "c.json: line 2: "));
+	put(f, "c.json", "{\"mesh_file\":\"%d/m.json\",\"private_key_file\":\"%d/key\"}");
+	g_assert_cmpint(run(f, "check-config %d/c.json"), ==, EXIT_CONFIG);
+	g_assert_nonnull(strstr(f->err, "m.json: "));
+	g_assert_cmpint(run(f, "genkey %d/key"), ==, EXIT_OK);
+	text = g_strdup_printf(mesh, g_strchomp(f->out));
+	put(f, "m.json", text);
+	g_assert_cmpint(run(f, "check-config %d/c.json --json"), ==, EXIT_OK);
+	g_assert_nonnull(strstr(f->out, "\"mesh\":\"prod\",\"hosts\":1,\"host\":\"db1\""));
+	g_assert_cmpint(run(f, "check-config %d/c.json"), ==, EXIT_OK);
+	/* Another key than the mesh has for us. */
+	g_assert_cmpint(run(f, "genkey --force %d/key"), ==, EXIT_OK);
+	g_assert_cmpint(run(f, "check-config %d/c.json --json"), ==, EXIT_CONFIG);
+	g_assert_nonnull(strstr(f->out, "no host has this host's public key"));
+}
+
+/* -- with a daemon ---------------------------------------------------------------------------- */
+
+static void test_not_running(struct fixture *f, const void *data)
+{
+	static const char *const table[] = { "status", "status --check=live", "peers", "up", "down",
+		"monitor", "log-level", "status --check=ready" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+		g_assert_cmpint(run(f, table[i]), ==, EXIT_NOT_RUNNING);
+		g_assert_cmpstr(f->out, ==, "");
+	}
+	g_assert_cmpint(run(f, "status --json"), ==, EXIT_NOT_RUNNING);
+	g_assert_nonnull(strstr(f->out, "{\"error\":{\"code\":3,\"class\":\"not_running\""));
+	g_assert_cmpint(run(f, "version"), ==, EXIT_OK);
+	g_assert_nonnull(strstr(f->out, "does not answer"));
+}
+
+static void test_status(struct fixture *f, const void *data)
+{
+	json_t *root;
+
+	g_assert_cmpint(run(f, "status"), ==, EXIT_OK);
+	g_assert_true(g_str_has_prefix(f->out, "state      ready\n"));
+	g_assert_nonnull(strstr(f->out, "interface  wt0 up, port 51820, MTU 1420, 2 repairs\n"));
+	g_assert_nonnull(strstr(f->out, "peers      2, 1 up, 1 unreachable\n"));
+	g_assert_nonnull(strstr(f->out, "daemon     9.9, since 1d 1h, 6.0 MiB\n"));
+	g_assert_nonnull(strstr(f->out, "problem    routes: no\\x1b[31m room"));
+	g_assert_null(strstr(f->out, "HANDSHAKE"));
+	g_assert_cmpint(run(f, "status -d"), ==, EXIT_OK);
+	g_assert_nonnull(strstr(f->out, "HANDSHAKE"));
+	g_assert_cmpint(run(f, "status --json --detail"), ==, EXIT_OK);
+	root = parse_out(f);
+	g_assert_cmpstr(get_text(root, "schema"), ==, "lapwing.status/1");
+	json_decref(root);
+	g_assert_cmpint(run(f, "status --check=ready"), ==, EXIT_OK);
+	g_assert_cmpint(run(f, "status --check=live"), ==, EXIT_OK);
+}
+
+static void test_status_degraded(struct fixture *f, const void *data)
+{
+	g_assert_cmpint(run(f, "status"), ==, EXIT_OK);
+	g_assert_cmpint(run(f, "status --check=live"), ==, EXIT_OK);
+	g_assert_cmpint(run(f, "status --check=ready"), ==, EXIT_FAILED);
+	g_assert_cmpint(run(f, "status --check=ready --json"), ==, EXIT_FAILED);
+	g_assert_nonnull(strstr(f->out, "\"state\":\"degraded\""));
+	g_assert_cmpstr(f->err, ==, "");
+}
+
+static void test_peers(struct fixture *f, const void *data)
+{
+	g_assert_cmpint(run(f, "peers"), ==, EXIT_OK);
+	g_assert_cmpstr(f->out, ==,
+		"NAME  ADDRESS        STATE        ENDPOINT         HANDSHAKE       RX    TX\n"
+		"web   100.64.0.2/32  up           192.0.2.1:51820      2m 5s  1.5 KiB  10 B\n"
+		"off   -              unreachable  -                        -      0 B   0 B\n");
+	g_assert_cmpint(run(f, "peers web"), ==, EXIT_OK);
+	g_assert_nonnull(strstr(f->out, "handshake  2m 5s ago\n"));
+	g_assert_nonnull(strstr(f->out, "holds      10.1.0.0/24\n"));
+	g_assert_cmpint(run(f, "peers --json"), ==, EXIT_OK);
+	json_decref(parse_out(f));
+	g_assert_cmpint(run(f, "peers nobody"), ==, EXIT_USAGE);
+	g_assert_cmpstr(f->err, ==, "lapwing: no peer nobody\nlapwing: hint: look\n");
+}
+
+static void test_changes(struct fixture *f, const void *data)
+{
+	g_assert_cmpint(run(f, "up"), ==, EXIT_OK);
+	g_assert_cmpstr(f->out, ==, "up: ready\n");
+	g_assert_cmpint(run(f, "up --json"), ==, EXIT_OK);
+	g_assert_nonnull(strstr(f->out, "\"changed\":true"));
+	g_assert_cmpint(run(f, "up --wait --timeout=0.1"), ==, EXIT_TIMEOUT);
+	g_assert_cmpint(run(f, "down"), ==, EXIT_PERMISSION);
+	g_assert_cmpint(run(f, "log-level"), ==, EXIT_OK);
+	g_assert_cmpstr(f->out, ==, "info\n");
+	g_assert_cmpint(run(f, "log-level debug"), ==, EXIT_OK);
+	g_assert_cmpstr(f->out, ==, "debug\n");
+	g_assert_cmpint(run(f, "version --json"), ==, EXIT_OK);
+	g_assert_nonnull(strstr(f->out, "\"daemon_version\":\"9.9\""));
+}
+
+/* Until the daemon ends. */
+static void test_monitor(struct fixture *f, const void *data)
+{
+	g_assert_cmpint(run(f, "monitor"), ==, EXIT_NOT_RUNNING);
+	g_assert_true(g_str_has_prefix(
+		f->out, "2026-01-01T00:00:00Z peer peer=web message=\"is up\" n=3\n"));
+	g_assert_nonnull(strstr(f->err, "closed the connection"));
+}
+
+static void test_monitor_json(struct fixture *f, const void *data)
+{
+	g_assert_cmpint(run(f, "monitor --json"), ==, EXIT_NOT_RUNNING);
+	g_assert_true(g_str_has_prefix(f->out, "{\"v\":1,\"event\":\"peer\","));
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/cli/parse", test_parse);
+	g_test_add_func("/cli/parse_values", test_parse_values);
+	g_test_add_func("/cli/texts", test_texts);
+	g_test_add_func("/cli/table", test_table);
+#define ADD(name, state) \
+	g_test_add("/cli/" #name, struct fixture, state, set_up, test_##name, tear_down)
+	ADD(help, NULL);
+	ADD(keys, NULL);
+	ADD(bad_keys, NULL);
+	ADD(check_config, NULL);
+	ADD(not_running, NULL);
+	ADD(status, "ready");
+	ADD(status_degraded, "degraded");
+	ADD(peers, "ready");
+	ADD(changes, "ready");
+	ADD(monitor, "ready, briefly");
+	ADD(monitor_json, "ready, briefly");
+	return g_test_run();
+}

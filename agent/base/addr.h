@@ -16,7 +16,7 @@ struct prefix {
 /* A UDP address. */
 struct endpoint {
 	uint8_t family; /* AF_INET or AF_INET6; 0: none */
-	uint16_t port;  /* host order */
+	uint16_t port; /* host order */
 	uint32_t scope; /* interface index of an IPv6 link-local address */
 	uint8_t addr[16];
 };
@@ -24,7 +24,7 @@ struct endpoint {
 enum { PREFIX_STRLEN = 48, ENDPOINT_STRLEN = 64 };
 
 /* "10.0.0.0/8", "fd00::/8"; without a length it is a single address. Bits behind the length must
- * be zero. 0 or -EINVAL. Text need not be terminated. */
+ * be zero. 0 or -EINVAL, also for IPv4-mapped IPv6. Text need not be terminated. */
 int prefix_parse(const char *text, size_t len, struct prefix *ret);
 const char *prefix_format(const struct prefix *p, char buf[static PREFIX_STRLEN]);
 
@@ -40,8 +40,9 @@ int prefix_compare(const struct prefix *a, const struct prefix *b);
  * new length. */
 size_t prefix_aggregate(struct prefix *set, size_t n);
 
-/* "192.0.2.1:51820" or "[2001:db8::1]:51820" (also with %eth0). -EINVAL: not an address, perhaps a
- * name; -ENODEV: the scope names no interface. */
+/* "192.0.2.1:51820" or "[2001:db8::1]:51820"; link-local ones also with %eth0. IPv4-mapped IPv6
+ * becomes IPv4. -EINVAL: not an address, perhaps a name, or port 0; -ENODEV: the scope names no
+ * interface. */
 int endpoint_parse(const char *text, size_t len, struct endpoint *ret);
 const char *endpoint_format(const struct endpoint *e, char buf[static ENDPOINT_STRLEN]);
 bool endpoint_is_same(const struct endpoint *a, const struct endpoint *b);

@@ -5,7 +5,7 @@
 
 struct backoff {
 	uint32_t first_ms, max_ms; /* set by the owner */
-	uint32_t tries;            /* failures so far; 0 after success */
+	uint32_t tries; /* failures so far; 0 after success */
 };
 
 /* Counts a failure; the delay doubles up to the maximum and has full jitter in its upper half:

@@ -40,11 +40,10 @@ int jread_finish(struct jread *r);
 
 /* Reads an object whose keys are exactly those of the table (at most 64), each at most once.
  * Unknown, repeated and missing required keys are errors. */
-void jread_object(
-	struct jread *r, const struct jread_field *fields, size_t n_fields, void *into);
+void jread_object(struct jread *r, const struct jread_field *fields, size_t n_fields, void *into);
 /* Calls `element` for each element; more than `max` are an error that names the limit. */
-void jread_array(struct jread *r, size_t max, void (*element)(struct jread *r, void *into),
-	void *into);
+void jread_array(
+	struct jread *r, size_t max, void (*element)(struct jread *r, void *into), void *into);
 
 /* Scalars. On error they return an empty slice, false or `min`. A slice is valid until the next
  * call. Strings hold valid UTF-8 without NUL, at most JREAD_STRING_MAX bytes. */

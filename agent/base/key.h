@@ -17,8 +17,8 @@ const char *key_format(const struct wg_key *key, char buf[static KEY_STRLEN]);
 
 void key_generate_private(struct wg_key *ret);
 void key_public_from_private(const struct wg_key *private_key, struct wg_key *ret);
-bool key_is_zero(const struct wg_key *key);                             /* constant time */
-bool key_is_same(const struct wg_key *a, const struct wg_key *b);       /* constant time */
+bool key_is_zero(const struct wg_key *key); /* constant time */
+bool key_is_same(const struct wg_key *a, const struct wg_key *b); /* constant time */
 void key_wipe(struct wg_key *key);
 
 /* Reads one base64 key (white space around it allowed) from a file that only its owner, root or a

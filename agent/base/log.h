@@ -23,8 +23,7 @@ void log_take_glib(void);
 
 /* Lines longer than 1 KiB are cut; control bytes and invalid UTF-8 come out escaped (\x1b), so a
  * foreign string can go into any message. errno is kept. */
-void log_write(enum log_level level, const char *format, ...)
-	__attribute__((format(printf, 2, 3)));
+void log_write(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Appends ": strerror(-r)" and returns r. */
 int log_write_errno(enum log_level level, int r, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));

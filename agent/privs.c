@@ -178,41 +178,50 @@ static int clear_ambient(void)
 	return 0;
 }
 
+/* A service manager that gave us just these may forbid capset: then what it left inheritable stays,
+ * which nothing inherits without ambient ones. */
 static int reduce_caps(void)
 {
 	struct caps caps, now;
-	int r = caps_get(&caps);
+	int set, r = caps_get(&caps);
 
 	if (r < 0)
 		return r;
 	caps.permitted &= kept_caps;
 	caps.effective = caps.permitted;
 	caps.inheritable = 0;
-	r = caps_set(&caps);
-	if (r < 0)
-		return r;
+	set = caps_set(&caps);
 	r = caps_get(&now);
 	if (r < 0)
 		return r;
-	if (now.permitted != caps.permitted || now.effective != caps.effective || now.inheritable)
-		return -EPERM;
+	if (now.permitted != caps.permitted || now.effective != caps.effective ||
+		now.inheritable & ~(set < 0 ? kept_caps : 0))
+		return set < 0 ? set : -EPERM;
 	return clear_ambient();
+}
+
+/* Both where the service manager did it and forbids it, and where nobody did. */
+static int forbid_cores(void)
+{
+	struct rlimit none = { 0, 0 }, now;
+
+	if (setrlimit(RLIMIT_CORE, &none) == 0)
+		return 0;
+	if (getrlimit(RLIMIT_CORE, &now) < 0)
+		return -errno;
+	return now.rlim_cur || now.rlim_max ? -EPERM : 0;
 }
 
 /* No core file and no debugger gets at the keys. After the change of user, which resets this. */
 static int seal(void)
 {
-	struct rlimit none = { 0, 0 }, now;
-
 	if (prctl(PR_SET_NO_NEW_PRIVS, 1L, 0L, 0L, 0L) < 0 ||
-		prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L) < 0 || setrlimit(RLIMIT_CORE, &none) < 0 ||
-		getrlimit(RLIMIT_CORE, &now) < 0)
+		prctl(PR_SET_DUMPABLE, 0L, 0L, 0L, 0L) < 0)
 		return -errno;
 	if (prctl(PR_GET_NO_NEW_PRIVS, 0L, 0L, 0L, 0L) != 1 ||
-		prctl(PR_GET_DUMPABLE, 0L, 0L, 0L, 0L) != 0 || now.rlim_cur != 0 ||
-		now.rlim_max != 0)
+		prctl(PR_GET_DUMPABLE, 0L, 0L, 0L, 0L) != 0)
 		return -EPERM;
-	return 0;
+	return forbid_cores();
 }
 
 static int change_user(const char *name, const char *const *dirs)

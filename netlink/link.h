@@ -20,10 +20,10 @@ struct link_info {
 
 /* What to change; everything else stays. */
 struct link_change {
-	const char *name;  /* NULL: leave */
+	const char *name; /* NULL: leave */
 	const char *alias; /* NULL: leave */
-	uint32_t mtu;      /* 0: leave */
-	int up;            /* -1: leave, 0 down, 1 up */
+	uint32_t mtu; /* 0: leave */
+	int up; /* -1: leave, 0 down, 1 up */
 };
 
 typedef int (*link_fn)(const struct link_info *link, void *user);

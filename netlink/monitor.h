@@ -7,13 +7,13 @@
 struct monitor;
 
 enum monitor_event {
-	MONITOR_LINK = 1,   /* our index or our name: made, changed, gone */
-	MONITOR_ADDR = 2,   /* an address of our interface went away or came */
-	MONITOR_ROUTE = 4,  /* a route of ours (protocol, interface or table) went away */
-	MONITOR_RULE = 8,   /* a rule of ours went away */
-	MONITOR_NFT = 16,   /* somebody else committed an nftables transaction */
-	MONITOR_LOST = 32,  /* events were lost (ENOBUFS): everything may have changed */
-	MONITOR_DEAD = 64,  /* the socket failed: open a new one, then look at everything */
+	MONITOR_LINK = 1, /* our index or our name: made, changed, gone */
+	MONITOR_ADDR = 2, /* an address of our interface went away or came */
+	MONITOR_ROUTE = 4, /* a route of ours (protocol, interface or table) went away */
+	MONITOR_RULE = 8, /* a rule of ours went away */
+	MONITOR_NFT = 16, /* somebody else committed an nftables transaction */
+	MONITOR_LOST = 32, /* events were lost (ENOBUFS): everything may have changed */
+	MONITOR_DEAD = 64, /* the socket failed: open a new one, then look at everything */
 };
 
 /* What to watch for; compared per event before anything else is done. */
@@ -38,5 +38,6 @@ unsigned monitor_read(struct monitor *m, int fd);
 /* Counts of messages seen and of those that passed the filter, for status. */
 void monitor_counts(const struct monitor *m, uint64_t *ret_seen, uint64_t *ret_passed);
 
-/* The process that caused the last event that passed, where the kernel tells: its id, else 0. */
+/* The process that caused the last event that passed, where the kernel tells: its id, else 0, also
+ * for this process. A hint: routing events have the netlink port, mostly the same as the id. */
 uint32_t monitor_last_pid(const struct monitor *m);

@@ -152,6 +152,15 @@ static uint32_t take_seqs(struct nl *nl, size_t n)
 
 /* -- requests ------------------------------------------------------------------------------- */
 
+void *nl_begin(struct nl_request *q, uint16_t type, uint16_t flags, size_t header_len)
+{
+	struct nlmsghdr *nlh = mnl_nlmsg_put_header(q);
+
+	nlh->nlmsg_type = type;
+	nlh->nlmsg_flags = flags;
+	return mnl_nlmsg_put_extra_header(nlh, header_len);
+}
+
 int nl_call(struct nl *nl, struct nlmsghdr *request, nl_msg_fn fn, void *user)
 {
 	struct nl_reply reply = { .first_seq = take_seqs(nl, 1), .n = 1, .fn = fn, .user = user };
@@ -230,17 +239,15 @@ static int take_family_id(const struct nlmsghdr *nlh, void *user)
 
 int nl_family(struct nl *nl, const char *name, uint16_t *ret)
 {
-	_Alignas(NLMSG_ALIGNTO) uint8_t buf[128];
-	struct nlmsghdr *nlh = mnl_nlmsg_put_header(buf);
-	struct genlmsghdr *genl = mnl_nlmsg_put_extra_header(nlh, sizeof(*genl));
+	struct nl_request q;
+	struct genlmsghdr *genl = nl_begin(&q, GENL_ID_CTRL, 0, sizeof(*genl));
 	uint16_t id = 0;
 	int r;
 
-	nlh->nlmsg_type = GENL_ID_CTRL;
 	genl->cmd = CTRL_CMD_GETFAMILY;
 	genl->version = 1;
-	mnl_attr_put_strz(nlh, CTRL_ATTR_FAMILY_NAME, name);
-	r = nl_call(nl, nlh, take_family_id, &id);
+	mnl_attr_put_strz(&q.nlh, CTRL_ATTR_FAMILY_NAME, name);
+	r = nl_call(nl, &q.nlh, take_family_id, &id);
 	if (r < 0)
 		return r;
 	if (!id)

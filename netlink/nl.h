@@ -21,6 +21,15 @@ typedef int (*nl_msg_fn)(const struct nlmsghdr *nlh, void *user);
 int nl_open(int protocol, struct nl **ret);
 void nl_close(struct nl *nl);
 
+/* Room for a request about one thing. */
+struct nl_request {
+	struct nlmsghdr nlh;
+	uint8_t rest[512 - sizeof(struct nlmsghdr)];
+};
+
+/* Begins a request; returns the header of its family, zeroed, behind which attributes go. */
+void *nl_begin(struct nl_request *q, uint16_t type, uint16_t flags, size_t header_len);
+
 /* Sends one request with NLM_F_ACK and waits for the acknowledgement; replies before it go to `fn`
  * (may be NULL). Stamps sequence number and flags. */
 int nl_call(struct nl *nl, struct nlmsghdr *request, nl_msg_fn fn, void *user);

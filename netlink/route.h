@@ -9,8 +9,8 @@
 struct nl;
 
 enum {
-	ROUTE_PROTO = 108,    /* marks routes and rules as ours */
-	ROUTE_METRIC = 2048,  /* behind every other manager's route to the same prefix */
+	ROUTE_PROTO = 108, /* marks routes and rules as ours */
+	ROUTE_METRIC = 2048, /* behind every other manager's route to the same prefix */
 	ROUTE_TABLE_MAIN = 254,
 };
 
@@ -37,7 +37,7 @@ typedef int (*rule_fn)(const struct rule *rule, void *user);
 
 /* Routes with ROUTE_PROTO over this interface, in every table; filtered by the kernel where it can. */
 int route_foreach(struct nl *nl, unsigned ifindex, route_fn fn, void *user);
-int route_add(struct nl *nl, const struct route *route);    /* -EEXIST */
+int route_add(struct nl *nl, const struct route *route); /* -EEXIST */
 int route_remove(struct nl *nl, const struct route *route); /* -ESRCH */
 
 /* Rules with protocol ROUTE_PROTO. */

@@ -1,0 +1,138 @@
+/* netlink/monitor_filter.c - which kernel events concern us. Compares, and nothing else: on a busy host
+ * nearly all of them are about others. */
+#include "netlink/monitor_filter.h"
+
+#include <arpa/inet.h>
+#include <linux/fib_rules.h>
+#include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
+#include <linux/rtnetlink.h>
+#include <string.h>
+
+#include "netlink/attr.h"
+#include "netlink/route.h"
+
+/* Above every process id. Netlink ports are process ids unless a process has several. */
+enum { PID_LIMIT = 1 << 22 };
+
+static const struct nlattr *find(const struct nlmsghdr *nlh, size_t header_len, uint16_t type)
+{
+	struct attr_walk w = attr_walk_message(nlh, header_len);
+	const struct nlattr *a;
+
+	while ((a = attr_next(&w)))
+		if (attr_type(a) == type)
+			return a;
+	return NULL;
+}
+
+static bool has_u32(const struct nlmsghdr *nlh, size_t header_len, uint16_t type, uint32_t value)
+{
+	uint32_t found;
+
+	return value && attr_copy(find(nlh, header_len, type), &found, sizeof(found)) &&
+		found == value;
+}
+
+static bool is_long_enough(const struct nlmsghdr *nlh, size_t header_len)
+{
+	return nlh->nlmsg_len >= NLMSG_LENGTH(header_len);
+}
+
+/* -- routing -------------------------------------------------------------------------------- */
+
+static bool has_name(const struct nlmsghdr *nlh, const char *name)
+{
+	const struct nlattr *a = find(nlh, sizeof(struct ifinfomsg), IFLA_IFNAME);
+	size_t len = strnlen(name, IFNAMSIZ);
+
+	return a && len && strnlen(attr_data(a), attr_len(a)) == len &&
+		memcmp(attr_data(a), name, len) == 0;
+}
+
+static bool link_concerns(const struct monitor_filter *filter, const struct nlmsghdr *nlh)
+{
+	const struct ifinfomsg *ifi = NLMSG_DATA(nlh);
+
+	if (!is_long_enough(nlh, sizeof(*ifi)))
+		return false;
+	if (filter->ifindex && (unsigned)ifi->ifi_index == filter->ifindex)
+		return true;
+	return has_name(nlh, filter->name);
+}
+
+static bool addr_concerns(const struct monitor_filter *filter, const struct nlmsghdr *nlh)
+{
+	const struct ifaddrmsg *ifa = NLMSG_DATA(nlh);
+
+	return is_long_enough(nlh, sizeof(*ifa)) && filter->ifindex &&
+		ifa->ifa_index == filter->ifindex;
+}
+
+static bool route_concerns(const struct monitor_filter *filter, const struct nlmsghdr *nlh)
+{
+	const size_t header_len = sizeof(struct rtmsg);
+
+	return is_long_enough(nlh, header_len) &&
+		(has_u32(nlh, header_len, RTA_OIF, filter->ifindex) ||
+			has_u32(nlh, header_len, RTA_TABLE, filter->table));
+}
+
+static bool rule_concerns(const struct monitor_filter *filter, const struct nlmsghdr *nlh)
+{
+	const size_t header_len = sizeof(struct fib_rule_hdr);
+	uint8_t protocol;
+
+	if (!is_long_enough(nlh, header_len))
+		return false;
+	return has_u32(nlh, header_len, FRA_TABLE, filter->table) ||
+		(attr_copy(find(nlh, header_len, FRA_PROTOCOL), &protocol, sizeof(protocol)) &&
+			protocol == ROUTE_PROTO);
+}
+
+static unsigned route_event(const struct monitor_filter *filter, const struct nlmsghdr *nlh)
+{
+	switch (nlh->nlmsg_type) {
+	case RTM_NEWLINK:
+	case RTM_DELLINK:
+		return link_concerns(filter, nlh) ? MONITOR_LINK : 0;
+	case RTM_NEWADDR:
+	case RTM_DELADDR:
+		return addr_concerns(filter, nlh) ? MONITOR_ADDR : 0;
+	/* New routes and rules of others cannot take ours away. */
+	case RTM_DELROUTE:
+		return route_concerns(filter, nlh) ? MONITOR_ROUTE : 0;
+	case RTM_DELRULE:
+		return rule_concerns(filter, nlh) ? MONITOR_RULE : 0;
+	default:
+		return 0;
+	}
+}
+
+unsigned monitor_filter_route(
+	const struct monitor_filter *filter, const struct nlmsghdr *nlh, uint32_t *ret_pid)
+{
+	unsigned event = route_event(filter, nlh);
+
+	if (event)
+		*ret_pid = nlh->nlmsg_pid <= PID_LIMIT ? nlh->nlmsg_pid : 0;
+	return event;
+}
+
+/* -- nftables ------------------------------------------------------------------------------- */
+
+unsigned monitor_filter_nft(uint32_t self, const struct nlmsghdr *nlh, uint32_t *ret_pid)
+{
+	const size_t header_len = sizeof(struct nfgenmsg);
+	uint32_t pid = 0;
+
+	if (nlh->nlmsg_type != (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN) ||
+		!is_long_enough(nlh, header_len))
+		return 0;
+	attr_copy(find(nlh, header_len, NFTA_GEN_PROC_PID), &pid, sizeof(pid));
+	pid = ntohl(pid);
+	if (pid == self)
+		return 0;
+	*ret_pid = pid;
+	return MONITOR_NFT;
+}

@@ -1,14 +1,20 @@
-/* tests/unit/test_notify.c - what the service manager hears, and the file watch. */
+/* tests/unit/test_notify.c - what the service manager hears, the file watch, and what is
+ * left of root. */
 #include <errno.h>
 #include <glib.h>
 #include <glib/gstdio.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/notify.h"
+#include "agent/privs.h"
 #include "agent/watch.h"
 
 /* A service manager's end, at a path or an abstract name; sets the environment. */
@@ -184,6 +190,104 @@ static void test_watch(void)
 	g_assert_cmpint(g_rmdir(parent), ==, 0);
 }
 
+/* -- privileges ------------------------------------------------------------------------------- */
+
+/* The value of a line of /proc/self/status, which the kernel writes and not we. */
+static char *proc_status(const char *key)
+{
+	g_autofree char *text = NULL;
+	const char *at;
+
+	g_assert_true(g_file_get_contents("/proc/self/status", &text, NULL, NULL));
+	at = strstr(text, key);
+	g_assert_nonnull(at);
+	at += strlen(key) + 1;
+	return g_strstrip(g_strndup(at, strcspn(at, "\n")));
+}
+
+static void expect_status(const char *key, const char *value)
+{
+	g_autofree char *text = proc_status(key);
+
+	if (strcmp(text, value))
+		g_error("%s is %s and not %s", key, text, value);
+}
+
+/* Runs in a child, which never comes back from it. */
+static void drop_and_look(const char *user, const char *dir)
+{
+	const char *const dirs[] = { dir, NULL };
+	struct rlimit core;
+	char text[128];
+
+	g_assert_cmpint(privs_drop(user, dirs), ==, 0);
+	expect_status("\nCapPrm:", "0000000000003000");
+	expect_status("\nCapEff:", "0000000000003000");
+	expect_status("\nCapInh:", "0000000000000000");
+	expect_status("\nCapAmb:", "0000000000000000");
+	expect_status("\nCapBnd:", "0000000000003000");
+	expect_status("\nNoNewPrivs:", "1");
+	g_assert_cmpint(prctl(PR_GET_DUMPABLE), ==, 0);
+	g_assert_cmpint(getrlimit(RLIMIT_CORE, &core), ==, 0);
+	g_assert_cmpuint(core.rlim_max, ==, 0);
+	g_assert_true(privs_has_net_admin() && privs_has_net_raw());
+	privs_describe(text, sizeof(text));
+	g_assert_true(g_str_has_suffix(text, " CAP_NET_ADMIN CAP_NET_RAW"));
+	/* No way back, and once more is nothing new. */
+	if (!strcmp(user, "nobody")) {
+		g_assert_cmpint(setuid(0), ==, -1);
+		g_assert_true(g_str_has_prefix(text, "user nobody,"));
+		expect_status("\nUid:", "65534\t65534\t65534\t65534");
+		expect_status("\nGroups:", "65534");
+	} else {
+		g_assert_cmpint((int)geteuid(), ==, 0);
+	}
+	g_assert_cmpint(privs_drop(user, NULL), ==, 0);
+	_exit(0);
+}
+
+static void check_drop(const char *user)
+{
+	g_autofree char *dir = g_dir_make_tmp("lapwing-privs-XXXXXX", NULL);
+	g_autofree char *file = g_build_filename(dir, "private.key", NULL);
+	g_autofree char *link = g_build_filename(dir, "link", NULL);
+	uid_t expected = strcmp(user, "nobody") ? 0 : 65534;
+	struct stat st;
+	int status;
+	pid_t child;
+
+	g_assert_true(g_file_set_contents(file, "k", 1, NULL));
+	g_assert_cmpint(symlink("/etc/passwd", link), ==, 0);
+	child = fork();
+	if (child == 0)
+		drop_and_look(user, dir);
+	g_assert_cmpint(waitpid(child, &status, 0), ==, child);
+	g_assert_cmpint(status, ==, 0);
+	g_assert_cmpint(stat(dir, &st), ==, 0);
+	g_assert_cmpuint(st.st_uid, ==, expected);
+	g_assert_cmpint(stat(file, &st), ==, 0);
+	g_assert_cmpuint(st.st_uid, ==, expected);
+	g_assert_cmpint(stat("/etc/passwd", &st), ==, 0);
+	g_assert_cmpuint(st.st_uid, ==, 0);
+	g_unlink(file);
+	g_unlink(link);
+	g_rmdir(dir);
+}
+
+static void test_privs(void)
+{
+	g_autofree char *caps = proc_status("\nCapEff:");
+	guint64 effective = g_ascii_strtoull(caps, NULL, 16);
+
+	/* CHOWN, SETGID, SETUID, SETPCAP, NET_ADMIN, NET_RAW */
+	if (geteuid() != 0 || (effective & 0x31c1) != 0x31c1) {
+		g_test_skip("needs root with all capabilities");
+		return;
+	}
+	check_drop("nobody");
+	check_drop("no-such-user");
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -192,5 +296,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/notify/nobody", test_nobody);
 	g_test_add_func("/notify/watchdog", test_watchdog);
 	g_test_add_func("/watch/changes", test_watch);
+	g_test_add_func("/privs/drop", test_privs);
 	return g_test_run();
 }

@@ -12,14 +12,14 @@
 enum { CONFIG_SIZE_MAX = 256 * 1024, CONFIG_ERROR_MAX = 512, CONFIG_ROUTES_MAX = 1024 };
 
 struct config {
-	char *mesh_file;        /* NULL: no mesh, only serve the socket */
+	char *mesh_file; /* NULL: no mesh, only serve the socket */
 	char *private_key_file; /* NULL: STATE/private.key */
 	struct {
 		char name[IFNAMSIZ]; /* "": as the mesh file says */
-		int listen_port;     /* -1: as the mesh file says */
-		int mtu;             /* -1: as the mesh file says, 0: auto */
-		int64_t fwmark;      /* -1: the listen port, also the number of our routing table */
-		bool adopt;          /* may take over an interface that it did not make */
+		int listen_port; /* -1: as the mesh file says */
+		int mtu; /* -1: as the mesh file says, 0: auto */
+		int64_t fwmark; /* -1: the listen port, also the number of our routing table */
+		bool adopt; /* may take over an interface that it did not make */
 	} interface;
 	struct {
 		bool default_route; /* accept routes for (nearly) everything */
@@ -38,7 +38,8 @@ struct config {
 
 /* Pure: text to struct. 0, or -EINVAL with one line "line 3: policy.max_peers: ..." in `error`. On
  * failure *ret is untouched. `{}` is valid. */
-int config_parse(const char *text, size_t len, struct config *ret, char error[static CONFIG_ERROR_MAX]);
+int config_parse(
+	const char *text, size_t len, struct config *ret, char error[static CONFIG_ERROR_MAX]);
 /* The same from a file that only root or we may write; `error` begins with the path. */
 int config_load(const char *path, struct config *ret, char error[static CONFIG_ERROR_MAX]);
 void config_done(struct config *config);

@@ -299,6 +299,7 @@ void engine_set_map(struct engine *e, struct netmap *map, int64_t now_ms)
 	e->map_problem[0] = '\0';
 	routing_free(e->routing);
 	e->routing = routing_new(map, e->config);
+	e->mtu_stale = true;
 	engine_names_replace(e, old, now_ms);
 	engine_peers_replace(e, old, old_peers, now_ms);
 	netmap_free(old);
@@ -367,6 +368,7 @@ void engine_check(struct engine *e, int64_t now_ms)
 {
 	if (!e->map || e->down)
 		return;
+	e->mtu_stale = true;
 	engine_load_psks(e, true, now_ms);
 	due_as(e, STAGE_LINK, now_ms, false);
 	due_as(e, STAGE_READ, now_ms, false);

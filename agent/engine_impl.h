@@ -88,6 +88,7 @@ struct engine {
 	uint32_t nft_hash; /* of what it was made from */
 	bool uses_mark; /* some routes have a table of their own */
 	uint32_t mtu;
+	bool mtu_stale; /* paths may have changed: look them up again */
 	bool adopted, was_up, conflict;
 	unsigned repairs;
 	struct { /* as last read or set */

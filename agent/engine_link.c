@@ -317,16 +317,29 @@ enum {
 	OVERHEAD_V6 = 80,
 };
 
-/* The narrowest way to a peer, less WireGuard's overhead. The first endpoints stand for all. */
-static uint32_t wanted_mtu(const struct engine *e)
+/* The MTU on the way to this endpoint; 0: unknown. Most lead over one device, so it is asked once. */
+static uint32_t path_mtu(
+	const struct engine *e, const struct endpoint *to, struct link_info *device)
 {
-	uint32_t mtu = 0, path, overhead = OVERHEAD_V4;
-	size_t samples = 0;
-	unsigned device;
+	uint32_t mtu;
+	unsigned index;
 
-	if (e->config->interface.mtu > 0 || (e->config->interface.mtu < 0 && e->map->interface.mtu))
-		return e->config->interface.mtu > 0 ? (uint32_t)e->config->interface.mtu
-						    : e->map->interface.mtu;
+	if (KERNEL(e, route_path, to, engine_mark(e), &mtu, &index) < 0 || index == e->index)
+		return 0;
+	if (mtu)
+		return mtu;
+	if (device->index != index && KERNEL(e, link_get, index, device) < 0)
+		return 0;
+	return device->mtu;
+}
+
+/* The narrowest way to a peer, less WireGuard's overhead. The first endpoints stand for all. */
+static uint32_t auto_mtu(const struct engine *e)
+{
+	uint32_t mtu = 0, overhead = OVERHEAD_V4;
+	struct link_info device = { 0 };
+	size_t samples = 0;
+
 	for (uint32_t i = 0; i < e->map->n_hosts && samples < MTU_SAMPLES; i++) {
 		struct endpoint known[NETMAP_ENDPOINTS_MAX];
 		size_t n = engine_holds_self(e, i)
@@ -334,16 +347,24 @@ static uint32_t wanted_mtu(const struct engine *e)
 			: engine_candidates(e, i, known, G_N_ELEMENTS(known));
 
 		for (size_t j = 0; j < n; j++, samples++) {
+			uint32_t path = path_mtu(e, &known[j], &device);
+
 			if (known[j].family == AF_INET6)
 				overhead = OVERHEAD_V6;
-			if (KERNEL(e, route_mtu, &known[j], engine_mark(e), &path, &device) == 0 &&
-				device != e->index && (!mtu || path < mtu))
+			if (path && (!mtu || path < mtu))
 				mtu = path;
 		}
 	}
-	if (!mtu)
-		return MTU_MAX;
-	return CLAMP(mtu - overhead, MTU_MIN, MTU_MAX);
+	return mtu ? CLAMP(mtu - overhead, MTU_MIN, MTU_MAX) : MTU_MAX;
+}
+
+static uint32_t wanted_mtu(const struct engine *e)
+{
+	if (e->config->interface.mtu > 0)
+		return (uint32_t)e->config->interface.mtu;
+	if (e->config->interface.mtu < 0 && e->map->interface.mtu)
+		return e->map->interface.mtu;
+	return auto_mtu(e);
 }
 
 int engine_stage_up(struct engine *e, int64_t now_ms)
@@ -355,7 +376,9 @@ int engine_stage_up(struct engine *e, int64_t now_ms)
 
 	if (r < 0)
 		return engine_fail(e, STAGE_UP, EXIT_FAILED, r, "cannot read the interface");
-	e->mtu = wanted_mtu(e);
+	if (e->mtu_stale)
+		e->mtu = wanted_mtu(e);
+	e->mtu_stale = false;
 	if (link.mtu != e->mtu)
 		change.mtu = e->mtu;
 	if (!link.up)

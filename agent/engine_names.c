@@ -170,6 +170,7 @@ void engine_looked_up(struct engine *e, uint32_t id, const struct endpoint *addr
 	if (!engine_endpoint_is_good(e, name->host, &e->peers[name->host].endpoint, now_ms))
 		engine_mark_peer(e, name->host, PEER_NEW_ENDPOINT);
 	if (first) {
+		e->mtu_stale = true;
 		engine_due(e, STAGE_UP, now_ms);
 		engine_due(e, STAGE_ROUTES, now_ms);
 	}

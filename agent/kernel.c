@@ -43,7 +43,7 @@ ON_ROUTE(route_remove, (void *k, const struct route *route), route)
 ON_ROUTE(rule_foreach, (void *k, rule_fn fn, void *user), fn, user)
 ON_ROUTE(rule_add, (void *k, const struct rule *rule), rule)
 ON_ROUTE(rule_remove, (void *k, const struct rule *rule), rule)
-ON_ROUTE(route_mtu,
+ON_ROUTE(route_path,
 	(void *k, const struct endpoint *to, uint32_t mark, uint32_t *ret_mtu, unsigned *ret_index),
 	to, mark, ret_mtu, ret_index)
 
@@ -205,7 +205,7 @@ static const struct kernel_ops running_ops = {
 	.rule_foreach = rule_foreach_,
 	.rule_add = rule_add_,
 	.rule_remove = rule_remove_,
-	.route_mtu = route_mtu_,
+	.route_path = route_path_,
 	.wg_set_device = wg_set_device_,
 	.wg_set_peers = wg_set_peers_,
 	.wg_read = wg_read_,

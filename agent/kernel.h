@@ -24,7 +24,7 @@ struct kernel_ops {
 	int (*rule_foreach)(void *k, rule_fn fn, void *user);
 	int (*rule_add)(void *k, const struct rule *rule);
 	int (*rule_remove)(void *k, const struct rule *rule);
-	int (*route_mtu)(void *k, const struct endpoint *to, uint32_t mark, uint32_t *ret_mtu,
+	int (*route_path)(void *k, const struct endpoint *to, uint32_t mark, uint32_t *ret_mtu,
 		unsigned *ret_ifindex);
 	int (*wg_set_device)(void *k, unsigned index, const struct wg_device_config *config);
 	int (*wg_set_peers)(void *k, unsigned index, const struct wg_peer_config *peers, size_t n,

@@ -219,6 +219,22 @@ static bool any_inside(const struct prefix *sorted, size_t n, const struct prefi
 	return low < n && prefix_contains(net, &sorted[low]);
 }
 
+static size_t without_own(const struct netmap *map, struct prefix *list, size_t n)
+{
+	const struct netmap_host *self = map->self >= 0 ? &map->hosts[map->self] : NULL;
+	size_t kept = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		bool own = false;
+
+		for (size_t j = 0; self && j < self->n_addresses && prefix_is_host(&list[i]); j++)
+			own |= prefix_is_same(&list[i], &netmap_prefixes(map, self)[j]);
+		if (!own)
+			list[kept++] = list[i];
+	}
+	return kept;
+}
+
 static size_t merged_addresses(const struct netmap *map, struct prefix **ret)
 {
 	struct prefix *all;
@@ -228,15 +244,16 @@ static size_t merged_addresses(const struct netmap *map, struct prefix **ret)
 		n += map->hosts[i].n_addresses;
 	all = g_new(struct prefix, n);
 	n = 0;
-	/* With our own among them the union has no hole; the local table comes first anyway. */
-	for (size_t i = 0; map->n_hosts > 1 && i < map->n_hosts; i++) {
+	/* With our own among them the union has no hole; the local table comes first anyway. Where it
+	 * merges with nothing it is not needed. */
+	for (size_t i = 0; i < map->n_hosts; i++) {
 		size_t k = map->hosts[i].n_addresses;
 
 		memcpy(all + n, netmap_prefixes(map, &map->hosts[i]), k * sizeof(*all));
 		n += k;
 	}
 	*ret = all;
-	return prefix_aggregate(all, n);
+	return without_own(map, all, prefix_aggregate(all, n));
 }
 
 static bool is_nearly_default(const struct prefix *p)

@@ -6,7 +6,6 @@
 #include <linux/rtnetlink.h>
 
 #include "netlink/attr.h"
-#include "netlink/link.h"
 #include "netlink/nl.h"
 
 static int parse_header(const struct nlmsghdr *nlh, const struct nlattr **table, size_t n)
@@ -126,12 +125,11 @@ static int take_path(const struct nlmsghdr *nlh, void *user)
 	return 0;
 }
 
-int route_mtu(struct nl *nl, const struct endpoint *to, uint32_t mark, uint32_t *ret_mtu,
+int route_path(struct nl *nl, const struct endpoint *to, uint32_t mark, uint32_t *ret_mtu,
 	unsigned *ret_ifindex)
 {
 	size_t len = to->family == AF_INET ? 4 : 16;
 	struct path path = { 0 };
-	struct link_info link;
 	struct nl_request q;
 	struct rtmsg *rtm = nl_begin(&q, RTM_GETROUTE, 0, sizeof(*rtm));
 	int r;
@@ -146,10 +144,7 @@ int route_mtu(struct nl *nl, const struct endpoint *to, uint32_t mark, uint32_t 
 	r = nl_call(nl, &q.nlh, take_path, &path);
 	if (r < 0)
 		return r;
-	r = link_get(nl, path.oif, &link);
-	if (r < 0)
-		return r;
-	*ret_mtu = path.mtu ? path.mtu : link.mtu;
+	*ret_mtu = path.mtu;
 	*ret_ifindex = path.oif;
 	return 0;
 }

@@ -45,7 +45,7 @@ int rule_foreach(struct nl *nl, rule_fn fn, void *user);
 int rule_add(struct nl *nl, const struct rule *rule);
 int rule_remove(struct nl *nl, const struct rule *rule);
 
-/* The MTU of the path that a packet with `mark` to this address would take now: the route's own when
- * it has one, else its device's; and that device. -ENETUNREACH and friends as the kernel says. */
-int route_mtu(struct nl *nl, const struct endpoint *to, uint32_t mark, uint32_t *ret_mtu,
+/* The path that a packet with `mark` to this address would take now: its device, and the MTU that the
+ * route itself sets (0: none, the device's holds). -ENETUNREACH and friends as the kernel says. */
+int route_path(struct nl *nl, const struct endpoint *to, uint32_t mark, uint32_t *ret_mtu,
 	unsigned *ret_ifindex);

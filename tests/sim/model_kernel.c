@@ -333,7 +333,7 @@ static int m_rule_remove(void *k, const struct rule *rule)
 	return 0;
 }
 
-static int m_route_mtu(
+static int m_route_path(
 	void *k, const struct endpoint *to, uint32_t mark, uint32_t *ret_mtu, unsigned *ret_ifindex)
 {
 	*ret_mtu = 1500;
@@ -556,7 +556,7 @@ static const struct kernel_ops ops = {
 	.rule_foreach = m_rule_foreach,
 	.rule_add = m_rule_add,
 	.rule_remove = m_rule_remove,
-	.route_mtu = m_route_mtu,
+	.route_path = m_route_path,
 	.wg_set_device = m_wg_set_device,
 	.wg_set_peers = m_wg_set_peers,
 	.wg_read = m_wg_read,

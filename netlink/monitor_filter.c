@@ -1,5 +1,5 @@
-/* netlink/monitor_filter.c - which kernel events concern us. Compares, and nothing else: on a busy host
- * nearly all of them are about others. */
+/* netlink/monitor_filter.c - which kernel events concern us. Only compares: on a busy host nearly
+ * all of them are about others. */
 #include "netlink/monitor_filter.h"
 
 #include <arpa/inet.h>
@@ -28,7 +28,7 @@ static const struct nlattr *find(const struct nlmsghdr *nlh, size_t header_len, 
 
 static bool has_u32(const struct nlmsghdr *nlh, size_t header_len, uint16_t type, uint32_t value)
 {
-	uint32_t found;
+	uint32_t found = 0;
 
 	return value && attr_copy(find(nlh, header_len, type), &found, sizeof(found)) &&
 		found == value;
@@ -81,7 +81,7 @@ static bool route_concerns(const struct monitor_filter *filter, const struct nlm
 static bool rule_concerns(const struct monitor_filter *filter, const struct nlmsghdr *nlh)
 {
 	const size_t header_len = sizeof(struct fib_rule_hdr);
-	uint8_t protocol;
+	uint8_t protocol = 0;
 
 	if (!is_long_enough(nlh, header_len))
 		return false;

@@ -1,5 +1,5 @@
-/* netlink/monitor_filter.h - which kernel events concern us; pure, inside of monitor.c, its tests and
- * fuzzers. */
+/* netlink/monitor_filter.h - which kernel events concern us; pure, inside of monitor.c, its tests
+ * and fuzzers. */
 #pragma once
 
 #include <linux/netlink.h>

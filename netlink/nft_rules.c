@@ -1,4 +1,4 @@
-/* netlink/nft_rules.c - the rules of our table, expression by expression as nft(8) would write them. */
+/* netlink/nft_rules.c - the rules of our table, expression by expression as nft(8) does it. */
 #include "netlink/nft_rules.h"
 
 #include <arpa/inet.h>

@@ -39,8 +39,8 @@ int nl_call(struct nl *nl, struct nlmsghdr *request, nl_msg_fn fn, void *user);
 int nl_dump(struct nl *nl, struct nlmsghdr *request, nl_msg_fn fn, void *user);
 
 /* Sends n <= NL_BATCH_MAX requests that lie one behind the other in one send, acknowledged on the
- * last. results[i] is the outcome of request i. The return value tells of transport only: when it is
- * negative no result is known. */
+ * last. results[i] is the outcome of request i. The return value tells of transport only: when it
+ * is negative no result is known. */
 int nl_batch(struct nl *nl, void *requests, size_t len, size_t n, int *results);
 
 /* Sends a whole nfnetlink transaction: n >= 3 requests, of which the first begins and the last ends

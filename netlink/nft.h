@@ -16,8 +16,8 @@ enum { NFT_TABLE_NAME_MAX = 32 };
 struct nft_config {
 	char table[NFT_TABLE_NAME_MAX]; /* "lapwing-wt0", family inet */
 	char ifname[IFNAMSIZ];
-	/* Overlay addresses of this host: packets to them that come in by another interface (and not
-	 * from this host itself) are dropped before conntrack. */
+	/* Overlay addresses of this host: packets to them that come in by another interface
+	 * (and not from this host itself) are dropped before conntrack. */
 	const struct prefix *addresses;
 	size_t n_addresses;
 	/* Not 0: our own UDP packets carry this mark; replies get it back from conntrack, so that

@@ -58,8 +58,8 @@ void wg_close(struct wg *wg);
 int wg_set_device(struct wg *wg, unsigned ifindex, const struct wg_device_config *config);
 
 /* One request per peer (more only for peers with very many prefixes), 64 requests per send.
- * results[i] tells of peer i; the others are applied all the same. The return value is negative only
- * when the transport failed. */
+ * results[i] tells of peer i; the others are applied all the same. The return value is negative
+ * only when the transport failed. */
 int wg_set_peers(struct wg *wg, unsigned ifindex, const struct wg_peer_config *peers, size_t n,
 	int *results);
 

@@ -6,8 +6,9 @@
 
 #include "netlink/wg_wire.h"
 
-/* Ten thousand peers are programmed at once: so no checked layers here. WG_MSG_MAX is the proof that
- * everything fits, and all lengths are known to the compiler. `at` always is a multiple of four. */
+/* Ten thousand peers are programmed at once: so no checked layers here. WG_MSG_MAX is the proof
+ * that everything fits, and all lengths are known to the compiler. `at` always is a multiple of
+ * four. */
 
 static inline uint8_t *put_attr(uint8_t *at, uint16_t type, const void *data, uint16_t len)
 {

@@ -1,4 +1,4 @@
-/* netlink/wg_wire.h - WireGuard's messages as bytes; pure, inside of wg.c, its tests and fuzzers. */
+/* netlink/wg_wire.h - WireGuard's messages as bytes; pure, inside of wg.c, tests and fuzzers. */
 #pragma once
 
 #include <assert.h>
@@ -37,8 +37,8 @@ void wg_head_init(struct wg_head *head, uint16_t family, unsigned ifindex);
 size_t wg_build_device(
 	const struct wg_head *head, const struct wg_device_config *config, void *buf);
 size_t wg_build_get(const struct wg_head *head, void *buf);
-/* `from` is a multiple of WG_PREFIXES_PER_MSG: the prefix to begin with. Settings are in the message
- * with from 0 only. */
+/* `from` is a multiple of WG_PREFIXES_PER_MSG: the prefix to begin with. Settings are in the
+ * message with from 0 only. */
 size_t wg_build_peer(
 	const struct wg_head *head, const struct wg_peer_config *peer, size_t from, void *buf);
 

@@ -1,4 +1,4 @@
-/* tests/unit/fake_nl.h - stands in for netlink/nl.c: keeps what was sent, answers as it was told. */
+/* tests/unit/fake_nl.h - stands in for netlink/nl.c: keeps what was sent, answers as told. */
 #pragma once
 
 #include <errno.h>

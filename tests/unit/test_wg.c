@@ -652,8 +652,7 @@ static void test_truncated(void)
 		good += r == 0;
 		wg_parse_clear(&parse);
 	}
-	/* The index, port, mark, name, two keys, something unknown, peers; 3 bytes pad the name's end
-	 * not: "wt0" and its zero are four. Two bytes pad the port. */
+	/* Eight attributes, and within the two bytes of padding behind the port. */
 	g_assert_cmpuint(good, ==, 8 + 2);
 }
 

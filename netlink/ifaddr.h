@@ -6,7 +6,7 @@
 struct nl;
 
 /* `bits` is the length that the interface address carries; bits behind it are kept here. Link-local
- * IPv6 addresses that the kernel made itself are not reported (by kernels since 5.18, which tell). */
+ * IPv6 addresses that the kernel made itself are not reported (since 5.18 it tells which are). */
 typedef int (*ifaddr_fn)(const struct prefix *address, void *user);
 
 /* -ENODEV: no such interface; adding: -EEXIST; removing: -EADDRNOTAVAIL. */

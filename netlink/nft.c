@@ -75,25 +75,32 @@ static void take_message(struct transaction *t, const struct nlmsghdr *nlh)
 	t->n++;
 }
 
-/* Says which part was refused: the kernel has words of its own for few of the reasons. */
-static void explain(struct nft *nft, const struct transaction *t, size_t failed)
+/* The chain of a refused rule, "" when something else was refused. */
+static void find_chain(const struct transaction *t, size_t failed, char *ret, size_t size)
 {
 	const struct nlmsghdr *nlh = (const struct nlmsghdr *)t->buf;
 	const struct nlattr *table[NFTA_RULE_CHAIN + 1];
-	const char *words = nl_error_text(nft->nl);
-	char chain[16] = "";
 
+	ret[0] = '\0';
 	for (size_t i = 0; i < failed; i++)
 		nlh = (const struct nlmsghdr *)((const uint8_t *)nlh + nlh->nlmsg_len);
 	if (nlh->nlmsg_type == (NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE) &&
 		attr_sort(attr_walk_message(nlh, sizeof(struct nfgenmsg)), table,
 			G_N_ELEMENTS(table)) == 0)
-		attr_text(table[NFTA_RULE_CHAIN], chain, sizeof(chain));
-	if (chain[0])
-		snprintf(nft->text, sizeof(nft->text), "a rule of chain %s was refused%s%s", chain,
-			words[0] ? ": " : "", words);
-	else
-		g_strlcpy(nft->text, words, sizeof(nft->text));
+		attr_text(table[NFTA_RULE_CHAIN], ret, size);
+}
+
+/* The kernel has words for few reasons. ENOENT is all it says of an expression that it lacks. */
+static void explain(struct nft *nft, const struct transaction *t, size_t failed, int error)
+{
+	const char *words = nl_error_text(nft->nl);
+	char chain[16];
+
+	find_chain(t, failed, chain, sizeof(chain));
+	if (chain[0] && !words[0] && error == -ENOENT)
+		words = "is a module missing, nft_fib_inet or nft_ct?";
+	snprintf(nft->text, sizeof(nft->text), "%s%s%s%s", chain[0] ? "a rule of chain " : "",
+		chain, chain[0] ? " was refused: " : "", words);
 }
 
 static int commit(struct nft *nft, struct transaction *t)
@@ -107,7 +114,7 @@ static int commit(struct nft *nft, struct transaction *t)
 	nft->text[0] = '\0';
 	r = nl_transaction(nft->nl, t->buf, (size_t)(t->at - t->buf), t->n, &failed);
 	if (r < 0)
-		explain(nft, t, failed);
+		explain(nft, t, failed, r);
 	g_free(t->buf);
 	return r;
 }

@@ -35,8 +35,8 @@ struct rule {
 typedef int (*route_fn)(const struct route *route, void *user);
 typedef int (*rule_fn)(const struct rule *rule, void *user);
 
-/* Routes with ROUTE_PROTO over this interface, in every table; filtered by the kernel. -ENODEV: no such
- * interface. */
+/* Routes with ROUTE_PROTO over this interface, in every table; filtered by the kernel. -ENODEV: no
+ * such interface. */
 int route_foreach(struct nl *nl, unsigned ifindex, route_fn fn, void *user);
 int route_add(struct nl *nl, const struct route *route); /* -EEXIST */
 int route_remove(struct nl *nl, const struct route *route); /* -ESRCH */
@@ -47,6 +47,7 @@ int rule_add(struct nl *nl, const struct rule *rule); /* -EEXIST */
 int rule_remove(struct nl *nl, const struct rule *rule); /* -ENOENT */
 
 /* The path that a packet with `mark` to this address would take now: its device, and the MTU that
- * the route itself sets (0: none, the device's holds). -ENETUNREACH and friends as the kernel says. */
+ * the route itself sets (0: none, the device's holds). -ENETUNREACH and the like as the kernel
+ * says. */
 int route_path(struct nl *nl, const struct endpoint *to, uint32_t mark, uint32_t *ret_mtu,
 	unsigned *ret_ifindex);

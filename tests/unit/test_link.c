@@ -1,5 +1,5 @@
-/* tests/unit/test_link.c - what is sent about links, addresses, routes and rules, and what answers are
- * taken for, without a kernel. */
+/* tests/unit/test_link.c - requests about links, addresses, routes and rules, and how answers are
+ * read, without a kernel. */
 #include "netlink/link.h"
 
 #include <linux/fib_rules.h>
@@ -197,7 +197,7 @@ static int collect_prefix(const struct prefix *p, void *user)
 	return 0;
 }
 
-/* Of another interface, another family (no IPv6 there), the kernel's own, one with a peer address. */
+/* Of another interface, with a peer's address, the kernel's own, and a plain one. */
 static void test_address_reads(void)
 {
 	static const uint8_t v4[4] = { 10, 0, 0, 1 }, other[4] = { 10, 0, 0, 2 };

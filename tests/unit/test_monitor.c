@@ -1,4 +1,4 @@
-/* tests/unit/test_monitor.c - which kernel events pass: by table, on junk, and on the kernel at hand. */
+/* tests/unit/test_monitor.c - which kernel events pass: by table, junk, the kernel at hand. */
 #include "netlink/monitor.h"
 
 #include <arpa/inet.h>

@@ -1,4 +1,4 @@
-/* tests/unit/test_nft.c - our nftables table: rules as nft(8) writes them, and on the kernel at hand. */
+/* tests/unit/test_nft.c - our nftables table: rules as nft(8) writes them; the kernel at hand. */
 #include "netlink/nft.h"
 
 #include <errno.h>

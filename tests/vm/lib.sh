@@ -84,6 +84,22 @@ wait_for() {
 	done
 }
 
+# within SECONDS DESCRIPTION COMMAND...: the command must succeed in time; says how long it took.
+within() {
+	local limit=$1 description=$2 begin=${EPOCHREALTIME/./}
+	shift 2
+	if wait_for "$limit" "$@"; then
+		pass "$description ($(((${EPOCHREALTIME/./} - begin) / 1000)) ms)"
+	else
+		fail "$description"
+		echo "#   not within $limit s: $*"
+		"$@" 2>&1 | sed 's,^,#   ,' || true
+	fi
+}
+
+# not COMMAND...: for wait_for and within.
+not() { ! "$@"; }
+
 # ---- Hosts: a host is a network namespace and the directory /tmp/HOST.
 
 declare -A nics=() pids=()
@@ -191,6 +207,27 @@ stop_daemon() {
 
 # lw HOST ARGUMENT...: the command line tool, as root.
 lw() { on "$1" lapwing --run "/tmp/$1/run" "${@:2}"; }
+
+ready() { lw "$1" status --check=ready; }
+
+# up HOST...: starts their daemons and waits until all of them are ready.
+up() {
+	local name
+	for name; do start_daemon "$name"; done
+	for name; do wait_for 10 ready "$name"; done
+}
+
+# says HOST TEXT COMMAND...: whether the JSON that the command line tool prints for it has TEXT in it.
+says() {
+	local json
+	json=$(lw "$1" "${@:3}" --json) && [[ $json == *"$2"* ]] || { echo "$json"; return 1; }
+}
+
+# logged HOST TEXT
+logged() { grep -F -e "$2" "/tmp/$1/log"; }
+
+# reaches HOST ADDRESS [SECONDS]: whether one ping is answered.
+reaches() { on "$1" ping -n -q -c 1 -W "${3:-1}" "$2"; }
 
 # ---- Configuration
 

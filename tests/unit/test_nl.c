@@ -286,10 +286,10 @@ static void test_family(void)
 	nl_close(nl);
 }
 
-/* Unknown commands are refused one by one, and the last by its acknowledgement. */
+/* As many failures as can be: all their answers fit into the socket's queue. */
 static void test_live_batch(void)
 {
-	enum { N = 3 };
+	enum { N = NL_BATCH_MAX };
 	struct {
 		struct nlmsghdr nlh;
 		struct genlmsghdr genl;
@@ -305,9 +305,8 @@ static void test_live_batch(void)
 	g_assert_cmpint(nl_open(NETLINK_GENERIC, &nl), ==, 0);
 	for (int round = 0; round < 2; round++) {
 		g_assert_cmpint(nl_batch(nl, requests, sizeof(requests), N, results), ==, 0);
-		g_assert_cmpint(results[0], ==, -EINVAL);
-		g_assert_cmpint(results[1], ==, -EOPNOTSUPP);
-		g_assert_cmpint(results[2], ==, -EINVAL);
+		for (size_t i = 0; i < N; i++)
+			g_assert_cmpint(results[i], ==, i == 1 ? -EOPNOTSUPP : -EINVAL);
 	}
 	nl_close(nl);
 }

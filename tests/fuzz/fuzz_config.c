@@ -1,4 +1,5 @@
 /* tests/fuzz/fuzz_config.c - any bytes as lapwing.json: a message or a sound configuration. */
+/* covers: agent/config.c */
 #include <glib.h>
 #include <string.h>
 
@@ -8,7 +9,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static const struct prefix route = { .family = AF_INET, .bits = 8, .addr = { 10 } };
+	static const struct prefix net = { .family = AF_INET, .bits = 8, .addr = { 10 } };
+	static const struct prefix all = { .family = AF_INET };
 	char error[CONFIG_ERROR_MAX] = "";
 	struct config c;
 
@@ -20,7 +22,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	g_assert_true(c.interface.listen_port != 0 && c.interface.listen_port <= 65535);
 	g_assert_true(c.policy.n_routes <= CONFIG_ROUTES_MAX && c.policy.max_peers > 0);
 	g_assert_true((c.log.target == LOG_TARGET_FILE) == (c.log.file != NULL));
-	config_allows_route(&c, &route);
+	config_allows_route(&c, &net);
+	g_assert_true(c.policy.default_route || !config_allows_route(&c, &all));
 	config_done(&c);
 	return 0;
 }

@@ -1,4 +1,5 @@
 /* tests/fuzz/fuzz_control.c - any bytes as a request: a message or words that fit their places. */
+/* covers: agent/control_request.c */
 #include <glib.h>
 #include <string.h>
 
@@ -14,11 +15,33 @@ static void check_word(const char *word, size_t size)
 		g_assert_true((unsigned char)*word >= ' ');
 }
 
+/* The bytes as a caller's ids: root may always, others only what they share with us. */
+static void check_access(const uint8_t *data, size_t size)
+{
+	struct {
+		gid_t own, group, uid, gid, groups[4];
+	} ids = { 0 };
+	struct control_caller caller = { .groups = ids.groups, .n_groups = 4 };
+	enum control_access access;
+	bool shares = false;
+
+	memcpy(&ids, data, MIN(size, sizeof(ids)));
+	caller.uid = ids.uid;
+	caller.gid = ids.gid;
+	for (size_t i = 0; i < caller.n_groups; i++)
+		shares |= ids.groups[i] == ids.group;
+	access = control_access(&caller, ids.own, ids.group);
+	g_assert_true((access == CONTROL_ACCESS_CHANGE) == (!ids.uid || ids.uid == ids.own));
+	if (access == CONTROL_ACCESS_READ)
+		g_assert_true(ids.group != (gid_t)-1 && (shares || ids.gid == ids.group));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct control_request request;
 	char error[64] = "";
 
+	check_access(data, size);
 	if (control_parse((const char *)data, size, &request, error, sizeof(error)) < 0) {
 		g_assert_true(*error);
 		return 0;

@@ -87,6 +87,12 @@ static void quit(struct daemon *d, int code)
 	g_main_loop_quit(d->loop);
 }
 
+static int fail(int code, int r, const char *what, const char *name)
+{
+	log_error_errno(r, "cannot %s %s", what, name);
+	return code;
+}
+
 /* -- what the engine needs from outside ----------------------------------------------------- */
 
 static void look_up(uint32_t id, const char *name, void *user)
@@ -299,9 +305,10 @@ static struct config *load_config(const char *path, char error[static CONFIG_ERR
 	return config;
 }
 
-/* `own` is set, from the private key. One line in `error` on failure. */
+/* `own` and `old` may be NULL: not to look for ourselves, no map to compare with. One line in `error`
+ * on failure. */
 static struct netmap *load_mesh(const struct config *config, const struct wg_key *own,
-	char error[static MESHFILE_ERROR_MAX])
+	const struct netmap *old, char error[static MESHFILE_ERROR_MAX])
 {
 	g_autofree char *text = NULL;
 	char why[MESHFILE_ERROR_MAX];
@@ -310,8 +317,9 @@ static struct netmap *load_mesh(const struct config *config, const struct wg_key
 	int r = file_read(config->mesh_file, MESHFILE_SIZE_MAX, &text, &len);
 
 	if (r < 0)
-		g_snprintf(
-			error, MESHFILE_ERROR_MAX, "%s: %s", config->mesh_file, file_strerror(r));
+		file_explain(r, config->mesh_file, MESHFILE_SIZE_MAX, error, MESHFILE_ERROR_MAX);
+	else if (old && meshfile_update(text, len, old, &map) == 0)
+		return map;
 	else if (meshfile_parse(text, len, own, config->policy.max_peers, &map, why) < 0)
 		g_snprintf(error, MESHFILE_ERROR_MAX, "%s: %s", config->mesh_file, why);
 	return map;
@@ -339,13 +347,18 @@ static bool take_mesh(
 	struct daemon *d, const struct config *config, char error[static MESHFILE_ERROR_MAX])
 {
 	_auto_wipe_ struct wg_key key = { 0 };
+	const struct netmap *old;
 	struct wg_key own;
 	struct netmap *map;
 
 	if (load_key(config, state_dir(d->state), &key, error) < 0)
 		return false;
 	key_public_from_private(&key, &own);
-	map = load_mesh(config, &own, error);
+	/* The present map is of use only when it was read under the same terms. */
+	old = config == d->config ? engine_map(d->engine) : NULL;
+	if (old && !key_is_same(&old->hosts[old->self].key, &own))
+		old = NULL;
+	map = load_mesh(config, &own, old, error);
 	if (!map)
 		return false;
 	engine_set_private_key(d->engine, &key);
@@ -418,6 +431,7 @@ void daemon_reload(struct daemon *d)
 		good = false;
 	}
 	if (good) {
+		engine_set_config(d->engine, config);
 		config_free(d->config);
 		d->config = config;
 		apply_log(d, config);
@@ -433,15 +447,37 @@ void daemon_reload(struct daemon *d)
 	daemon_kick(d);
 }
 
-int daemon_check_config(const char *config_path)
+/* Also before there is a key, and by somebody who may not read it. */
+static struct netmap *check_mesh(const struct config *config, const char *state_dir,
+	char error[static MESHFILE_ERROR_MAX])
+{
+	_auto_wipe_ struct wg_key key = { 0 };
+	struct wg_key own;
+	int r = load_key(config, state_dir, &key, error);
+
+	if (r < 0 && r != -ENOENT && r != -EACCES)
+		return NULL;
+	if (r == 0)
+		key_public_from_private(&key, &own);
+	return load_mesh(config, r == 0 ? &own : NULL, NULL, error);
+}
+
+int daemon_check_config(const struct daemon_options *o)
 {
 	char error[MAX((int)CONFIG_ERROR_MAX, (int)MESHFILE_ERROR_MAX)];
-	struct config *config = load_config(config_path, error);
+	struct config *config = load_config(o->config_path, error);
 	struct netmap *map = NULL;
 	bool good = config != NULL;
 
+	log_set_level(LOG_LEVEL_ERROR);
 	if (good && config->mesh_file) {
-		map = load_mesh(config, NULL, error);
+		int r = privs_drop("lapwing", NULL);
+
+		if (r < 0) {
+			config_free(config);
+			return fail(EXIT_PERMISSION, r, "drop", "privileges");
+		}
+		map = check_mesh(config, o->state_dir, error);
 		good = map != NULL;
 	}
 	if (!good)
@@ -519,22 +555,16 @@ static int take_signals(struct daemon *d)
 
 /* -- start and stop ------------------------------------------------------------------------- */
 
-static int fail(int code, int r, const char *what, const char *name)
-{
-	log_error_errno(r, "cannot %s %s", what, name);
-	return code;
-}
-
 /* Where we are root and no service manager has made the directories. */
 static int become_unprivileged(const struct daemon_options *o)
 {
 	const char *const dirs[] = { o->state_dir, o->run_dir, NULL };
+	const int modes[] = { 0700, 0755 };
 	int r;
 
-	if (getuid() == 0 &&
-		(g_mkdir_with_parents(o->state_dir, 0700) < 0 ||
-			g_mkdir_with_parents(o->run_dir, 0755) < 0))
-		return fail(EXIT_FAILED, -errno, "make directory", o->state_dir);
+	for (size_t i = 0; getuid() == 0 && dirs[i]; i++)
+		if (g_mkdir_with_parents(dirs[i], modes[i]) < 0)
+			return fail(EXIT_FAILED, -errno, "make directory", dirs[i]);
 	r = privs_drop("lapwing", dirs);
 	return r < 0 ? fail(EXIT_PERMISSION, r, "drop", "privileges") : EXIT_OK;
 }
@@ -618,12 +648,16 @@ static int start_all(struct daemon *d, const struct daemon_options *o)
 		log_error("%s", error);
 		return EXIT_CONFIG;
 	}
-	apply_log(d, d->config);
 	r = take_signals(d);
 	if (r < 0)
 		return fail(EXIT_FAILED, r, "take", "signals");
-	if ((code = become_unprivileged(o)) || (code = open_state(d, o->state_dir)) ||
-		(code = open_engine(d)) || (code = open_control(d, o->run_dir)))
+	code = become_unprivileged(o);
+	if (code)
+		return code;
+	/* By the user who opens it again later: a file that root made could not be. */
+	apply_log(d, d->config);
+	if ((code = open_state(d, o->state_dir)) || (code = open_engine(d)) ||
+		(code = open_control(d, o->run_dir)))
 		return code;
 	log_info("lapwingd %s as %s", LAPWING_VERSION,
 		privs_describe(privileges, sizeof(privileges)));

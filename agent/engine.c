@@ -284,7 +284,46 @@ void engine_set_private_key(struct engine *e, const struct wg_key *private_key)
 
 void engine_set_config(struct engine *e, const struct config *config)
 {
+	e->config_changed |= e->config != config;
 	e->config = config;
+}
+
+const struct netmap *engine_map(const struct engine *e)
+{
+	return e->map;
+}
+
+static bool same_items(const void *a, size_t n, const void *b, size_t m, size_t item)
+{
+	return n == m && (!n || !memcmp(a, b, n * item));
+}
+
+/* Which stages have something new to look at. A stage that failed and waits stays due anyway. */
+static void map_changed(struct engine *e, const struct netmap *old, int64_t now_ms)
+{
+	const struct netmap *map = e->map;
+	bool all = !old || e->config_changed || old->self != map->self;
+	bool prefixes = all ||
+		!same_items(old->prefixes, old->n_prefixes, map->prefixes, map->n_prefixes,
+			sizeof(*map->prefixes));
+	bool endpoints = all ||
+		!same_items(old->endpoints, old->n_endpoints, map->endpoints, map->n_endpoints,
+			sizeof(*map->endpoints));
+
+	if (all)
+		engine_due(e, STAGE_READ, now_ms);
+	if (prefixes) {
+		engine_due(e, STAGE_ADDRESSES, now_ms);
+		engine_due(e, STAGE_NFT, now_ms);
+	}
+	if (prefixes || (endpoints && routing_has_networks(e->routing)))
+		engine_due(e, STAGE_ROUTES, now_ms);
+	e->mtu_stale |= endpoints;
+	engine_due(e, STAGE_LINK, now_ms);
+	engine_due(e, STAGE_DEVICE, now_ms);
+	engine_due(e, STAGE_UP, now_ms);
+	engine_due(e, STAGE_PEERS, now_ms);
+	e->config_changed = false;
 }
 
 void engine_set_map(struct engine *e, struct netmap *map, int64_t now_ms)
@@ -292,27 +331,16 @@ void engine_set_map(struct engine *e, struct netmap *map, int64_t now_ms)
 	struct netmap *old = e->map;
 	struct peer *old_peers = e->peers;
 
-	if (!e->start_ms)
-		e->start_ms = now_ms;
 	e->map = map;
 	e->map_s = e->ops->wall_s(e->user);
 	e->map_problem[0] = '\0';
 	routing_free(e->routing);
 	e->routing = routing_new(map, e->config);
-	e->mtu_stale = true;
 	engine_names_replace(e, old, now_ms);
 	engine_peers_replace(e, old, old_peers, now_ms);
+	map_changed(e, old, now_ms);
 	netmap_free(old);
 	g_free(old_peers);
-	engine_due(e, STAGE_LINK, now_ms);
-	if (!old)
-		engine_due(e, STAGE_READ, now_ms);
-	engine_due(e, STAGE_DEVICE, now_ms);
-	engine_due(e, STAGE_UP, now_ms);
-	engine_due(e, STAGE_ADDRESSES, now_ms);
-	engine_due(e, STAGE_ROUTES, now_ms);
-	engine_due(e, STAGE_NFT, now_ms);
-	engine_due(e, STAGE_PEERS, now_ms);
 }
 
 void engine_set_map_problem(struct engine *e, const char *problem)
@@ -386,17 +414,28 @@ void engine_refresh(struct engine *e, int64_t now_ms)
 
 /* -- doing it ------------------------------------------------------------------------------- */
 
+static int64_t sooner(int64_t a, int64_t b)
+{
+	if (a == ENGINE_NEVER || b == ENGINE_NEVER)
+		return a == ENGINE_NEVER ? b : a;
+	return MIN(a, b);
+}
+
+/* Reading that somebody asked for changes nothing about what is planned. */
 static void plan_next_read(struct engine *e, int64_t now_ms)
 {
 	int64_t in_s = -1;
 
-	if (e->early_reads < G_N_ELEMENTS(early_read_s))
-		in_s = early_read_s[e->early_reads++];
-	else if (e->watch)
+	if (e->watch)
 		in_s = 5;
+	else if (e->next_read_ms != ENGINE_NEVER)
+		return;
+	else if (e->early_reads < G_N_ELEMENTS(early_read_s))
+		in_s = early_read_s[e->early_reads++];
 	else if (routing_n_groups(e->routing))
 		in_s = 15;
-	e->next_read_ms = in_s < 0 ? ENGINE_NEVER : now_ms + in_s * 1000;
+	if (in_s >= 0)
+		e->next_read_ms = sooner(e->next_read_ms, now_ms + in_s * 1000);
 }
 
 static void stage_done(struct engine *e, enum stage_id id, int64_t now_ms)
@@ -428,13 +467,6 @@ static void stage_failed(struct engine *e, enum stage_id id, int r, int64_t now_
 	/* The interface may have gone between two calls: that is found out first. */
 	if (r == -ENODEV && id != STAGE_LINK)
 		due_as(e, STAGE_LINK, now_ms, false);
-}
-
-static int64_t sooner(int64_t a, int64_t b)
-{
-	if (a == ENGINE_NEVER || b == ENGINE_NEVER)
-		return a == ENGINE_NEVER ? b : a;
-	return MIN(a, b);
 }
 
 static int64_t remove_step(struct engine *e, int64_t now_ms)

@@ -51,6 +51,8 @@ void engine_free(struct engine *e); /* leaves everything in the kernel as it is 
 void engine_set_private_key(struct engine *e, const struct wg_key *private_key);
 /* Borrowed until the next one. */
 void engine_set_config(struct engine *e, const struct config *config);
+/* The map in force; NULL: none yet. */
+const struct netmap *engine_map(const struct engine *e);
 /* Takes the map. Only what differs from the present one becomes work. */
 void engine_set_map(struct engine *e, struct netmap *map, int64_t now_ms);
 /* Down: removes everything that we made. Up again: makes it anew. */

@@ -75,7 +75,7 @@ struct engine {
 	struct netmap *map;
 	char map_problem[STAGE_TEXT_MAX * 2];
 	int64_t map_s; /* wall clock of the last good one */
-	bool down, removing;
+	bool down, removing, config_changed;
 
 	struct stage stages[N_STAGES];
 	uint32_t last_pid; /* who caused the last event */
@@ -123,7 +123,6 @@ struct engine {
 	bool was_read; /* since this interface is ours */
 	uint64_t resyncs;
 	bool was_ready; /* settled once with this interface */
-	int64_t start_ms;
 };
 
 #define KERNEL(e, call, ...) ((e)->kernel->ops->call((e)->kernel->impl, ##__VA_ARGS__))

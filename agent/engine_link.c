@@ -312,7 +312,7 @@ int engine_stage_device(struct engine *e, int64_t now_ms)
 enum {
 	MTU_MAX = 1420, /* what fits into 1500 over IPv6 */
 	MTU_MIN = 1280, /* IPv6 needs it */
-	MTU_SAMPLES = 64,
+	MTU_SAMPLES = 24,
 	OVERHEAD_V4 = 60,
 	OVERHEAD_V6 = 80,
 };
@@ -333,20 +333,20 @@ static uint32_t path_mtu(
 	return device->mtu;
 }
 
-/* The narrowest way to a peer, less WireGuard's overhead. The first endpoints stand for all. */
+/* The narrowest way to a peer, less WireGuard's overhead. Some, from all over the map, stand for all. */
 static uint32_t auto_mtu(const struct engine *e)
 {
 	uint32_t mtu = 0, overhead = OVERHEAD_V4;
 	struct link_info device = { 0 };
-	size_t samples = 0;
+	uint32_t stride = (uint32_t)(e->map->n_hosts / MTU_SAMPLES) + 1;
 
-	for (uint32_t i = 0; i < e->map->n_hosts && samples < MTU_SAMPLES; i++) {
+	for (uint32_t i = 0; i < e->map->n_hosts; i += stride) {
 		struct endpoint known[NETMAP_ENDPOINTS_MAX];
 		size_t n = engine_holds_self(e, i)
 			? 0
 			: engine_candidates(e, i, known, G_N_ELEMENTS(known));
 
-		for (size_t j = 0; j < n; j++, samples++) {
+		for (size_t j = 0; j < n; j++) {
 			uint32_t path = path_mtu(e, &known[j], &device);
 
 			if (known[j].family == AF_INET6)

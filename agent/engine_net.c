@@ -110,7 +110,7 @@ static GArray *outer_addresses(const struct engine *e)
 {
 	GArray *out = g_array_new(FALSE, FALSE, sizeof(struct prefix));
 
-	for (uint32_t i = 0; i < e->map->n_hosts; i++) {
+	for (uint32_t i = 0; routing_has_networks(e->routing) && i < e->map->n_hosts; i++) {
 		struct endpoint known[NETMAP_ENDPOINTS_MAX];
 		size_t n = engine_candidates(e, i, known, G_N_ELEMENTS(known));
 

@@ -280,9 +280,13 @@ static bool same_endpoints(const struct netmap *a, const struct netmap_host *x,
 static void carry_over(struct engine *e, uint32_t i, struct netmap *old, struct peer *old_peers)
 {
 	const struct netmap_host *host = &e->map->hosts[i];
-	int64_t j = old ? netmap_find_key(old, &host->key) : NETMAP_NONE;
 	struct peer *peer = &e->peers[i];
+	int64_t j = NETMAP_NONE;
 
+	if (old && i < old->n_hosts && key_is_same(&old->hosts[i].key, &host->key))
+		j = i; /* most stay where they were */
+	else if (old)
+		j = netmap_find_key(old, &host->key);
 	if (j < 0)
 		return;
 	*peer = old_peers[j];

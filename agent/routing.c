@@ -151,6 +151,11 @@ size_t routing_allowed(
 	return n;
 }
 
+bool routing_has_networks(const struct routing *r)
+{
+	return r->n_routes > 0;
+}
+
 size_t routing_n_groups(const struct routing *r)
 {
 	return r->n_groups;

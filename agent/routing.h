@@ -22,6 +22,9 @@ void routing_free(struct routing *routing);
 size_t routing_allowed(const struct routing *routing, uint32_t host, struct prefix *scratch,
 	const struct prefix **ret);
 
+/* Some networks are routed to peers, so endpoints inside them matter. */
+bool routing_has_networks(const struct routing *routing);
+
 /* Groups: the same prefix behind several hosts. */
 size_t routing_n_groups(const struct routing *routing);
 const struct prefix *routing_group_prefix(const struct routing *routing, size_t group);

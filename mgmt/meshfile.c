@@ -1,303 +1,70 @@
 /* mgmt/meshfile.c - the mesh from one file: JSON text to a netmap. */
 #include "mgmt/meshfile.h"
 
+#include <errno.h>
 #include <glib.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "agent/base/jread.h"
+#include "mgmt/hash.h"
+#include "mgmt/meshhost.h"
 #include "mgmt/netmap.h"
 #include "mgmt/uniq.h"
 
-enum {
-	DEFAULT_PORT = 51820,
-	KEEPALIVE_UNSET = UINT16_MAX, /* until the host's endpoints are known */
-	KEEPALIVE_NAT = 25,
-	PSK_PATH_MAX = 255,
-};
+enum { DEFAULT_PORT = 51820 };
 
-struct builder {
-	struct netmap *map;
-	struct netmap_host *host; /* the one being read */
-	struct uniq *names, *addresses;
-	size_t max_hosts, hosts_cap, prefixes_cap, endpoints_cap, text_cap;
-};
+/* -- which piece of the text is which host -- */
 
-static void *grown(void *array, size_t used, size_t *cap, size_t item)
+static struct netmap_source source_of(const char *text, size_t len)
 {
-	if (used < *cap)
-		return array;
-	*cap = *cap ? *cap * 2 : 64;
-	return g_realloc_n(array, *cap, item);
+	uint64_t hash = hash_bytes(text, len);
+
+	return (struct netmap_source){ (uint32_t)len, { (uint32_t)hash, (uint32_t)(hash >> 32) } };
 }
 
-static uint32_t add_text(struct builder *b, struct slice s)
+static bool source_is(const struct netmap_source *source, const char *text, size_t len)
 {
-	struct netmap *map = b->map;
-	size_t at = map->text_len;
+	struct netmap_source now;
 
-	if (map->text_len + s.len + 1 > b->text_cap) {
-		b->text_cap = MAX(2 * b->text_cap, s.len + 4096);
-		map->text = g_realloc(map->text, b->text_cap);
-	}
-	memcpy(map->text + at, s.s, s.len);
-	map->text[at + s.len] = '\0';
-	map->text_len += s.len + 1;
-	return (uint32_t)at;
-}
-
-static bool name_is_good(struct slice s, size_t max)
-{
-	if (s.len < 1 || s.len > max)
+	if (source->len > len)
 		return false;
-	for (size_t i = 0; i < s.len; i++)
-		if (!g_ascii_isalnum(s.s[i]) && !memchr("_.-", s.s[i], 3))
-			return false;
-	return true;
+	now = source_of(text, source->len);
+	return !memcmp(&now, source, sizeof(now));
 }
 
-/* -- one host ------------------------------------------------------------------------------- */
-
-static void read_host_name(struct jread *r, void *into)
-{
-	struct builder *b = into;
-	struct slice s = jread_string(r);
-
-	if (r->error)
-		return;
-	if (!name_is_good(s, NETMAP_NAME_MAX))
-		return jread_fail(r, "a name has 1 to %d of the characters A-Z a-z 0-9 _ . -",
-			NETMAP_NAME_MAX);
-	b->host->name = add_text(b, s);
-	if (!uniq_add(b->names, s.s, s.len, 0))
-		jread_fail(r, "another host is called %.*s", (int)s.len, s.s);
-}
-
-static void read_public_key(struct jread *r, void *into)
-{
-	struct builder *b = into;
-	struct slice s = jread_string(r);
-
-	if (r->error)
-		return;
-	if (key_parse(s.s, s.len, &b->host->key) < 0)
-		return jread_fail(r, "not a WireGuard key (44 characters of base64)");
-	if (key_is_zero(&b->host->key))
-		return jread_fail(r, "the key is all zeros");
-	if (!netmap_index_key(b->map, (uint32_t)b->map->n_hosts))
-		jread_fail(r, "another host has this key");
-}
-
-static struct prefix *add_prefix(struct jread *r, struct builder *b)
-{
-	struct netmap *map = b->map;
-	struct slice s = jread_string(r);
-	struct prefix *p;
-
-	if (r->error)
-		return NULL;
-	map->prefixes = grown(map->prefixes, map->n_prefixes, &b->prefixes_cap, sizeof(*p));
-	p = &map->prefixes[map->n_prefixes];
-	if (prefix_parse(s.s, s.len, p) < 0) {
-		jread_fail(r, "not an address or network (bits behind the prefix length are zero)");
-		return NULL;
-	}
-	map->n_prefixes++;
-	return p;
-}
-
-/* What was claimed: a host address belongs to one host, a routed single address may be shared. */
-enum { CLAIM_ADDRESS = 1, CLAIM_ROUTE = 2 };
-
-static void read_address(struct jread *r, void *into)
-{
-	struct builder *b = into;
-	struct prefix *p = add_prefix(r, b);
-
-	if (!p)
-		return;
-	b->host->n_addresses++;
-	if (!prefix_is_host(p))
-		return jread_fail(r,
-			"a host address is a single one (/%u); networks go to \"routes\"",
-			prefix_width(p));
-	if (!uniq_add(b->addresses, p, sizeof(*p), CLAIM_ADDRESS))
-		jread_fail(r, "this address is taken by another entry");
-}
-
-static void read_route(struct jread *r, void *into)
-{
-	struct builder *b = into;
-	struct prefix *p = add_prefix(r, b);
-	const struct prefix *first = p ? p - b->host->n_routes : NULL;
-
-	if (!p)
-		return;
-	b->host->n_routes++;
-	for (; first < p; first++)
-		if (prefix_is_same(first, p))
-			return jread_fail(r, "listed twice");
-	if (prefix_is_host(p) && !uniq_add(b->addresses, p, sizeof(*p), CLAIM_ROUTE) &&
-		uniq_tag(b->addresses, p, sizeof(*p)) == CLAIM_ADDRESS)
-		jread_fail(r, "this is the address of a host");
-}
-
-/* "name:port", as far as it can be told without asking anybody. */
-static bool host_port_parse(struct slice s, struct slice *ret_name, uint16_t *ret_port)
-{
-	const char *colon = memchr(s.s, ':', s.len);
-	unsigned port = 0;
-
-	if (!colon || s.len - (size_t)(colon - s.s) > 6)
-		return false;
-	for (const char *p = colon + 1; p < s.s + s.len; p++) {
-		if (!g_ascii_isdigit(*p))
-			return false;
-		port = port * 10 + (unsigned)(*p - '0');
-	}
-	*ret_name = (struct slice){ s.s, (size_t)(colon - s.s) };
-	*ret_port = (uint16_t)port;
-	return port >= 1 && port <= 65535 && name_is_good(*ret_name, 253);
-}
-
-/* Digits and dots only: somebody meant an address and mistyped it. */
-static bool looks_like_ipv4(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (!g_ascii_isdigit(s.s[i]) && s.s[i] != '.')
-			return false;
-	return true;
-}
-
-static void read_endpoint(struct jread *r, void *into)
-{
-	struct builder *b = into;
-	struct netmap *map = b->map;
-	struct slice s = jread_string(r), name;
-	struct netmap_endpoint *e;
-	int rc;
-
-	if (r->error)
-		return;
-	map->endpoints = grown(map->endpoints, map->n_endpoints, &b->endpoints_cap, sizeof(*e));
-	e = &map->endpoints[map->n_endpoints++];
-	*e = (struct netmap_endpoint){ 0 };
-	b->host->n_endpoints++;
-	rc = endpoint_parse(s.s, s.len, &e->address);
-	if (rc == 0)
-		return;
-	if (rc == -ENODEV)
-		return jread_fail(r, "no such interface on this host");
-	if (!host_port_parse(s, &name, &e->address.port) || looks_like_ipv4(name))
-		return jread_fail(r, "not address:port, [IPv6 address]:port or name:port");
-	e->address.family = 0;
-	e->name = add_text(b, name);
-}
-
-/* "routes" stood before "addresses" in the text. */
-static void addresses_to_front(struct builder *b)
-{
-	struct prefix *block = &b->map->prefixes[b->host->prefix];
-	size_t n = b->host->n_routes, item = sizeof(*block);
-	g_autofree struct prefix *routes = g_memdup2(block, n * item);
-
-	memmove(block, block + n, b->host->n_addresses * item);
-	memcpy(block + b->host->n_addresses, routes, n * item);
-}
-
-static void read_addresses(struct jread *r, void *into)
-{
-	struct builder *b = into;
-
-	jread_array(r, NETMAP_PREFIXES_MAX / 2, read_address, into);
-	if (b->host->n_routes)
-		addresses_to_front(b);
-}
-
-static void read_routes(struct jread *r, void *into)
-{
-	jread_array(r, NETMAP_PREFIXES_MAX / 2, read_route, into);
-}
-
-static void read_endpoints(struct jread *r, void *into)
-{
-	jread_array(r, NETMAP_ENDPOINTS_MAX, read_endpoint, into);
-}
-
-static void read_host_lazy(struct jread *r, void *into)
-{
-	((struct builder *)into)->host->lazy = jread_bool(r);
-}
-
-static void read_keepalive(struct jread *r, void *into)
-{
-	((struct builder *)into)->host->keepalive = (uint16_t)jread_int(r, 0, UINT16_MAX - 1);
-}
-
-static void read_psk_file(struct jread *r, void *into)
-{
-	struct builder *b = into;
-	struct slice s = jread_string(r);
-
-	if (r->error)
-		return;
-	if (s.len < 2 || s.s[0] != '/' || s.len > PSK_PATH_MAX)
-		return jread_fail(r, "not an absolute path of at most %d bytes", PSK_PATH_MAX);
-	b->host->psk_file = add_text(b, s);
-}
-
-static const struct jread_field host_fields[] = {
-	{ "name", read_host_name, true },
-	{ "public_key", read_public_key, true },
-	{ "addresses", read_addresses, true },
-	{ "endpoints", read_endpoints, false },
-	{ "routes", read_routes, false },
-	{ "lazy", read_host_lazy, false },
-	{ "keepalive", read_keepalive, false },
-	{ "psk_file", read_psk_file, false },
-};
-
+/* The piece of a host ends where the next one begins. */
 static void read_host(struct jread *r, void *into)
 {
-	struct builder *b = into;
+	struct mesh_builder *b = into;
 	struct netmap *map = b->map;
+	const char *before = map->n_hosts ? b->begin : r->text;
 
-	if (map->n_hosts == b->max_hosts)
-		return jread_fail(r, "more than %zu hosts (policy.max_peers)", b->max_hosts);
-	map->hosts = grown(map->hosts, map->n_hosts, &b->hosts_cap, sizeof(*map->hosts));
-	b->host = &map->hosts[map->n_hosts];
-	*b->host = (struct netmap_host){
-		.prefix = (uint32_t)map->n_prefixes,
-		.endpoint = (uint32_t)map->n_endpoints,
-		.keepalive = KEEPALIVE_UNSET,
-		.lazy = true,
-	};
-	jread_object(r, host_fields, G_N_ELEMENTS(host_fields), b);
+	mesh_read_host(r, into);
 	if (r->error)
 		return;
-	if (!b->host->n_addresses)
-		return jread_fail(r, "a host has at least one address");
-	/* Who cannot be reached is behind a NAT whose mapping has to be kept. */
-	if (b->host->keepalive == KEEPALIVE_UNSET)
-		b->host->keepalive = b->host->n_endpoints ? 0 : KEEPALIVE_NAT;
-	map->n_hosts++;
+	*(map->n_hosts > 1 ? &map->sources[map->n_hosts - 2] : &map->head) = source_of(
+		before, (size_t)(b->begin - before));
 }
-
-/* -- the document --------------------------------------------------------------------------- */
 
 static void read_hosts(struct jread *r, void *into)
 {
+	struct mesh_builder *b = into;
+
 	jread_array(r, SIZE_MAX, read_host, into);
+	if (b->map->n_hosts && !r->error)
+		b->map->sources[b->map->n_hosts - 1] = source_of(
+			b->begin, (size_t)(r->end - b->begin));
 }
 
 static void read_mesh(struct jread *r, void *into)
 {
-	struct builder *b = into;
+	struct mesh_builder *b = into;
 	struct slice s = jread_string(r);
 
 	if (r->error)
 		return;
-	if (!name_is_good(s, NETMAP_NAME_MAX))
+	if (!mesh_name_is_good(s, NETMAP_NAME_MAX))
 		return jread_fail(r, "a name has 1 to %d of the characters A-Z a-z 0-9 _ . -",
 			NETMAP_NAME_MAX);
 	memcpy(b->map->mesh, s.s, s.len);
@@ -305,12 +72,12 @@ static void read_mesh(struct jread *r, void *into)
 
 static void read_interface_name(struct jread *r, void *into)
 {
-	struct builder *b = into;
+	struct mesh_builder *b = into;
 	struct slice s = jread_string(r);
 
 	if (r->error)
 		return;
-	if (!name_is_good(s, IFNAMSIZ - 1) || s.s[0] == '.' || looks_like_ipv4(s))
+	if (!mesh_name_is_good(s, IFNAMSIZ - 1) || s.s[0] == '.' || mesh_looks_like_ipv4(s))
 		return jread_fail(r, "not an interface name");
 	memset(b->map->interface.name, 0, IFNAMSIZ);
 	memcpy(b->map->interface.name, s.s, s.len);
@@ -318,12 +85,13 @@ static void read_interface_name(struct jread *r, void *into)
 
 static void read_listen_port(struct jread *r, void *into)
 {
-	((struct builder *)into)->map->interface.listen_port = (uint16_t)jread_int(r, 1, 65535);
+	((struct mesh_builder *)into)->map->interface.listen_port = (uint16_t)jread_int(
+		r, 1, 65535);
 }
 
 static void read_mtu(struct jread *r, void *into)
 {
-	struct builder *b = into;
+	struct mesh_builder *b = into;
 	struct slice s;
 
 	if (jread_peek(r) == '0') {
@@ -348,12 +116,13 @@ static void read_interface(struct jread *r, void *into)
 
 static void read_lazy_enabled(struct jread *r, void *into)
 {
-	((struct builder *)into)->map->lazy.enabled = jread_bool(r);
+	((struct mesh_builder *)into)->map->lazy.enabled = jread_bool(r);
 }
 
 static void read_idle_minutes(struct jread *r, void *into)
 {
-	((struct builder *)into)->map->lazy.idle_minutes = (uint32_t)jread_int(r, 1, 7 * 24 * 60);
+	((struct mesh_builder *)into)->map->lazy.idle_minutes = (uint32_t)jread_int(
+		r, 1, 7 * 24 * 60);
 }
 
 static const struct jread_field lazy_fields[] = {
@@ -376,6 +145,7 @@ static const struct jread_field document_fields[] = {
 static void shrink(struct netmap *map)
 {
 	map->hosts = g_realloc_n(map->hosts, map->n_hosts, sizeof(*map->hosts));
+	map->sources = g_realloc_n(map->sources, map->n_hosts, sizeof(*map->sources));
 	map->prefixes = g_realloc_n(map->prefixes, map->n_prefixes, sizeof(*map->prefixes));
 	map->endpoints = g_realloc_n(map->endpoints, map->n_endpoints, sizeof(*map->endpoints));
 	map->text = g_realloc(map->text, map->text_len);
@@ -393,11 +163,11 @@ static void find_self(struct netmap *map, const struct wg_key *own, struct jread
 		key_format(own, text));
 }
 
-static void read_document(struct jread *r, struct builder *b)
+static void read_document(struct jread *r, struct mesh_builder *b)
 {
 	struct netmap *map = b->map;
 
-	add_text(b, (struct slice){ "", 0 });
+	mesh_add_text(b, (struct slice){ "", 0 });
 	strcpy(map->interface.name, "wt0");
 	map->interface.listen_port = DEFAULT_PORT;
 	map->lazy.enabled = true;
@@ -409,7 +179,7 @@ static void read_document(struct jread *r, struct builder *b)
 int meshfile_parse(const char *text, size_t len, const struct wg_key *own, size_t max_hosts,
 	struct netmap **ret, char error[static MESHFILE_ERROR_MAX])
 {
-	struct builder b = {
+	struct mesh_builder b = {
 		.map = g_new0(struct netmap, 1),
 		.names = uniq_new(),
 		.addresses = uniq_new(),
@@ -432,4 +202,121 @@ int meshfile_parse(const char *text, size_t len, const struct wg_key *own, size_
 	}
 	*ret = b.map;
 	return 0;
+}
+
+/* -- a document that hardly changed --------------------------------------------------------- */
+
+enum { UPDATED_MAX = 16 };
+
+static bool same_items(const void *a, size_t n, const void *b, size_t m, size_t item)
+{
+	return n == m && (!n || !memcmp(a, b, n * item));
+}
+
+/* What other hosts could collide with, and what has text of its own, must be as it was. */
+static bool is_patch(
+	const struct netmap *old, const struct netmap_host *was, const struct netmap *piece)
+{
+	const struct netmap_host *is = &piece->hosts[0];
+	const struct prefix *routes = netmap_prefixes(piece, is) + is->n_addresses;
+
+	if (!key_is_same(&was->key, &is->key) || was->psk_file || is->psk_file ||
+		strcmp(netmap_text(old, was->name), netmap_text(piece, is->name)) ||
+		!same_items(netmap_prefixes(old, was), was->n_addresses, netmap_prefixes(piece, is),
+			is->n_addresses, sizeof(*routes)) ||
+		was->n_routes != is->n_routes || was->n_endpoints != is->n_endpoints)
+		return false;
+	for (size_t i = 0; i < is->n_routes; i++)
+		if (prefix_is_host(&routes[i]))
+			return false;
+	for (size_t i = 0; i < is->n_endpoints; i++)
+		if (piece->endpoints[i].name || old->endpoints[was->endpoint + i].name)
+			return false;
+	return true;
+}
+
+static void patch(struct netmap *map, size_t i, const struct netmap *piece)
+{
+	struct netmap_host *host = &map->hosts[i];
+	const struct netmap_host *is = &piece->hosts[0];
+
+	host->keepalive = is->keepalive;
+	host->lazy = is->lazy;
+	memcpy(map->prefixes + host->prefix, piece->prefixes,
+		piece->n_prefixes * sizeof(*piece->prefixes));
+	memcpy(map->endpoints + host->endpoint, piece->endpoints,
+		piece->n_endpoints * sizeof(*piece->endpoints));
+}
+
+static const char *skip_space(const char *at, const char *end)
+{
+	while (at < end && (*at == ' ' || *at == '\t' || *at == '\r' || *at == '\n'))
+		at++;
+	return at;
+}
+
+/* Behind one host's end: where the next one begins. NULL: something else stands there. */
+static const char *next_host(const char *at, const char *end)
+{
+	at = skip_space(at, end);
+	if (at == end || *at != ',')
+		return NULL;
+	at = skip_space(at + 1, end);
+	return at < end && *at == '{' ? at : NULL;
+}
+
+/* Reads the one host at `text` and patches it in. Returns the length of its piece, 0: cannot. */
+static size_t patch_host(
+	struct netmap *map, const struct netmap *old, size_t i, const char *text, size_t len)
+{
+	struct mesh_builder b = { .map = g_new0(struct netmap, 1),
+		.names = uniq_new(),
+		.addresses = uniq_new(),
+		.max_hosts = 1 };
+	const char *end = text + len;
+	struct jread r;
+	bool good;
+
+	mesh_add_text(&b, (struct slice){ "", 0 });
+	jread_init(&r, text, len);
+	mesh_read_host(&r, &b);
+	good = !r.error && is_patch(old, &old->hosts[i], b.map);
+	if (good)
+		patch(map, i, b.map);
+	netmap_free(b.map);
+	uniq_free(b.names);
+	uniq_free(b.addresses);
+	if (!good)
+		return 0;
+	return next_host(r.at, end) ? (size_t)(next_host(r.at, end) - text) : 0;
+}
+
+int meshfile_update(const char *text, size_t len, const struct netmap *old, struct netmap **ret)
+{
+	struct netmap *map;
+	size_t at = old->head.len, updated = 0;
+
+	if (!old->sources || !source_is(&old->head, text, len))
+		return -EAGAIN;
+	map = netmap_clone(old);
+	for (size_t i = 0; i < map->n_hosts; i++) {
+		size_t piece = map->sources[i].len;
+
+		if (!source_is(&map->sources[i], text + at, len - at)) {
+			piece = ++updated > UPDATED_MAX || i + 1 == map->n_hosts
+				? 0
+				: patch_host(map, old, i, text + at, len - at);
+			if (!piece)
+				goto cannot;
+			map->sources[i] = source_of(text + at, piece);
+		}
+		at += piece;
+	}
+	if (at != len)
+		goto cannot;
+	*ret = map;
+	return 0;
+cannot:
+	netmap_free(map);
+	return -EAGAIN;
 }

@@ -15,3 +15,8 @@ enum { MESHFILE_SIZE_MAX = 64 * 1024 * 1024, MESHFILE_ERROR_MAX = 512 };
  * `max_hosts` hosts are an error that names policy.max_peers. */
 int meshfile_parse(const char *text, size_t len, const struct wg_key *own, size_t max_hosts,
 	struct netmap **ret, char error[static MESHFILE_ERROR_MAX]);
+
+/* The quick way for a document that differs from the one that gave `old` in few hosts, and there only
+ * in endpoints, networks or keepalive: reads nothing else. -EAGAIN: it differs more, or is wrong;
+ * parse it. */
+int meshfile_update(const char *text, size_t len, const struct netmap *old, struct netmap **ret);

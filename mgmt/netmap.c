@@ -4,6 +4,8 @@
 #include <glib.h>
 #include <string.h>
 
+#include "mgmt/hash.h"
+
 void netmap_free(struct netmap *map)
 {
 	if (!map)
@@ -13,20 +15,26 @@ void netmap_free(struct netmap *map)
 	g_free(map->endpoints);
 	g_free(map->text);
 	g_free(map->by_key);
+	g_free(map->sources);
 	g_free(map);
 }
 
-/* Keys are chosen by whoever made the map, so the hash has a secret of this process in it. */
+struct netmap *netmap_clone(const struct netmap *map)
+{
+	struct netmap *copy = g_memdup2(map, sizeof(*map));
+
+	copy->hosts = g_memdup2(map->hosts, map->n_hosts * sizeof(*map->hosts));
+	copy->prefixes = g_memdup2(map->prefixes, map->n_prefixes * sizeof(*map->prefixes));
+	copy->endpoints = g_memdup2(map->endpoints, map->n_endpoints * sizeof(*map->endpoints));
+	copy->text = g_memdup2(map->text, map->text_len);
+	copy->by_key = g_memdup2(map->by_key, map->by_key_size * sizeof(*map->by_key));
+	copy->sources = g_memdup2(map->sources, map->n_hosts * sizeof(*map->sources));
+	return copy;
+}
+
 static size_t key_slot(const struct netmap *map, const struct wg_key *key)
 {
-	static uint64_t secret;
-	uint64_t a, b;
-
-	if (!secret)
-		secret = ((uint64_t)g_random_int() << 32 | g_random_int()) | 1;
-	memcpy(&a, key->b, sizeof(a));
-	memcpy(&b, key->b + 16, sizeof(b));
-	return ((a ^ secret) * (b | 1) * secret >> 24) & (map->by_key_size - 1);
+	return hash_bytes(key, sizeof(*key)) & (map->by_key_size - 1);
 }
 
 static uint32_t *key_find(const struct netmap *map, const struct wg_key *key)

@@ -37,6 +37,13 @@ struct netmap_host {
 	bool lazy;
 };
 
+/* Which piece of the source a host came from: from its beginning to that of the next. Lets a source
+ * that hardly changed be read quickly. */
+struct netmap_source {
+	uint32_t len;
+	uint32_t hash[2];
+};
+
 struct netmap {
 	char mesh[NETMAP_NAME_MAX + 1];
 	struct {
@@ -57,6 +64,8 @@ struct netmap {
 	size_t n_endpoints;
 	char *text; /* names; offset 0 is "" */
 	size_t text_len;
+	struct netmap_source *sources; /* one per host, or NULL */
+	struct netmap_source head; /* what stands before the first */
 	uint32_t *by_key; /* open hash of host numbers, NETMAP_EMPTY where free */
 	size_t by_key_size;
 };
@@ -64,6 +73,7 @@ struct netmap {
 #define NETMAP_EMPTY UINT32_MAX
 
 void netmap_free(struct netmap *map); /* NULL is fine */
+struct netmap *netmap_clone(const struct netmap *map);
 
 static inline const char *netmap_text(const struct netmap *map, uint32_t offset)
 {

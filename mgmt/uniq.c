@@ -5,18 +5,14 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "mgmt/hash.h"
+
 enum { TAG_MASK = 3 };
 
 struct uniq {
 	uint64_t *slots; /* hash with the tag in its low bits; 0: free */
 	size_t size, used;
-	uint64_t secret[2];
 };
-
-static uint64_t random64(void)
-{
-	return (uint64_t)g_random_int() << 32 | g_random_int();
-}
 
 struct uniq *uniq_new(void)
 {
@@ -24,8 +20,6 @@ struct uniq *uniq_new(void)
 
 	u->size = 256;
 	u->slots = g_new0(uint64_t, u->size);
-	u->secret[0] = random64();
-	u->secret[1] = random64();
 	return u;
 }
 
@@ -37,27 +31,10 @@ void uniq_free(struct uniq *u)
 	g_free(u);
 }
 
-static uint64_t fold(uint64_t a, uint64_t b)
+static uint64_t hash(const void *data, size_t len)
 {
-	unsigned __int128 product = (unsigned __int128)a * b;
+	uint64_t h = hash_bytes(data, len) & ~(uint64_t)TAG_MASK;
 
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
-}
-
-/* Multiply and fold, eight bytes at a time, with a secret so that nobody can aim at collisions. */
-static uint64_t hash(const struct uniq *u, const void *data, size_t len)
-{
-	const uint8_t *p = data;
-	uint64_t h = u->secret[0] ^ len, word;
-
-	for (; len >= 8; p += 8, len -= 8) {
-		memcpy(&word, p, 8);
-		h = fold(h ^ word, u->secret[1] | 1);
-	}
-	word = 0;
-	memcpy(&word, p, len);
-	h = fold(h ^ word, u->secret[1] | 1);
-	h = fold(h, u->secret[0] | 1) & ~(uint64_t)TAG_MASK;
 	return h ? h : TAG_MASK + 1;
 }
 
@@ -85,7 +62,7 @@ static void grow(struct uniq *u)
 
 bool uniq_add(struct uniq *u, const void *data, size_t len, unsigned tag)
 {
-	uint64_t h = hash(u, data, len), *slot = find(u, h);
+	uint64_t h = hash(data, len), *slot = find(u, h);
 
 	if (*slot)
 		return false;
@@ -97,5 +74,5 @@ bool uniq_add(struct uniq *u, const void *data, size_t len, unsigned tag)
 
 unsigned uniq_tag(const struct uniq *u, const void *data, size_t len)
 {
-	return *find(u, hash(u, data, len)) & TAG_MASK;
+	return *find(u, hash(data, len)) & TAG_MASK;
 }

@@ -9,6 +9,8 @@
 #define KEY_B "BUPQ/+ESdYkZ5Bbw0jqmOo0jAPpyWcBKgOBcDVcO8w4="
 #define HOST_A "{\"name\":\"a\",\"public_key\":\"" KEY_A "\",\"addresses\":[\"100.64.0.1\"]"
 #define HOST_B "{\"name\":\"b\",\"public_key\":\"" KEY_B "\",\"addresses\":[\"100.64.0.2/32\"]"
+#define KEY_C "xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg="
+#define HOST_C "{\"name\":\"c\",\"public_key\":\"" KEY_C "\",\"addresses\":[\"100.64.0.3\"]"
 #define MESH(hosts) "{\"mesh\":\"m\",\"hosts\":[" hosts "]}"
 
 static struct netmap *parse(
@@ -187,6 +189,112 @@ static void test_many(void)
 	netmap_free(map);
 }
 
+/* -- the quick way gives what parsing gives, or says that it cannot ------------------------- */
+
+static char *document(const char *second, const char *space)
+{
+	return g_strdup_printf("{\"mesh\":\"m\",%s\"hosts\":[%s" HOST_A "}%s,%s{%s}%s," HOST_C
+			       "}]}",
+		space, space, space, space, second, space);
+}
+
+static void assert_same_map(const struct netmap *a, const struct netmap *b)
+{
+	g_assert_cmpmem(
+		a->hosts, a->n_hosts * sizeof(*a->hosts), b->hosts, b->n_hosts * sizeof(*b->hosts));
+	g_assert_cmpmem(a->prefixes, a->n_prefixes * sizeof(*a->prefixes), b->prefixes,
+		b->n_prefixes * sizeof(*b->prefixes));
+	g_assert_cmpmem(a->endpoints, a->n_endpoints * sizeof(*a->endpoints), b->endpoints,
+		b->n_endpoints * sizeof(*b->endpoints));
+	g_assert_cmpmem(a->text, a->text_len, b->text, b->text_len);
+	g_assert_cmpmem(a->sources, a->n_hosts * sizeof(*a->sources), b->sources,
+		b->n_hosts * sizeof(*b->sources));
+	g_assert_cmpint(a->self, ==, b->self);
+}
+
+static const struct {
+	const char *second; /* members of the second of three hosts */
+	bool quick;
+} edits[] = {
+#define B "\"name\":\"b\",\"public_key\":\"" KEY_B "\",\"addresses\":[\"100.64.0.2\"]"
+	{ B ",\"endpoints\":[\"192.0.2.1:1\"],\"routes\":[\"10.0.0.0/8\"]", true }, /* as it was */
+	{ B ",\"endpoints\":[\"192.0.2.9:2\"],\"routes\":[\"10.0.0.0/8\"]", true },
+	{ B ",\"endpoints\":[\"[2001:db8::1]:2\"],\"routes\":[\"fd00::/8\"]", true },
+	{ B ",\"endpoints\":[\"192.0.2.1:1\"],\"routes\":[\"10.0.0.0/8\"],\"keepalive\":7,\"lazy\":false",
+		true },
+	{ "\"routes\":[\"10.0.0.0/8\"],\"endpoints\":[\"192.0.2.1:1\"]," B, true },
+	{ B ",\"endpoints\":[\"192.0.2.1:1\"],\"routes\":[\"10.0.0.1\"]", false },
+	{ B ",\"endpoints\":[\"192.0.2.1:1\"],\"routes\":[]", false },
+	{ B ",\"endpoints\":[\"b.example:1\"],\"routes\":[\"10.0.0.0/8\"]", false },
+	{ B ",\"endpoints\":[\"192.0.2.1:1\"],\"routes\":[\"10.0.0.0/8\"],\"psk_file\":\"/p\"",
+		false },
+	{ B ",\"endpoints\":[\"192.0.2.1:1\"],\"routes\":[\"10.0.0.0/8\"],\"colour\":1", false },
+	{ B ",\"endpoints\":[\"192.0.2.1:1\"],\"routes\":[\"10.0.0.0/8\"]},{" B, false },
+	{ "\"name\":\"B\",\"public_key\":\"" KEY_B
+	  "\",\"addresses\":[\"100.64.0.2\"],\"endpoints\":[\"192.0.2.1:1\"],\"routes\":[\"10.0.0.0/8\"]",
+		false },
+#undef B
+};
+
+static void test_update(void)
+{
+	g_autofree char *text = document(edits[0].second, ""),
+			*spaced = document(edits[0].second, " \n");
+	char error[MESHFILE_ERROR_MAX];
+	struct netmap *old = parse(text, KEY_A, error);
+
+	g_assert_cmpstr(error, ==, "");
+	for (size_t i = 0; i < G_N_ELEMENTS(edits); i++) {
+		g_autofree char *edited = document(edits[i].second, "");
+		struct netmap *quick = NULL, *slow = parse(edited, KEY_A, error);
+		int r = meshfile_update(edited, strlen(edited), old, &quick);
+
+		g_test_message("edit %zu: %d", i, r);
+		g_assert_cmpint(r, ==, edits[i].quick ? 0 : -EAGAIN);
+		if (edits[i].quick)
+			assert_same_map(quick, slow);
+		netmap_free(quick);
+		netmap_free(slow);
+	}
+	for (size_t len = 0; len < strlen(text); len++) { /* cut off anywhere */
+		struct netmap *quick = NULL;
+
+		g_assert_cmpint(meshfile_update(text, len, old, &quick), ==, -EAGAIN);
+	}
+	{
+		struct netmap *quick = NULL;
+
+		g_assert_cmpint(meshfile_update(spaced, strlen(spaced), old, &quick), ==, -EAGAIN);
+	}
+	netmap_free(old);
+}
+
+/* Any one byte changed: never another result than parsing. */
+static void test_update_bytes(void)
+{
+	static const char bytes[] = "0,}]\" {x";
+	g_autofree char *text = document(edits[0].second, " ");
+	char error[MESHFILE_ERROR_MAX];
+	struct netmap *old = parse(text, KEY_A, error);
+
+	for (size_t at = 0; text[at]; at++) {
+		for (size_t b = 0; bytes[b]; b++) {
+			g_autofree char *edited = g_strdup(text);
+			struct netmap *quick = NULL, *slow;
+
+			edited[at] = bytes[b];
+			slow = parse(edited, KEY_A, error);
+			if (meshfile_update(edited, strlen(edited), old, &quick) == 0) {
+				g_assert_nonnull(slow);
+				assert_same_map(quick, slow);
+			}
+			netmap_free(quick);
+			netmap_free(slow);
+		}
+	}
+	netmap_free(old);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -195,5 +303,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/meshfile/bad", test_bad);
 	g_test_add_func("/meshfile/limit", test_limit);
 	g_test_add_func("/meshfile/many", test_many);
+	g_test_add_func("/meshfile/update", test_update);
+	g_test_add_func("/meshfile/update-bytes", test_update_bytes);
 	return g_test_run();
 }

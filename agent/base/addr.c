@@ -212,7 +212,7 @@ static bool are_siblings(const struct prefix *low, const struct prefix *high)
 {
 	unsigned at, bit;
 
-	if (!low->family || low->family != high->family || low->bits != high->bits || !low->bits)
+	if (low->family != high->family || low->bits != high->bits || !low->bits)
 		return false;
 	at = (low->bits - 1u) / 8;
 	bit = 0x80u >> (low->bits - 1u) % 8;

@@ -172,6 +172,7 @@ static void test_prefix_contains(void)
 		{ "10.0.0.0/8", "10.255.255.255", true },
 		{ "10.0.0.0/8", "11.0.0.0", false },
 		{ "10.1.0.0/16", "10.0.0.0/8", false },
+		{ "10.0.0.0/16", "10.0.0.0/8", false },
 		{ "10.1.0.0/17", "10.1.127.255", true },
 		{ "10.1.0.0/17", "10.1.128.0", false },
 		{ "0.0.0.0/0", "255.255.255.255", true },
@@ -246,7 +247,10 @@ static void test_aggregate(void)
 		{ "0.0.0.0/0 0.0.0.0/0 ::/0", "0.0.0.0/0 ::/0" },
 	};
 
+	struct prefix none[2] = { 0 };
+
 	g_assert_cmpuint(prefix_aggregate(NULL, 0), ==, 0);
+	g_assert_cmpuint(prefix_aggregate(none, 2), ==, 2);
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
 		g_auto(GStrv) words = g_strsplit(cases[i].in, " ", -1);
 		g_autoptr(GString) out = g_string_new(NULL);

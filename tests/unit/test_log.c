@@ -159,6 +159,8 @@ static void log_with_errno(void)
 	g_assert_cmpint(log_warn_errno(-EPERM, "100%%"), ==, -EPERM);
 	g_assert_cmpint(log_write_errno(LOG_LEVEL_DEBUG, -EIO, "quiet"), ==, -EIO);
 	log_info("%m");
+	close(STDERR_FILENO);
+	log_info("fails");
 	g_assert_cmpint(errno, ==, EEXIST);
 }
 
@@ -183,6 +185,7 @@ static void test_file(void)
 	g_autofree char *old = NULL, *new = NULL;
 	mode_t before = umask(0);
 	struct stat st;
+	int fd;
 
 	g_assert_cmpint(log_open(LOG_TARGET_FILE, path), ==, 0);
 	umask(before);
@@ -202,6 +205,14 @@ static void test_file(void)
 	g_assert_cmpint(log_open(LOG_TARGET_FILE, path), ==, 0);
 	log_info("fifth");
 	log_close();
+	/* Descriptors are given back. */
+	g_assert_no_errno(fd = dup(STDERR_FILENO));
+	for (int i = 0; i < 5; i++)
+		g_assert_cmpint(log_open(LOG_TARGET_FILE, path), ==, 0);
+	log_close();
+	g_assert_cmpint(dup(fd), ==, fd + 1);
+	close(fd);
+	close(fd + 1);
 
 	g_assert_true(g_file_get_contents(moved, &old, NULL, NULL));
 	g_assert_true(g_file_get_contents(path, &new, NULL, NULL));
@@ -445,10 +456,11 @@ static void log_limited(void)
 	for (int i = 10; i < 20; i++)
 		if (log_limit_allows(&limit))
 			log_info("%d", i);
-	limit.suppressed = 0;
-	limit.window_us -= 60 * G_USEC_PER_SEC;
-	if (log_limit_allows(&limit))
-		log_info("quiet");
+	for (int i = 0; i < 2; i++) {
+		limit.window_us -= 60 * G_USEC_PER_SEC;
+		if (log_limit_allows(&limit))
+			log_info("quiet");
+	}
 }
 
 static void test_limit(void)
@@ -459,7 +471,8 @@ static void test_limit(void)
 		"lapwingd: info: 0\nlapwingd: info: 1\nlapwingd: info: 2\n"
 		"lapwingd: warn: bad packet: 8 more such messages were suppressed\n"
 		"lapwingd: info: 10\nlapwingd: info: 11\nlapwingd: info: 12\n"
-		"lapwingd: info: quiet\n");
+		"lapwingd: warn: bad packet: 7 more such messages were suppressed\n"
+		"lapwingd: info: quiet\nlapwingd: info: quiet\n");
 }
 
 int main(int argc, char **argv)

@@ -191,7 +191,7 @@ static inline const char *skip_plain(const char *at, const char *end)
 			((word ^ LANES('\\')) - LANES(1));
 		stop &= LANES(0x80);
 		if (stop)
-			return at + __builtin_ctzll(stop) / 8;
+			return at + (unsigned)__builtin_ctzll(stop) / 8;
 	}
 	while (at < end && (uint8_t)*at >= 0x20 && (uint8_t)*at < 0x80 && *at != '"' && *at != '\\')
 		at++;
@@ -378,8 +378,7 @@ static inline bool is_key(const char *key, struct slice s)
 	return strncmp(key, s.s, s.len) == 0 && key[s.len] == '\0';
 }
 
-/* Keys mostly come in the order of the table, so the search begins where it ended. */
-static size_t find_field(
+static G_GNUC_NO_INLINE size_t search_field(
 	const struct jread_field *fields, size_t n_fields, size_t from, struct slice key)
 {
 	for (size_t i = from; i < n_fields; i++)
@@ -389,6 +388,15 @@ static size_t find_field(
 		if (is_key(fields[i].key, key))
 			return i;
 	return n_fields;
+}
+
+/* Keys mostly come in the order of the table, so the search begins where it ended. */
+static inline size_t find_field(
+	const struct jread_field *fields, size_t n_fields, size_t from, struct slice key)
+{
+	if (from < n_fields && is_key(fields[from].key, key))
+		return from;
+	return search_field(fields, n_fields, from, key);
 }
 
 /* The key cannot be taken. */

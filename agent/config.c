@@ -286,7 +286,7 @@ int config_load(const char *path, struct config *ret, char error[static CONFIG_E
 
 	r = file_read(path, CONFIG_SIZE_MAX, &text, &len);
 	if (r < 0) {
-		g_snprintf(error, CONFIG_ERROR_MAX, "%s: %s", path, file_strerror(r));
+		file_explain(r, path, CONFIG_SIZE_MAX, error, CONFIG_ERROR_MAX);
 		return r;
 	}
 	r = config_parse(text, len, ret, message);

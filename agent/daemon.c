@@ -431,11 +431,17 @@ void daemon_reload(struct daemon *d)
 		good = false;
 	}
 	if (good) {
+		bool moved = g_strcmp0(config->mesh_file, d->config->mesh_file) != 0;
+
 		engine_set_config(d->engine, config);
 		config_free(d->config);
 		d->config = config;
 		apply_log(d, config);
-		watch_mesh(d);
+		/* The watch that is there may hold news of the file. */
+		if (moved) {
+			watch_mesh(d);
+			mesh_changed(d);
+		}
 		log_info("configuration read again");
 	} else {
 		config_free(config);
@@ -664,10 +670,10 @@ static int start_all(struct daemon *d, const struct daemon_options *o)
 	if (!privs_has_net_raw())
 		log_warn("CAP_NET_RAW is missing: waking peers will not work");
 	start_monitor(d);
+	watch_mesh(d); /* before the first reading: what is written after that is heard */
 	code = open_mesh(d);
 	if (code)
 		return code;
-	watch_mesh(d);
 	start_work(d);
 	d->ticks = g_timeout_add_seconds(ENGINE_CHECK_S, tick, d);
 	return EXIT_OK;

@@ -1,5 +1,6 @@
 /* agent/main.c - lapwingd: options. */
 #include <getopt.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -83,8 +84,11 @@ int main(int argc, char **argv)
 		fprintf(stderr, "lapwingd: what is %s?\n", argv[optind]);
 		return usage_error();
 	}
+	/* A map is replaced as a whole: its big pieces go back to the system, whatever their size was. */
+	mallopt(M_MMAP_THRESHOLD, 64 * 1024);
+	mallopt(M_TRIM_THRESHOLD, 64 * 1024);
 	if (check)
-		return daemon_check_config(o.config_path);
+		return daemon_check_config(&o);
 	code = daemon_start(&o, &d);
 	if (code)
 		return code;

@@ -158,6 +158,18 @@ const char *file_strerror(int r)
 	}
 }
 
+void file_explain(int r, const char *path, size_t limit, char *ret, size_t ret_len)
+{
+	size_t kib = limit / 1024;
+
+	if (r == -EFBIG && kib < 1024)
+		g_snprintf(ret, ret_len, "%s: it is larger than %zu KiB", path, kib);
+	else if (r == -EFBIG)
+		g_snprintf(ret, ret_len, "%s: it is larger than %zu MiB", path, kib / 1024);
+	else
+		g_snprintf(ret, ret_len, "%s: %s", path, file_strerror(r));
+}
+
 static int write_all(int fd, const char *data, size_t len)
 {
 	while (len > 0) {

@@ -17,6 +17,9 @@ int file_read_secret(const char *path, size_t limit, char **ret, size_t *ret_len
 /* Says in words what file_read's result means for this path, for one line in a log. */
 const char *file_strerror(int r);
 
+/* The whole line: path, reason, and which limit it was. */
+void file_explain(int r, const char *path, size_t limit, char *ret, size_t ret_len);
+
 /* New content or old content, never half of it, also over a crash: temporary name in the same
  * directory, sync, rename, sync of the directory. */
 int file_write(const char *path, const void *data, size_t len, mode_t mode);

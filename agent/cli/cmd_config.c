@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/base/auto.h"
 #include "agent/base/file.h"
@@ -25,34 +26,42 @@ static enum exit_code unreadable(struct failure *f, int r, const char *error)
 }
 
 /* Our own public key where we may know it: then the mesh has to have a host with it. */
-static bool own_key(const struct config *config, struct wg_key *ret)
+static enum exit_code own_key(
+	const struct config *config, bool *ret_known, struct wg_key *ret, struct failure *f)
 {
 	const char *path = config->private_key_file ? config->private_key_file : KEYFILE_DEFAULT;
 	_auto_wipe_ struct wg_key key = { 0 };
+	int r = keyfile_read(path, &key);
 
-	if (keyfile_read(path, &key) < 0)
-		return false;
-	key_public_from_private(&key, ret);
-	return true;
+	*ret_known = r == 0;
+	if (r == 0)
+		key_public_from_private(&key, ret);
+	/* Who is not root may lack the rights that the daemon has. */
+	if (r == 0 || r == -ENOENT || r == -EACCES || geteuid() != 0)
+		return EXIT_OK;
+	return failure_set(f, EXIT_CONFIG, "see lapwing.json(5)", "%s: %s", path,
+		r == -EINVAL ? "there is no key in it" : file_strerror(r));
 }
 
 static enum exit_code load_mesh(const struct config *config, struct netmap **ret, struct failure *f)
 {
 	char error[MESHFILE_ERROR_MAX];
 	g_autofree char *text = NULL;
+	enum exit_code code;
 	struct wg_key own;
+	bool known;
 	size_t len;
 	int r;
 
 	r = file_read(config->mesh_file, MESHFILE_SIZE_MAX, &text, &len);
 	if (r < 0) {
-		g_autofree char *why = g_strdup_printf(
-			"%s: %s", config->mesh_file, file_strerror(r));
-
-		return unreadable(f, r, why);
+		file_explain(r, config->mesh_file, MESHFILE_SIZE_MAX, error, sizeof(error));
+		return unreadable(f, r, error);
 	}
-	r = meshfile_parse(text, len, own_key(config, &own) ? &own : NULL, config->policy.max_peers,
-		ret, error);
+	code = own_key(config, &known, &own, f);
+	if (code)
+		return code;
+	r = meshfile_parse(text, len, known ? &own : NULL, config->policy.max_peers, ret, error);
 	if (r < 0)
 		return failure_set(
 			f, EXIT_CONFIG, "see lapwing.json(5)", "%s: %s", config->mesh_file, error);

@@ -305,22 +305,27 @@ static struct config *load_config(const char *path, char error[static CONFIG_ERR
 	return config;
 }
 
-/* `own` and `old` may be NULL: not to look for ourselves, no map to compare with. One line in `error`
- * on failure. */
+static int read_mesh(const struct config *config, char **ret, size_t *ret_len,
+	char error[static MESHFILE_ERROR_MAX])
+{
+	int r = file_read(config->mesh_file, MESHFILE_SIZE_MAX, ret, ret_len);
+
+	if (r < 0)
+		file_explain(r, config->mesh_file, MESHFILE_SIZE_MAX, error, MESHFILE_ERROR_MAX);
+	return r;
+}
+
+/* `own` may be NULL: not to look for ourselves. One line in `error` on failure. */
 static struct netmap *load_mesh(const struct config *config, const struct wg_key *own,
-	const struct netmap *old, char error[static MESHFILE_ERROR_MAX])
+	char error[static MESHFILE_ERROR_MAX])
 {
 	g_autofree char *text = NULL;
 	char why[MESHFILE_ERROR_MAX];
 	struct netmap *map = NULL;
 	size_t len;
-	int r = file_read(config->mesh_file, MESHFILE_SIZE_MAX, &text, &len);
 
-	if (r < 0)
-		file_explain(r, config->mesh_file, MESHFILE_SIZE_MAX, error, MESHFILE_ERROR_MAX);
-	else if (old && meshfile_update(text, len, old, &map) == 0)
-		return map;
-	else if (meshfile_parse(text, len, own, config->policy.max_peers, &map, why) < 0)
+	if (read_mesh(config, &text, &len, error) == 0 &&
+		meshfile_parse(text, len, own, config->policy.max_peers, &map, why) < 0)
 		g_snprintf(error, MESHFILE_ERROR_MAX, "%s: %s", config->mesh_file, why);
 	return map;
 }
@@ -347,18 +352,13 @@ static bool take_mesh(
 	struct daemon *d, const struct config *config, char error[static MESHFILE_ERROR_MAX])
 {
 	_auto_wipe_ struct wg_key key = { 0 };
-	const struct netmap *old;
 	struct wg_key own;
 	struct netmap *map;
 
 	if (load_key(config, state_dir(d->state), &key, error) < 0)
 		return false;
 	key_public_from_private(&key, &own);
-	/* The present map is of use only when it was read under the same terms. */
-	old = config == d->config ? engine_map(d->engine) : NULL;
-	if (old && !key_is_same(&old->hosts[old->self].key, &own))
-		old = NULL;
-	map = load_mesh(config, &own, old, error);
+	map = load_mesh(config, &own, error);
 	if (!map)
 		return false;
 	engine_set_private_key(d->engine, &key);
@@ -369,13 +369,30 @@ static bool take_mesh(
 	return true;
 }
 
+/* False: more has changed than can be patched, or it cannot be read. */
+static bool patch_mesh(struct daemon *d)
+{
+	struct netmap_patch patches[MESHFILE_PATCHES_MAX];
+	const struct netmap *map = engine_map(d->engine);
+	char error[MESHFILE_ERROR_MAX];
+	g_autofree char *text = NULL;
+	size_t len, n;
+
+	if (!map || read_mesh(d->config, &text, &len, error) < 0 ||
+		meshfile_update(text, len, map, patches, &n) < 0)
+		return false;
+	engine_patch_map(d->engine, patches, n, daemon_now_ms());
+	log_info("mesh %s: %zu endpoints changed", map->mesh, n);
+	return true;
+}
+
 static gboolean mesh_changed_for_good(gpointer user)
 {
 	struct daemon *d = user;
 	char error[MESHFILE_ERROR_MAX];
 
 	d->mesh_again = 0;
-	if (!take_mesh(d, d->config, error)) {
+	if (!patch_mesh(d) && !take_mesh(d, d->config, error)) {
 		log_error("%s; the mesh stays as it is", error);
 		engine_set_map_problem(d->engine, error);
 	}
@@ -454,8 +471,8 @@ void daemon_reload(struct daemon *d)
 }
 
 /* Also before there is a key, and by somebody who may not read it. */
-static struct netmap *check_mesh(const struct config *config, const char *state_dir,
-	char error[static MESHFILE_ERROR_MAX])
+static struct netmap *check_mesh(
+	const struct config *config, const char *state_dir, char error[static MESHFILE_ERROR_MAX])
 {
 	_auto_wipe_ struct wg_key key = { 0 };
 	struct wg_key own;
@@ -465,7 +482,7 @@ static struct netmap *check_mesh(const struct config *config, const char *state_
 		return NULL;
 	if (r == 0)
 		key_public_from_private(&key, &own);
-	return load_mesh(config, r == 0 ? &own : NULL, NULL, error);
+	return load_mesh(config, r == 0 ? &own : NULL, error);
 }
 
 int daemon_check_config(const struct daemon_options *o)

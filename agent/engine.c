@@ -345,6 +345,28 @@ void engine_set_map(struct engine *e, struct netmap *map, int64_t now_ms)
 	g_free(old_peers);
 }
 
+void engine_patch_map(
+	struct engine *e, const struct netmap_patch *patches, size_t n, int64_t now_ms)
+{
+	for (const struct netmap_patch *p = patches; p < patches + n; p++) {
+		const struct netmap_host *host = &e->map->hosts[p->host];
+		bool same = same_items(e->map->endpoints + host->endpoint, host->n_endpoints,
+			p->endpoints, host->n_endpoints, sizeof(*p->endpoints));
+
+		netmap_apply(e->map, p);
+		if (same)
+			continue;
+		e->peers[p->host].chosen = 0;
+		engine_mark_peer(e, p->host, PEER_NEW_ENDPOINT);
+		e->mtu_stale = true;
+		engine_due(e, STAGE_UP, now_ms);
+		if (routing_has_networks(e->routing))
+			engine_due(e, STAGE_ROUTES, now_ms);
+	}
+	e->map_s = e->ops->wall_s(e->user);
+	e->map_problem[0] = '\0';
+}
+
 void engine_set_map_problem(struct engine *e, const char *problem)
 {
 	if (problem && strcmp(e->map_problem, problem))

@@ -19,6 +19,7 @@ struct engine;
 struct kernel;
 struct monitor_filter;
 struct netmap;
+struct netmap_patch;
 
 enum { ENGINE_CHECK_S = 60, ENGINE_NEVER = -1 };
 
@@ -53,6 +54,9 @@ void engine_set_private_key(struct engine *e, const struct wg_key *private_key);
 void engine_set_config(struct engine *e, const struct config *config);
 /* The map in force; NULL: none yet. */
 const struct netmap *engine_map(const struct engine *e);
+/* Changes the map in force in the way of these patches. */
+void engine_patch_map(
+	struct engine *e, const struct netmap_patch *patches, size_t n, int64_t now_ms);
 /* Takes the map. Only what differs from the present one becomes work. */
 void engine_set_map(struct engine *e, struct netmap *map, int64_t now_ms);
 /* Down: removes everything that we made. Up again: makes it anew. */

@@ -218,11 +218,19 @@ struct search {
 	struct link_info *found;
 };
 
-static int match_alias(const struct link_info *link, void *user)
+/* Another instance may use the same alias: its key is not ours. */
+static int match_ours(const struct link_info *link, void *user)
 {
 	struct search *search = user;
+	enum owner owner = OWNER_NOBODY;
+	int r;
 
 	if (strcmp(link->alias, search->e->alias))
+		return 0;
+	r = find_owner(search->e, link->index, &owner);
+	if (r < 0)
+		return r;
+	if (owner != OWNER_US && strcmp(link->name, search->e->recorded))
 		return 0;
 	*search->found = *link;
 	return 1;
@@ -233,18 +241,14 @@ static int match_alias(const struct link_info *link, void *user)
 static int find_link(const struct engine *e, struct link_info *ret)
 {
 	struct search search = { e, ret };
-	enum owner owner = OWNER_NOBODY;
 	int r = KERNEL(e, link_get_by_name, engine_interface_name(e), ret);
 
 	if (r != -ENODEV)
 		return r;
-	r = KERNEL(e, link_foreach_wireguard, match_alias, &search);
-	if (r <= 0)
-		return r < 0 ? r : -ENODEV;
-	r = find_owner(e, ret->index, &owner);
+	r = KERNEL(e, link_foreach_wireguard, match_ours, &search);
 	if (r < 0)
 		return r;
-	return owner == OWNER_US || !strcmp(ret->name, e->recorded) ? 0 : -ENODEV;
+	return r ? 0 : -ENODEV;
 }
 
 int engine_stage_link(struct engine *e, int64_t now_ms)
@@ -312,7 +316,7 @@ int engine_stage_device(struct engine *e, int64_t now_ms)
 enum {
 	MTU_MAX = 1420, /* what fits into 1500 over IPv6 */
 	MTU_MIN = 1280, /* IPv6 needs it */
-	MTU_SAMPLES = 24,
+	MTU_SAMPLES = 16,
 	OVERHEAD_V4 = 60,
 	OVERHEAD_V6 = 80,
 };
@@ -333,12 +337,27 @@ static uint32_t path_mtu(
 	return device->mtu;
 }
 
-/* The narrowest way to a peer, less WireGuard's overhead. Some, from all over the map, stand for all. */
+static uint32_t overhead(const struct engine *e)
+{
+	for (uint32_t i = 0; i < e->map->n_hosts; i++) {
+		struct endpoint known[NETMAP_ENDPOINTS_MAX];
+		size_t n = engine_holds_self(e, i)
+			? 0
+			: engine_candidates(e, i, known, G_N_ELEMENTS(known));
+
+		for (size_t j = 0; j < n; j++)
+			if (known[j].family == AF_INET6)
+				return OVERHEAD_V6;
+	}
+	return OVERHEAD_V4;
+}
+
+/* The narrowest way to a peer, less WireGuard's overhead. Of very many peers some, from all over the
+ * map, stand for all. */
 static uint32_t auto_mtu(const struct engine *e)
 {
-	uint32_t mtu = 0, overhead = OVERHEAD_V4;
 	struct link_info device = { 0 };
-	uint32_t stride = (uint32_t)(e->map->n_hosts / MTU_SAMPLES) + 1;
+	uint32_t stride = (uint32_t)(e->map->n_hosts / MTU_SAMPLES) + 1, mtu = 0;
 
 	for (uint32_t i = 0; i < e->map->n_hosts; i += stride) {
 		struct endpoint known[NETMAP_ENDPOINTS_MAX];
@@ -349,13 +368,11 @@ static uint32_t auto_mtu(const struct engine *e)
 		for (size_t j = 0; j < n; j++) {
 			uint32_t path = path_mtu(e, &known[j], &device);
 
-			if (known[j].family == AF_INET6)
-				overhead = OVERHEAD_V6;
 			if (path && (!mtu || path < mtu))
 				mtu = path;
 		}
 	}
-	return mtu ? CLAMP(mtu - overhead, MTU_MIN, MTU_MAX) : MTU_MAX;
+	return mtu ? CLAMP(mtu - overhead(e), MTU_MIN, MTU_MAX) : MTU_MAX;
 }
 
 static uint32_t wanted_mtu(const struct engine *e)

@@ -206,46 +206,28 @@ int meshfile_parse(const char *text, size_t len, const struct wg_key *own, size_
 
 /* -- a document that hardly changed --------------------------------------------------------- */
 
-enum { UPDATED_MAX = 16 };
-
 static bool same_items(const void *a, size_t n, const void *b, size_t m, size_t item)
 {
 	return n == m && (!n || !memcmp(a, b, n * item));
 }
 
-/* What other hosts could collide with, and what has text of its own, must be as it was. */
+/* Only endpoints may differ, and only ones that are addresses. */
 static bool is_patch(
 	const struct netmap *old, const struct netmap_host *was, const struct netmap *piece)
 {
 	const struct netmap_host *is = &piece->hosts[0];
-	const struct prefix *routes = netmap_prefixes(piece, is) + is->n_addresses;
 
 	if (!key_is_same(&was->key, &is->key) || was->psk_file || is->psk_file ||
 		strcmp(netmap_text(old, was->name), netmap_text(piece, is->name)) ||
-		!same_items(netmap_prefixes(old, was), was->n_addresses, netmap_prefixes(piece, is),
-			is->n_addresses, sizeof(*routes)) ||
-		was->n_routes != is->n_routes || was->n_endpoints != is->n_endpoints)
+		was->n_addresses != is->n_addresses || was->lazy != is->lazy ||
+		was->keepalive != is->keepalive || was->n_endpoints != is->n_endpoints ||
+		!same_items(netmap_prefixes(old, was), (size_t)was->n_addresses + was->n_routes,
+			netmap_prefixes(piece, is), piece->n_prefixes, sizeof(struct prefix)))
 		return false;
-	for (size_t i = 0; i < is->n_routes; i++)
-		if (prefix_is_host(&routes[i]))
-			return false;
 	for (size_t i = 0; i < is->n_endpoints; i++)
 		if (piece->endpoints[i].name || old->endpoints[was->endpoint + i].name)
 			return false;
 	return true;
-}
-
-static void patch(struct netmap *map, size_t i, const struct netmap *piece)
-{
-	struct netmap_host *host = &map->hosts[i];
-	const struct netmap_host *is = &piece->hosts[0];
-
-	host->keepalive = is->keepalive;
-	host->lazy = is->lazy;
-	memcpy(map->prefixes + host->prefix, piece->prefixes,
-		piece->n_prefixes * sizeof(*piece->prefixes));
-	memcpy(map->endpoints + host->endpoint, piece->endpoints,
-		piece->n_endpoints * sizeof(*piece->endpoints));
 }
 
 static const char *skip_space(const char *at, const char *end)
@@ -265,58 +247,54 @@ static const char *next_host(const char *at, const char *end)
 	return at < end && *at == '{' ? at : NULL;
 }
 
-/* Reads the one host at `text` and patches it in. Returns the length of its piece, 0: cannot. */
-static size_t patch_host(
-	struct netmap *map, const struct netmap *old, size_t i, const char *text, size_t len)
+/* Reads the one host at `text`, which was number `host`. Returns the length of its piece; 0: it is not
+ * just a patch. The last host's end is the document's, not ours. */
+static size_t read_patch(const struct netmap *old, uint32_t host, const char *text, size_t len,
+	struct netmap_patch *ret)
 {
 	struct mesh_builder b = { .map = g_new0(struct netmap, 1),
 		.names = uniq_new(),
 		.addresses = uniq_new(),
 		.max_hosts = 1 };
-	const char *end = text + len;
+	const char *next = NULL;
 	struct jread r;
-	bool good;
 
 	mesh_add_text(&b, (struct slice){ "", 0 });
 	jread_init(&r, text, len);
 	mesh_read_host(&r, &b);
-	good = !r.error && is_patch(old, &old->hosts[i], b.map);
-	if (good)
-		patch(map, i, b.map);
+	if (!r.error && host + 1 < old->n_hosts && is_patch(old, &old->hosts[host], b.map))
+		next = next_host(r.at, text + len);
+	if (next) {
+		*ret = (struct netmap_patch){ .host = host };
+		memcpy(ret->endpoints, b.map->endpoints,
+			b.map->n_endpoints * sizeof(*ret->endpoints));
+		ret->source = source_of(text, (size_t)(next - text));
+	}
 	netmap_free(b.map);
 	uniq_free(b.names);
 	uniq_free(b.addresses);
-	if (!good)
-		return 0;
-	return next_host(r.at, end) ? (size_t)(next_host(r.at, end) - text) : 0;
+	return next ? (size_t)(next - text) : 0;
 }
 
-int meshfile_update(const char *text, size_t len, const struct netmap *old, struct netmap **ret)
+int meshfile_update(const char *text, size_t len, const struct netmap *old,
+	struct netmap_patch ret[static MESHFILE_PATCHES_MAX], size_t *ret_n)
 {
-	struct netmap *map;
-	size_t at = old->head.len, updated = 0;
+	size_t at = old->head.len, n = 0;
 
 	if (!old->sources || !source_is(&old->head, text, len))
 		return -EAGAIN;
-	map = netmap_clone(old);
-	for (size_t i = 0; i < map->n_hosts; i++) {
-		size_t piece = map->sources[i].len;
+	for (uint32_t i = 0; i < old->n_hosts; i++) {
+		size_t piece = old->sources[i].len;
 
-		if (!source_is(&map->sources[i], text + at, len - at)) {
-			piece = ++updated > UPDATED_MAX || i + 1 == map->n_hosts
+		if (!source_is(&old->sources[i], text + at, len - at)) {
+			piece = n == MESHFILE_PATCHES_MAX
 				? 0
-				: patch_host(map, old, i, text + at, len - at);
+				: read_patch(old, i, text + at, len - at, &ret[n++]);
 			if (!piece)
-				goto cannot;
-			map->sources[i] = source_of(text + at, piece);
+				return -EAGAIN;
 		}
 		at += piece;
 	}
-	if (at != len)
-		goto cannot;
-	*ret = map;
-	return 0;
-cannot:
-	netmap_free(map);
-	return -EAGAIN;
+	*ret_n = n;
+	return at == len ? 0 : -EAGAIN;
 }

@@ -19,17 +19,13 @@ void netmap_free(struct netmap *map)
 	g_free(map);
 }
 
-struct netmap *netmap_clone(const struct netmap *map)
+void netmap_apply(struct netmap *map, const struct netmap_patch *patch)
 {
-	struct netmap *copy = g_memdup2(map, sizeof(*map));
+	const struct netmap_host *host = &map->hosts[patch->host];
 
-	copy->hosts = g_memdup2(map->hosts, map->n_hosts * sizeof(*map->hosts));
-	copy->prefixes = g_memdup2(map->prefixes, map->n_prefixes * sizeof(*map->prefixes));
-	copy->endpoints = g_memdup2(map->endpoints, map->n_endpoints * sizeof(*map->endpoints));
-	copy->text = g_memdup2(map->text, map->text_len);
-	copy->by_key = g_memdup2(map->by_key, map->by_key_size * sizeof(*map->by_key));
-	copy->sources = g_memdup2(map->sources, map->n_hosts * sizeof(*map->sources));
-	return copy;
+	memcpy(map->endpoints + host->endpoint, patch->endpoints,
+		host->n_endpoints * sizeof(*patch->endpoints));
+	map->sources[patch->host] = patch->source;
 }
 
 static size_t key_slot(const struct netmap *map, const struct wg_key *key)

@@ -73,7 +73,14 @@ struct netmap {
 #define NETMAP_EMPTY UINT32_MAX
 
 void netmap_free(struct netmap *map); /* NULL is fine */
-struct netmap *netmap_clone(const struct netmap *map);
+
+/* One host's addresses changed, nothing else of it: as many endpoints as before, none of them a name. */
+struct netmap_patch {
+	uint32_t host;
+	struct netmap_endpoint endpoints[NETMAP_ENDPOINTS_MAX];
+	struct netmap_source source;
+};
+void netmap_apply(struct netmap *map, const struct netmap_patch *patch);
 
 static inline const char *netmap_text(const struct netmap *map, uint32_t offset)
 {

@@ -254,6 +254,24 @@ static void same_map(struct sim *s)
 	engine_set_map(s->engine, parse(s), s->now_ms);
 }
 
+/* Somebody edits one address: the quick way, where it leads there. */
+static void edit_address(struct sim *s)
+{
+	struct netmap_patch patches[MESHFILE_PATCHES_MAX];
+	char *at = strstr(s->text + draw(s, (unsigned)strlen(s->text)), ":5182");
+	size_t n;
+
+	if (!at || strstr(s->text, "listen_port") > at)
+		return;
+	at[5] = at[5] == '0' ? '1' : '0';
+	netmap_free(s->wanted);
+	s->wanted = parse(s);
+	if (meshfile_update(s->text, strlen(s->text), engine_map(s->engine), patches, &n) == 0)
+		engine_patch_map(s->engine, patches, n, s->now_ms);
+	else
+		same_map(s);
+}
+
 /* -- what should be ------------------------------------------------------------------------- */
 
 static struct model_link *ours(struct sim *s)
@@ -291,6 +309,7 @@ static void check_peer(struct sim *s, struct model_link *link, const struct netm
 	struct model_peer *peer = model_find_peer(link, &host->key);
 	const struct netmap_host *self = &s->wanted->hosts[s->wanted->self];
 	size_t n = host->n_addresses;
+	bool known = false;
 
 	if (is_blocked(s, host)) {
 		if (peer)
@@ -317,8 +336,13 @@ static void check_peer(struct sim *s, struct model_link *link, const struct netm
 		fail(s, "%s: keepalive %u", name, peer->keepalive);
 	if (key_is_zero(&peer->psk) == (host->psk_file != 0))
 		fail(s, "%s: pre-shared key", name);
-	if (host->n_endpoints && !peer->endpoint.family)
-		fail(s, "%s has no endpoint", name);
+	for (size_t i = 0; i < host->n_endpoints; i++) {
+		const struct netmap_endpoint *e = &s->wanted->endpoints[host->endpoint + i];
+
+		known |= e->name || endpoint_is_same(&e->address, &peer->endpoint);
+	}
+	if (host->n_endpoints && !(known && peer->endpoint.family))
+		fail(s, "%s has no endpoint, or another one", name);
 }
 
 /* The shared prefix has one holder, if anybody there can hold it. */
@@ -597,6 +621,8 @@ static const struct {
 	{ "new map", new_map },
 	{ "new map", new_map },
 	{ "same map", same_map },
+	{ "edit", edit_address },
+	{ "edit", edit_address },
 };
 
 /* -- one life ------------------------------------------------------------------------------- */

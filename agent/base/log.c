@@ -226,6 +226,8 @@ static void emit_counted(enum log_level level, const char *text)
 }
 
 static void write_args(enum log_level level, int r, const char *format, va_list args)
+	__attribute__((format(printf, 3, 0)));
+static void write_args(enum log_level level, int r, const char *format, va_list args)
 {
 	int saved_errno = errno;
 	char text[LINE_SIZE + 8]; /* more than what is shown, so that the cut is marked */

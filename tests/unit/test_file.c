@@ -219,6 +219,25 @@ static void test_strerror(void)
 	g_assert_cmpstr(file_strerror(-ENOENT), ==, g_strerror(ENOENT));
 }
 
+static void test_explain(void)
+{
+	static const struct {
+		int r;
+		size_t limit;
+		const char *text;
+	} cases[] = {
+		{ -EFBIG, 256 * 1024, "/x: it is larger than 256 KiB" },
+		{ -EFBIG, 64 << 20, "/x: it is larger than 64 MiB" },
+		{ -ELOOP, 1024, "/x: it is a symbolic link" },
+	};
+	char text[64];
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		file_explain(cases[i].r, "/x", cases[i].limit, text, sizeof(text));
+		g_assert_cmpstr(text, ==, cases[i].text);
+	}
+}
+
 /* -- writing -------------------------------------------------------------------------------- */
 
 static void test_write(struct fixture *f, gconstpointer data)
@@ -349,6 +368,7 @@ int main(int argc, char **argv)
 	ADD("/file/read/relative", test_read_relative);
 	ADD("/file/read/unknown-size", test_read_unknown_size);
 	g_test_add_func("/file/strerror", test_strerror);
+	g_test_add_func("/file/explain", test_explain);
 	ADD("/file/write/modes", test_write);
 	ADD("/file/write/over-leftovers", test_write_over_leftovers);
 	ADD("/file/write/link", test_write_link);

@@ -49,7 +49,7 @@ within 5 "one interface deleted: it is back" reaches a 100.64.0.2
 on a nft delete table inet lapwing-wt0
 stop_daemon a KILL || true
 up a
-lw a down
+lw a down >/dev/null
 is "$(picture wt1 51999)" "$blue" "nothing of that touches the other instance"
 ok "whose mesh works" reaches a 100.99.0.2
 fails "the first is down" ip -n a link show wt0

@@ -101,12 +101,14 @@ void engine_all_peers_gone(struct engine *e, int64_t now_ms)
 		struct peer *peer = &e->peers[i];
 		bool had = peer->flags & PEER_INSTALLED;
 		bool session = peer_has_session(peer, now_ms);
+		bool poke = peer->flags & PEER_POKE || (had && (session || few));
 
 		peer->flags &= (uint8_t) ~(PEER_INSTALLED | PEER_WORK);
 		peer->installed = 0;
 		peer_session_lost(peer);
-		/* A session may have begun since we last looked; with few peers all are asked. */
-		engine_mark_peer(e, i, PEER_DIRTY | (had && (session || few) ? PEER_POKE : 0));
+		/* A session may have begun since we last looked; with few peers all are asked. What was
+		 * to be asked still is: this comes when the device is gone and when it is made again. */
+		engine_mark_peer(e, i, PEER_DIRTY | (poke ? PEER_POKE : 0));
 	}
 	e->was_read = true;
 	e->n_foreign = 0;

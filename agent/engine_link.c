@@ -161,13 +161,14 @@ static int take_link(struct engine *e, const struct link_info *link, int64_t now
 /* Before kernel 6.2 an interface that is up cannot be renamed, and down it loses its sessions. */
 static int rename_link(struct engine *e, const struct link_info *link, const char *name)
 {
-	struct link_change change = { .name = name, .up = -1 };
+	struct link_change change = { .name = name, .up = -1 }, down = { .up = 0 };
 	int r = KERNEL(e, link_set, link->index, &change);
 
 	if (r != -EBUSY)
 		return r;
-	change.up = 0;
-	return KERNEL(e, link_set, link->index, &change);
+	/* By itself first: within one request the kernel takes the name before the flags. */
+	r = KERNEL(e, link_set, link->index, &down);
+	return r < 0 ? r : KERNEL(e, link_set, link->index, &change);
 }
 
 /* It is the one that we use: same name, alias? */

@@ -162,12 +162,13 @@ static int m_link_set(void *k, unsigned index, const struct link_change *change)
 	link = by_index(m, index);
 	if (!link)
 		return -ENODEV;
+	/* The name comes before the flags of the same request. */
+	if (change->name && link->info.up)
+		return -EBUSY;
 	if (change->up == 0)
 		drop_routes(m, index);
 	if (change->up >= 0)
 		link->info.up = change->up;
-	if (change->name && link->info.up)
-		return -EBUSY;
 	if (change->name && model_find(m, change->name))
 		return -EEXIST;
 	if (change->name)

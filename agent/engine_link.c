@@ -425,13 +425,24 @@ int engine_stage_up(struct engine *e, int64_t now_ms)
 
 /* -- removing ------------------------------------------------------------------------------- */
 
-static int remove_rule(const struct rule *rule, void *user)
+static int collect_rule(const struct rule *rule, void *user)
 {
-	struct engine *e = user;
-
-	if (rule->priority - routing_rule_priority(engine_table(e)) < 2)
-		KERNEL(e, rule_remove, rule);
+	g_array_append_vals(user, rule, 1);
 	return 0;
+}
+
+/* Not while they are listed: that is one conversation on the socket, and this another. */
+static void remove_rules(struct engine *e)
+{
+	g_autoptr(GArray) rules = g_array_new(FALSE, FALSE, sizeof(struct rule));
+
+	KERNEL(e, rule_foreach, collect_rule, rules);
+	for (guint i = 0; i < rules->len; i++) {
+		const struct rule *rule = &g_array_index(rules, struct rule, i);
+
+		if (rule->priority - routing_rule_priority(engine_table(e)) < 2)
+			KERNEL(e, rule_remove, rule);
+	}
 }
 
 /* Under the name of now, of before, and as far as we know it, of the run before. */
@@ -461,7 +472,7 @@ int engine_remove_all(struct engine *e)
 		return 0;
 	if (!e->index && find_link(e, &link) == 0 && !strcmp(link.alias, e->alias))
 		e->index = link.index;
-	KERNEL(e, rule_foreach, remove_rule, e);
+	remove_rules(e);
 	if (e->index) {
 		KERNEL(e, wg_set_device, e->index, &empty);
 		r = KERNEL(e, link_delete, e->index);

@@ -295,8 +295,10 @@ static int m_rule_foreach(void *k, rule_fn fn, void *user)
 	struct model *m = k;
 
 	FAULT(0);
+	m->listing_rules = true;
 	for (guint i = 0; i < m->rules->len; i++)
 		fn(&g_array_index(m->rules, struct rule, i), user);
+	m->listing_rules = false;
 	return 0;
 }
 
@@ -325,6 +327,7 @@ static int m_rule_remove(void *k, const struct rule *rule)
 	struct model *m = k;
 	int i;
 
+	g_assert(!m->listing_rules);
 	m->writes++;
 	FAULT(0);
 	i = find_rule(m, rule);

@@ -34,6 +34,7 @@ struct model {
 	uint64_t nft_fingerprint;
 	unsigned next_index;
 	unsigned writes; /* calls that changed something, or tried to */
+	bool listing_rules; /* the routing socket is taken meanwhile */
 	double failure_rate, vanish_rate;
 	/* What must hold when a peer is made; set by the test. */
 	void (*peer_made)(const struct wg_key *key, void *user);

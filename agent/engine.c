@@ -65,6 +65,8 @@ struct engine *engine_new(const struct kernel *kernel, const struct engine_ops *
 	g_strlcpy(e->instance, identity->instance, sizeof(e->instance));
 	snprintf(e->alias, sizeof(e->alias), "lapwing:%s", identity->instance);
 	g_strlcpy(e->recorded, identity->recorded_interface, sizeof(e->recorded));
+	if (e->recorded[0]) /* what it had, whatever its name will be */
+		snprintf(e->nft_table, sizeof(e->nft_table), "lapwing-%s", e->recorded);
 	copy_recorded(e, identity);
 	e->removals = g_array_new(FALSE, FALSE, sizeof(struct wg_key));
 	e->foreign = g_array_new(FALSE, FALSE, sizeof(struct wg_key));

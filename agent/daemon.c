@@ -27,6 +27,7 @@
 #include "agent/state.h"
 #include "agent/watch.h"
 #include "mgmt/meshfile.h"
+#include "mgmt/meshupdate.h"
 #include "mgmt/netmap.h"
 #include "netlink/monitor.h"
 
@@ -372,14 +373,14 @@ static bool take_mesh(
 /* False: more has changed than can be patched, or it cannot be read. */
 static bool patch_mesh(struct daemon *d)
 {
-	struct netmap_patch patches[MESHFILE_PATCHES_MAX];
+	struct netmap_patch patches[MESHUPDATE_PATCHES_MAX];
 	const struct netmap *map = engine_map(d->engine);
 	char error[MESHFILE_ERROR_MAX];
 	g_autofree char *text = NULL;
 	size_t len, n;
 
 	if (!map || read_mesh(d->config, &text, &len, error) < 0 ||
-		meshfile_update(text, len, map, patches, &n) < 0)
+		meshupdate_read(text, len, map, patches, &n) < 0)
 		return false;
 	engine_patch_map(d->engine, patches, n, daemon_now_ms());
 	log_info("mesh %s: %zu endpoints changed", map->mesh, n);

@@ -70,7 +70,8 @@ static struct claim *collect_claims(const struct routing *r, size_t *ret_n)
 			if (accepts(r, &routes[j]))
 				claims[n++] = (struct claim){ routes[j], i };
 	}
-	qsort(claims, n, sizeof(*claims), claim_compare);
+	if (n)
+		qsort(claims, n, sizeof(*claims), claim_compare);
 	*ret_n = n;
 	return claims;
 }
@@ -276,7 +277,8 @@ size_t routing_routes(const struct routing *r, unsigned ifindex, uint32_t own_ta
 
 	if (r->n_routes) {
 		claims = collect_claims(r, &n_claims);
-		qsort(outer, n_outer, sizeof(*outer), prefix_compare_v);
+		if (n_outer)
+			qsort(outer, n_outer, sizeof(*outer), prefix_compare_v);
 	}
 	routes = g_new(struct route, n_addresses + n_claims);
 	for (size_t i = 0; i < n_addresses; i++)

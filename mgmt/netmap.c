@@ -23,8 +23,8 @@ void netmap_apply(struct netmap *map, const struct netmap_patch *patch)
 {
 	const struct netmap_host *host = &map->hosts[patch->host];
 
-	memcpy(map->endpoints + host->endpoint, patch->endpoints,
-		host->n_endpoints * sizeof(*patch->endpoints));
+	for (size_t i = 0; i < host->n_endpoints; i++)
+		map->endpoints[host->endpoint + i] = patch->endpoints[i];
 	map->sources[patch->host] = patch->source;
 }
 
@@ -83,4 +83,21 @@ int64_t netmap_find_name(const struct netmap *map, const char *name)
 		if (!strcmp(netmap_text(map, map->hosts[i].name), name))
 			return (int64_t)i;
 	return NETMAP_NONE;
+}
+
+struct netmap_source netmap_source_of(const char *text, size_t len)
+{
+	uint64_t hash = hash_bytes(text, len);
+
+	return (struct netmap_source){ (uint32_t)len, { (uint32_t)hash, (uint32_t)(hash >> 32) } };
+}
+
+bool netmap_source_is(const struct netmap_source *source, const char *text, size_t len)
+{
+	struct netmap_source now;
+
+	if (source->len > len)
+		return false;
+	now = netmap_source_of(text, source->len);
+	return !memcmp(&now, source, sizeof(now));
 }

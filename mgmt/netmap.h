@@ -43,6 +43,9 @@ struct netmap_source {
 	uint32_t len;
 	uint32_t hash[2];
 };
+struct netmap_source netmap_source_of(const char *text, size_t len);
+/* Does the text begin with that piece? */
+bool netmap_source_is(const struct netmap_source *source, const char *text, size_t len);
 
 struct netmap {
 	char mesh[NETMAP_NAME_MAX + 1];

@@ -28,14 +28,14 @@ static void look(struct nlmsghdr *m, int protocol)
 #else
 static void look(struct nlmsghdr *m, int protocol)
 {
-	const char *name = protocol == NETLINK_GENERIC	   ? "wireguard"
-			   : protocol == NETLINK_NETFILTER ? "nftables"
-							   : "routing";
+	const char *name = protocol == NETLINK_GENERIC ? "wireguard"
+		: protocol == NETLINK_NETFILTER        ? "nftables"
+						       : "routing";
 	int type = m->nlmsg_type & 0xff;
 	/* Reads: dumps, and what rtnetlink and nftables number as "get". */
 	int reads = (m->nlmsg_flags & NLM_F_DUMP) == NLM_F_DUMP ||
-		    (protocol == NETLINK_ROUTE && type % 4 == 2) ||
-		    (protocol == NETLINK_NETFILTER && (type % 3 == 1 || type == 16));
+		(protocol == NETLINK_ROUTE && type % 4 == 2) ||
+		(protocol == NETLINK_NETFILTER && (type % 3 == 1 || type == 16));
 	FILE *f = fopen("/tmp/bench/requests", "a");
 
 	fprintf(f, "%s %s type %d\n", reads ? "read" : "write", name, m->nlmsg_type);
@@ -57,7 +57,8 @@ static void look_all(int fd, void *data, size_t len)
 		look(m, protocol);
 }
 
-ssize_t sendto(int fd, const void *data, size_t len, int flags, const struct sockaddr *to, socklen_t to_len)
+ssize_t sendto(int fd, const void *data, size_t len, int flags, const struct sockaddr *to,
+	socklen_t to_len)
 {
 	static ssize_t (*real)(int, const void *, size_t, int, const struct sockaddr *, socklen_t);
 

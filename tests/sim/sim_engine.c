@@ -11,6 +11,7 @@
 #include "agent/config.h"
 #include "agent/engine.h"
 #include "mgmt/meshfile.h"
+#include "mgmt/meshupdate.h"
 #include "mgmt/netmap.h"
 #include "netlink/monitor.h"
 #include "tests/sim/model_kernel.h"
@@ -257,7 +258,7 @@ static void same_map(struct sim *s)
 /* Somebody edits one address: the quick way, where it leads there. */
 static void edit_address(struct sim *s)
 {
-	struct netmap_patch patches[MESHFILE_PATCHES_MAX];
+	struct netmap_patch patches[MESHUPDATE_PATCHES_MAX];
 	char *at = strstr(s->text + draw(s, (unsigned)strlen(s->text)), ":5182");
 	size_t n;
 
@@ -266,7 +267,7 @@ static void edit_address(struct sim *s)
 	at[5] = at[5] == '0' ? '1' : '0';
 	netmap_free(s->wanted);
 	s->wanted = parse(s);
-	if (meshfile_update(s->text, strlen(s->text), engine_map(s->engine), patches, &n) == 0)
+	if (meshupdate_read(s->text, strlen(s->text), engine_map(s->engine), patches, &n) == 0)
 		engine_patch_map(s->engine, patches, n, s->now_ms);
 	else
 		same_map(s);

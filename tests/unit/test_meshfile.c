@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "mgmt/meshfile.h"
+#include "mgmt/meshupdate.h"
 #include "mgmt/netmap.h"
 
 #define KEY_A "rf4uG7KxS1SGSoJ4tTJnOhpdTcQkLWBIE4YFvFyTlXc="
@@ -215,12 +216,12 @@ static void assert_same_map(const struct netmap *a, const struct netmap *b)
 /* The map of the old text, patched; NULL: the quick way does not lead there. */
 static struct netmap *update(const char *old_text, const char *text, size_t len)
 {
-	struct netmap_patch patches[MESHFILE_PATCHES_MAX];
+	struct netmap_patch patches[MESHUPDATE_PATCHES_MAX];
 	char error[MESHFILE_ERROR_MAX];
 	struct netmap *map = parse(old_text, KEY_A, error);
 	size_t n = 0;
 
-	if (meshfile_update(text, len, map, patches, &n) < 0) {
+	if (meshupdate_read(text, len, map, patches, &n) < 0) {
 		netmap_free(map);
 		return NULL;
 	}

@@ -16,6 +16,9 @@ static const char head[] =
 static const char host[] =
 	"{\"name\":\"b\",\"public_key\":\"BUPQ/+ESdYkZ5Bbw0jqmOo0jAPpyWcBKgOBcDVcO8w4=\",\"addresses\":"
 	"[\"100.64.0.2\"],\"endpoints\":[\"192.0.2.2:1\"],\"routes\":[\"10.0.0.0/8\"]},";
+static const char named[] =
+	"{\"name\":\"b\",\"public_key\":\"BUPQ/+ESdYkZ5Bbw0jqmOo0jAPpyWcBKgOBcDVcO8w4=\",\"addresses\":"
+	"[\"100.64.0.2\"],\"endpoints\":[\"b.example:1\"],\"psk_file\":\"/p\"},";
 static const char tail[] = "{\"name\":\"c\",\"addresses\":[\"100.64.0.3\"],\"public_key\":"
 			   "\"xTIBA5rboUvnH4htodjb6e697QjLERt1NAB4mZqp8Dg=\"}]}";
 
@@ -51,11 +54,18 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	char error[MESHFILE_ERROR_MAX];
 	struct netmap *map = NULL;
 	size_t len, n;
-	g_autofree char *old = document(host, sizeof(host) - 1, &len);
+	char first = size ? (char)data[0] : 0;
+	bool whole = first == '!', other = first == '@'; /* the whole text; another old text */
+	g_autofree char *old = other ? document(named, sizeof(named) - 1, &len)
+				     : document(host, sizeof(host) - 1, &len);
 	g_autofree char *text = NULL;
 
 	assert(meshfile_parse(old, len, NULL, 50, &map, error) == 0);
-	text = document(data, size, &len);
+	data += whole || other;
+	size -= whole || other;
+	text = whole ? g_memdup2(data, len = size) : document(data, size, &len);
+	if (first == '?') /* a map that came from elsewhere */
+		g_clear_pointer(&map->sources, g_free);
 	if (meshupdate_read(text, len, map, patches, &n) == 0) {
 		for (size_t i = 0; i < n; i++)
 			netmap_apply(map, &patches[i]);

@@ -214,7 +214,10 @@ static void write_interface(const struct engine *e, GString *out)
 	else
 		jwrite_null(out, "index");
 	jwrite_int(out, "listen_port", engine_listen_port(e));
-	jwrite_int(out, "mtu", e->mtu);
+	if (e->mtu)
+		jwrite_int(out, "mtu", e->mtu);
+	else
+		jwrite_null(out, "mtu");
 	jwrite_bool(out, "adopted", e->adopted);
 	jwrite_string(out, "state", interface_state(e));
 	jwrite_int(out, "repairs", e->repairs);

@@ -9,7 +9,7 @@ mesh a b
 up a b
 
 # What happens to b now and then, meanwhile, is no fight.
-for i in 1 2 3 4 5; do
+for _ in 1 2 3 4 5; do
 	ip -n b link set wt0 mtu 1300
 	ip -n b address del 100.64.0.2/32 dev wt0
 	pause 11

@@ -1,7 +1,7 @@
 # lapwing: `make help` lists the targets. Everything that is generated goes to $(BUILD).
 VERSION := 0.1.0
 BUILD   ?= build
-PREFIX  ?= /usr
+PREFIX  ?= /usr/local
 DESTDIR ?=
 V       ?=
 Q       := $(if $(V),,@)
@@ -110,7 +110,8 @@ install: all
 	install -D -m755 $(BUILD)/lapwing $(DESTDIR)$(PREFIX)/bin/lapwing
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man8 man/lapwingd.8 man/lapwing.8
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/lapwing.json.5
-	install -D -m644 scripts/lapwing.service $(DESTDIR)$(PREFIX)/lib/systemd/system/lapwing.service
+	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
+	sed "s,/usr/sbin/,$(PREFIX)/sbin/,; s,/usr/bin/,$(PREFIX)/bin/," scripts/lapwing.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/lapwing.service
 	install -D -m644 scripts/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/lapwing.conf
 	install -D -m644 scripts/modules-load.conf $(DESTDIR)$(PREFIX)/lib/modules-load.d/lapwing.conf
 

@@ -195,7 +195,9 @@ static int bind_socket(struct control *control)
 		return r;
 	if (lstat(control->path, &control->made) < 0)
 		return -errno;
-	if (control->group != (gid_t)-1 && lchown(control->path, (uid_t)-1, control->group) < 0)
+	/* A service manager may have forbidden it where it is not needed. */
+	if (control->group != (gid_t)-1 && control->made.st_gid != control->group &&
+		lchown(control->path, (uid_t)-1, control->group) < 0)
 		log_warn_errno(
 			-errno, "cannot give %s to its group, only root can use it", control->path);
 	return listen(control->listen_fd, SOMAXCONN) < 0 ? -errno : 0;

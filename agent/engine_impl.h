@@ -183,8 +183,8 @@ void engine_names_step(struct engine *e, int64_t now_ms);
 void engine_names_wanted(struct engine *e, uint32_t host, int64_t now_ms);
 /* The endpoints of a host as far as they are known. Returns their number, at most max. */
 size_t engine_candidates(const struct engine *e, uint32_t host, struct endpoint *ret, size_t max);
-/* A peer may roam, so any endpoint will do while its session lives; without one it has to be one that
- * the map says, if that says any. */
+/* A peer may roam, so any endpoint will do while its session lives; without one, or when nothing comes
+ * back, it has to be one that the map says, if that says any. */
 bool engine_endpoint_is_good(
 	const struct engine *e, uint32_t host, const struct endpoint *endpoint, int64_t now_ms);
 /* Why it has none; "" when it has. */

@@ -199,7 +199,7 @@ bool engine_endpoint_is_good(
 	struct endpoint known[NETMAP_ENDPOINTS_MAX];
 	size_t n;
 
-	if (peer_has_session(&e->peers[host], now_ms))
+	if (peer_has_session(&e->peers[host], now_ms) && !peer_is_silent(&e->peers[host], now_ms))
 		return true;
 	n = engine_candidates(e, host, known, G_N_ELEMENTS(known));
 	for (size_t i = 0; i < n; i++)

@@ -23,6 +23,11 @@ bool peer_has_session(const struct peer *peer, int64_t now_ms)
 	return peer->handshake_s && now_ms - peer->handshake_ms < PEER_SESSION_MS;
 }
 
+bool peer_is_silent(const struct peer *peer, int64_t now_ms)
+{
+	return peer->asking_ms && now_ms - peer->asking_ms >= PEER_NEXT_ENDPOINT_MS;
+}
+
 /* The kernel's clock is the wall clock, which may jump: only the age at first sight is taken from
  * it, and never a negative one. */
 static void note_handshake(struct peer *peer, const struct peer_observation *o)
@@ -98,7 +103,7 @@ unsigned peer_observe(struct peer *peer, const struct peer_observation *o)
 		actions |= PEER_ACT_CHANGED;
 	if (peer->asking_ms) {
 		actions |= PEER_ACT_WATCH;
-		if (o->now_ms - peer->asking_ms >= PEER_NEXT_ENDPOINT_MS)
+		if (peer_is_silent(peer, o->now_ms))
 			actions |= PEER_ACT_NEXT_ENDPOINT | PEER_ACT_LOOK_UP;
 	}
 	return actions;

@@ -72,6 +72,8 @@ unsigned peer_observe(struct peer *peer, const struct peer_observation *o);
 /* Its session went away with the interface. */
 void peer_session_lost(struct peer *peer);
 bool peer_has_session(const struct peer *peer, int64_t now_ms);
+/* Asks and gets nothing, for long enough to try another endpoint. */
+bool peer_is_silent(const struct peer *peer, int64_t now_ms);
 /* Asks and gets nothing, for long enough to move its shared prefixes elsewhere. */
 bool peer_is_failing(const struct peer *peer, int64_t now_ms);
 const char *peer_state_name(enum peer_state state);

@@ -187,12 +187,22 @@ static void write_pid(int fd)
 	(void)n;
 }
 
+/* Where nothing can be written any more, what is there is locked: at least the directory. */
+static int open_lock(const struct state *state)
+{
+	g_autofree char *path = path_of(state, "lock");
+	int fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+	if (fd >= 0 || (errno != EROFS && errno != ENOSPC && errno != EDQUOT))
+		return fd;
+	fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+	return fd >= 0 ? fd : open(state->dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+}
+
 /* The kernel drops the lock with its holder, however that ends. */
 static int take_lock(struct state *state, pid_t *ret_holder)
 {
-	g_autofree char *path = path_of(state, "lock");
-
-	state->lock_fd = open(path, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+	state->lock_fd = open_lock(state);
 	if (state->lock_fd < 0)
 		return -errno;
 	if (flock(state->lock_fd, LOCK_EX | LOCK_NB) < 0) {

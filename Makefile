@@ -18,9 +18,13 @@ endif
 CFLAGS   ?= -O2 -g
 WARNINGS := -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Wvla -Wswitch-enum \
 	-Wpointer-arith -Wwrite-strings -Wundef -Wformat=2 -Wno-unused-parameter $(if $(WERROR),-Werror)
-HARDEN   := -fstack-protector-strong -fstack-clash-protection -ftrivial-auto-var-init=$(if $(findstring clang,$(CC)),pattern,zero) -fPIE
-HARDEN   += $(if $(filter x86_64,$(shell uname -m)),-fcf-protection=full)
-HARDEN   += $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(if $(findstring clang,$(CC)),2,3))
+# The first of these flags that the compiler takes: Ubuntu 22.04's gcc 11 lacks some.
+takes     = $(shell for f in $(1); do $(CC) -Werror -O2 $$f -x c -c /dev/null -o /dev/null 2>/dev/null && echo $$f && break; done)
+HARDEN   := -fPIE -fstack-protector-strong -fstack-clash-protection \
+	$(call takes,-ftrivial-auto-var-init=zero -ftrivial-auto-var-init=pattern) \
+	$(call takes,-fcf-protection=full -mbranch-protection=standard)
+# Level 3 needs gcc 12; the sanitizers want none.
+HARDEN   += $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(if $(call takes,-ftrivial-auto-var-init=zero),3,2))
 LW_CPPFLAGS := -iquote . -D_GNU_SOURCE -DLAPWING_VERSION='"$(VERSION)"' \
 	$(shell pkg-config --cflags $(PKGS_DAEMON) 2>/dev/null | sed 's/-I/-isystem /g') $(CPPFLAGS)
 LW_CFLAGS   := -std=gnu17 $(WARNINGS) $(HARDEN) $(SAN) -fno-strict-aliasing -MMD -MP $(CFLAGS)

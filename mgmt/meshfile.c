@@ -42,14 +42,10 @@ static void read_hosts(struct jread *r, void *into)
 static void read_mesh(struct jread *r, void *into)
 {
 	struct mesh_builder *b = into;
-	struct slice s = jread_string(r);
+	struct slice s = mesh_read_name(r);
 
-	if (r->error)
-		return;
-	if (!mesh_name_is_good(s, NETMAP_NAME_MAX))
-		return jread_fail(r, "a name has 1 to %d of the characters A-Z a-z 0-9 _ . -",
-			NETMAP_NAME_MAX);
-	memcpy(b->map->mesh, s.s, s.len);
+	if (!r->error)
+		memcpy(b->map->mesh, s.s, s.len);
 }
 
 static void read_interface_name(struct jread *r, void *into)

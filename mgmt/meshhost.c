@@ -47,16 +47,23 @@ bool mesh_name_is_good(struct slice s, size_t max)
 	return true;
 }
 
+struct slice mesh_read_name(struct jread *r)
+{
+	struct slice s = jread_string(r);
+
+	if (!r->error && !mesh_name_is_good(s, NETMAP_NAME_MAX))
+		jread_fail(r, "a name has 1 to %d of the characters A-Z a-z 0-9 _ . -",
+			NETMAP_NAME_MAX);
+	return s;
+}
+
 static void read_host_name(struct jread *r, void *into)
 {
 	struct mesh_builder *b = into;
-	struct slice s = jread_string(r);
+	struct slice s = mesh_read_name(r);
 
 	if (r->error)
 		return;
-	if (!mesh_name_is_good(s, NETMAP_NAME_MAX))
-		return jread_fail(r, "a name has 1 to %d of the characters A-Z a-z 0-9 _ . -",
-			NETMAP_NAME_MAX);
 	b->host->name = mesh_add_text(b, s);
 	if (!uniq_add(b->names, s.s, s.len, 0))
 		jread_fail(r, "another host is called %.*s", (int)s.len, s.s);

@@ -5,10 +5,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-struct jread;
+#include "agent/base/jread.h"
+
 struct netmap;
 struct netmap_host;
-struct slice;
 struct uniq;
 
 struct mesh_builder {
@@ -22,5 +22,7 @@ struct mesh_builder {
 /* An element reader for jread_array: appends a host to the map; `into` is the builder. */
 void mesh_read_host(struct jread *r, void *into);
 uint32_t mesh_add_text(struct mesh_builder *b, struct slice s);
+/* The name of a host or a mesh; check r->error. */
+struct slice mesh_read_name(struct jread *r);
 bool mesh_name_is_good(struct slice s, size_t max);
 bool mesh_looks_like_ipv4(struct slice s);

@@ -48,7 +48,7 @@ cat >/tmp/send.py <<-'END'
 END
 ip netns exec b python3 -c 'import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM]); exec(open("/tmp/receive.py").read())' >/tmp/received &
 receiver=$!
-wait_for 5 grep -q :1B58 <(on b cat /proc/net/udp) || pause 2
+wait_for 10 on b grep -q :1B58 /proc/net/udp
 ip netns exec a python3 /tmp/send.py >/tmp/sent &
 sender=$!
 ip netns exec a ip monitor link address route rule >/tmp/monitor &

@@ -126,7 +126,7 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(("", 51820))
 time.sleep(60)' &
 program=$!
-wait_for 5 grep -q :CA6C <(on c cat /proc/net/udp) || true
+wait_for 5 on c grep -q :CA6C /proc/net/udp || true
 exits 14 "it is held by a program of user id 0" "also one of a program" 5
 kill $program
 

@@ -19,6 +19,7 @@ enum { READ_CHUNK = 16 * 1024, ERROR_TEXT_MAX = 512 };
 
 static gboolean on_client(int fd, GIOCondition condition, void *data);
 static gboolean on_timer(void *data);
+static void read_input(struct client *c);
 
 /* -- one client: life and limits ------------------------------------------------------------- */
 
@@ -66,7 +67,10 @@ void client_new(struct control *control, int fd, enum control_access access)
 		c->id = ++control->next_id;
 	while (!c->id || client_find(control, c->id));
 	control->clients[control->n_clients++] = c;
+	/* What it asks is mostly there already, and the next turn of the loop may be long in coming. */
+	read_input(c);
 	watch(c);
+	client_arm_timer(control);
 }
 
 void client_free(struct client *c)

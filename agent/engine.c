@@ -434,6 +434,9 @@ void engine_check(struct engine *e, int64_t now_ms)
 
 void engine_refresh(struct engine *e, int64_t now_ms)
 {
+	/* Not before what is under way is done: a reading for each asker would hold that up for ever. */
+	if (e->stages[STAGE_PEERS].due && !e->stages[STAGE_PEERS].problem[0])
+		return;
 	if (e->map && !e->down && e->index && now_ms - e->read_ms > 1000)
 		due_as(e, STAGE_READ, now_ms, false);
 }

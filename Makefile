@@ -118,6 +118,7 @@ install: all
 	sed "s,/usr/sbin/,$(PREFIX)/sbin/,; s,/usr/bin/,$(PREFIX)/bin/," scripts/lapwing.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/lapwing.service
 	install -D -m644 scripts/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/lapwing.conf
 	install -D -m644 scripts/modules-load.conf $(DESTDIR)$(PREFIX)/lib/modules-load.d/lapwing.conf
+	install -D -m644 scripts/sysctl.conf $(DESTDIR)$(PREFIX)/lib/sysctl.d/60-lapwing.conf
 
 SOURCES := $(wildcard agent/*.[ch] agent/*/*.[ch] netlink/*.[ch] ice/*.[ch] signal/*.[ch] mgmt/*.[ch] tests/*/*.[ch])
 CLANG_FORMAT ?= $(firstword $(foreach t,clang-format-14 clang-format,$(if $(shell command -v $(t)),$(t))))

@@ -133,10 +133,10 @@ static int record_peers(const struct wg_key *keys, size_t n, void *user)
 		state_save_peers(((struct daemon *)user)->state, keys, n), "our peers");
 }
 
-static int record_interface(const char *name, void *user)
+static int record_interface(const char *name, uint32_t table, void *user)
 {
 	return record_failed(
-		state_set_interface(((struct daemon *)user)->state, name), "our interface");
+		state_set_interface(((struct daemon *)user)->state, name, table), "our interface");
 }
 
 static int read_psk(const char *path, struct wg_key *ret, void *user)
@@ -624,6 +624,7 @@ static int open_engine(struct daemon *d)
 	struct engine_identity identity = {
 		.instance = state_instance(d->state),
 		.recorded_interface = state_interface(d->state),
+		.recorded_table = state_table(d->state),
 	};
 	g_autofree struct wg_key *recorded = NULL;
 	int r = kernel_open(&d->kernel);

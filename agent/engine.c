@@ -65,6 +65,7 @@ struct engine *engine_new(const struct kernel *kernel, const struct engine_ops *
 	g_strlcpy(e->instance, identity->instance, sizeof(e->instance));
 	snprintf(e->alias, sizeof(e->alias), "lapwing:%s", identity->instance);
 	g_strlcpy(e->recorded, identity->recorded_interface, sizeof(e->recorded));
+	e->recorded_table = identity->recorded_table;
 	if (e->recorded[0]) /* what it had, whatever its name will be */
 		snprintf(e->nft_table, sizeof(e->nft_table), "lapwing-%s", e->recorded);
 	copy_recorded(e, identity);
@@ -274,6 +275,15 @@ void engine_due(struct engine *e, enum stage_id stage, int64_t now_ms)
 	due_as(e, stage, now_ms, true);
 }
 
+/* The operator wants something: old fights are forgotten. */
+static void forget_fights(struct engine *e)
+{
+	for (size_t i = 0; i < N_STAGES; i++) {
+		e->stages[i].repairs = 0;
+		e->stages[i].repaired_ms = 0;
+	}
+}
+
 static void all_due(struct engine *e, int64_t now_ms, bool changed)
 {
 	for (size_t i = 0; i < N_STAGES; i++)
@@ -335,6 +345,7 @@ void engine_set_map(struct engine *e, struct netmap *map, int64_t now_ms)
 	struct netmap *old = e->map;
 	struct peer *old_peers = e->peers;
 
+	forget_fights(e);
 	e->map = map;
 	e->map_s = e->ops->wall_s(e->user);
 	e->map_problem[0] = '\0';

@@ -30,7 +30,7 @@ struct engine_ops {
 	void (*event)(const char *json, void *user);
 	/* To be kept over restarts, before the kernel is told. 0 or -errno. */
 	int (*record_peers)(const struct wg_key *keys, size_t n, void *user);
-	int (*record_interface)(const char *name, void *user);
+	int (*record_interface)(const char *name, uint32_t table, void *user);
 	/* A pre-shared key from its file. 0 or -errno. */
 	int (*read_psk)(const char *path, struct wg_key *ret, void *user);
 	uint32_t (*random)(void *user);
@@ -41,6 +41,7 @@ struct engine_ops {
 struct engine_identity {
 	const char *instance;
 	const char *recorded_interface; /* "": none */
+	uint32_t recorded_table; /* 0: none */
 	const struct wg_key *recorded_peers;
 	size_t n_recorded;
 };

@@ -83,6 +83,7 @@ struct engine {
 	/* the interface */
 	unsigned index; /* 0: none */
 	char recorded[IFNAMSIZ];
+	uint32_t recorded_table;
 	char nft_table[NFT_TABLE_NAME_MAX]; /* in place; "": none */
 	uint64_t nft_fingerprint;
 	uint32_t nft_hash; /* of what it was made from */
@@ -154,7 +155,13 @@ uint32_t engine_mark(const struct engine *e);
 uint32_t engine_table(const struct engine *e);
 
 /* engine_link.c */
+/* What must be known after a crash. */
+int engine_record(struct engine *e, const char *name, uint32_t table);
 int engine_remove_all(struct engine *e);
+
+/* engine_net.c */
+/* Makes these the rules of ours. */
+int engine_apply_rules(struct engine *e, const struct rule *want, size_t n_want, int64_t now_ms);
 
 /* engine_peers.c */
 void engine_peers_replace(

@@ -81,14 +81,18 @@ static int set_alias(struct engine *e, unsigned index)
 	return KERNEL(e, link_set, index, &change);
 }
 
+int engine_record(struct engine *e, const char *name, uint32_t table)
+{
+	if (!strcmp(e->recorded, name) && e->recorded_table == table)
+		return 0;
+	g_strlcpy(e->recorded, name, sizeof(e->recorded));
+	e->recorded_table = table;
+	return e->ops->record_interface(name, table, e->user);
+}
+
 static int record(struct engine *e, const char *name)
 {
-	int r = 0;
-
-	if (strcmp(e->recorded, name))
-		r = e->ops->record_interface(name, e->user);
-	g_strlcpy(e->recorded, name, sizeof(e->recorded));
-	return r;
+	return engine_record(e, name, e->recorded_table);
 }
 
 static int make_link(struct engine *e, int64_t now_ms)
@@ -425,26 +429,6 @@ int engine_stage_up(struct engine *e, int64_t now_ms)
 
 /* -- removing ------------------------------------------------------------------------------- */
 
-static int collect_rule(const struct rule *rule, void *user)
-{
-	g_array_append_vals(user, rule, 1);
-	return 0;
-}
-
-/* Not while they are listed: that is one conversation on the socket, and this another. */
-static void remove_rules(struct engine *e)
-{
-	g_autoptr(GArray) rules = g_array_new(FALSE, FALSE, sizeof(struct rule));
-
-	KERNEL(e, rule_foreach, collect_rule, rules);
-	for (guint i = 0; i < rules->len; i++) {
-		const struct rule *rule = &g_array_index(rules, struct rule, i);
-
-		if (rule->priority - routing_rule_priority(engine_table(e)) < 2)
-			KERNEL(e, rule_remove, rule);
-	}
-}
-
 /* Under the name of now, of before, and as far as we know it, of the run before. */
 static int remove_tables(struct engine *e)
 {
@@ -472,7 +456,9 @@ int engine_remove_all(struct engine *e)
 		return 0;
 	if (!e->index && find_link(e, &link) == 0 && !strcmp(link.alias, e->alias))
 		e->index = link.index;
-	remove_rules(e);
+	r = engine_apply_rules(e, NULL, 0, e->read_ms);
+	if (r < 0)
+		return r;
 	if (e->index) {
 		KERNEL(e, wg_set_device, e->index, &empty);
 		r = KERNEL(e, link_delete, e->index);

@@ -171,26 +171,49 @@ static bool rule_is_listed(const struct rule *list, size_t n, const struct rule 
 	return false;
 }
 
-/* Another instance's rules have other priorities. */
-static bool rule_is_mine(const struct engine *e, const struct rule *rule)
+static bool has_priority_of(const struct rule *rule, uint32_t table)
 {
-	uint32_t first = routing_rule_priority(engine_table(e));
-
-	return rule->priority == first || rule->priority == first + 1;
+	return table && rule->priority - routing_rule_priority(table) < 2;
 }
 
-static int apply_rules(struct engine *e, const struct rule *want, size_t n_want, int64_t now_ms)
+/* Of now or of before; another instance's rules have other priorities. */
+static bool rule_is_mine(const struct engine *e, const struct rule *rule)
+{
+	return has_priority_of(rule, engine_table(e)) || has_priority_of(rule, e->recorded_table);
+}
+
+static int remove_rules(
+	struct engine *e, const GArray *have, const struct rule *want, size_t n_want)
+{
+	for (guint i = 0; i < have->len; i++) {
+		const struct rule *rule = &g_array_index(have, struct rule, i);
+		int r;
+
+		if (!rule_is_mine(e, rule) || rule_is_listed(want, n_want, rule))
+			continue;
+		r = KERNEL(e, rule_remove, rule);
+		if (r < 0 && r != -ENOENT)
+			return engine_fail(
+				e, STAGE_ROUTES, EXIT_FAILED, r, "cannot remove routing rule");
+	}
+	return 0;
+}
+
+int engine_apply_rules(struct engine *e, const struct rule *want, size_t n_want, int64_t now_ms)
 {
 	g_autoptr(GArray) have = g_array_new(FALSE, FALSE, sizeof(struct rule));
-	const struct rule *old;
 	bool told = false;
 	int r = KERNEL(e, rule_foreach, collect_rule, have);
 
 	if (r < 0)
 		return engine_fail(e, STAGE_ROUTES, EXIT_FAILED, r, "cannot read routing rules");
-	old = (const struct rule *)(void *)have->data;
+	r = remove_rules(e, have, want, n_want);
+	if (r < 0)
+		return r;
+	if (n_want)
+		engine_record(e, e->recorded, engine_table(e));
 	for (size_t i = 0; i < n_want; i++) {
-		if (rule_is_listed(old, have->len, &want[i]))
+		if (rule_is_listed((const struct rule *)(void *)have->data, have->len, &want[i]))
 			continue;
 		if (!told && !engine_may_repair(e, STAGE_ROUTES, now_ms, "a routing rule is gone"))
 			return -ECANCELED;
@@ -200,13 +223,6 @@ static int apply_rules(struct engine *e, const struct rule *want, size_t n_want,
 			return engine_fail(
 				e, STAGE_ROUTES, EXIT_FAILED, r, "cannot set routing rule");
 	}
-	for (size_t i = 0; i < have->len; i++)
-		if (rule_is_mine(e, &old[i]) && !rule_is_listed(want, n_want, &old[i])) {
-			r = KERNEL(e, rule_remove, &old[i]);
-			if (r < 0 && r != -ENOENT)
-				return engine_fail(e, STAGE_ROUTES, EXIT_FAILED, r,
-					"cannot remove routing rule");
-		}
 	return 0;
 }
 
@@ -231,7 +247,14 @@ int engine_stage_routes(struct engine *e, int64_t now_ms)
 	g_array_sort(have, route_order);
 	r = apply_routes(
 		e, want, e->n_routes, (const struct route *)(void *)have->data, have->len, now_ms);
-	return r < 0 ? r : apply_rules(e, rules, n_rules, now_ms);
+	if (r == 0)
+		r = engine_apply_rules(e, rules, n_rules, now_ms);
+	/* Only the operator can do that; looked at again now and then. */
+	if (r == 0 && e->uses_mark && KERNEL(e, filter_ignores_marks))
+		r = engine_fail(e, STAGE_ROUTES, EXIT_PARTIAL, -ECANCELED,
+			"rp_filter=1 drops answers where a route of ours takes everything: set "
+			"net.ipv4.conf.all.src_valid_mark=1");
+	return r;
 }
 
 /* -- nftables ------------------------------------------------------------------------------- */

@@ -5,6 +5,7 @@
 #include <glib.h>
 #include <linux/netlink.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "agent/base/log.h"
@@ -189,6 +190,36 @@ static void port_owner_(void *k, uint16_t port, char *buf, size_t len)
 		snprintf(buf, len, "a program of user id %u (see ss -ulpn)", uid);
 }
 
+/* -- reverse path filters ------------------------------------------------------------------- */
+
+static int read_switch(const char *interface, const char *name)
+{
+	g_autofree char *path = g_strdup_printf("/proc/sys/net/ipv4/conf/%s/%s", interface, name);
+	g_autofree char *text = NULL;
+
+	return g_file_get_contents(path, &text, NULL, NULL) ? atoi(text) : 0;
+}
+
+/* The larger of "all" and the interface's own counts: 1 is strict, 2 loose. */
+static bool filter_ignores_marks_(void *k)
+{
+	int all = read_switch("all", "rp_filter");
+	const char *name;
+	bool strict = false;
+	GDir *dir;
+
+	if (read_switch("all", "src_valid_mark"))
+		return false;
+	dir = g_dir_open("/proc/sys/net/ipv4/conf", 0, NULL);
+	while (dir && !strict && (name = g_dir_read_name(dir)))
+		strict = strcmp(name, "all") && strcmp(name, "default") && strcmp(name, "lo") &&
+			MAX(all, read_switch(name, "rp_filter")) == 1 &&
+			!read_switch(name, "src_valid_mark");
+	if (dir)
+		g_dir_close(dir);
+	return strict;
+}
+
 static const struct kernel_ops running_ops = {
 	.link_get = link_get_,
 	.link_get_by_name = link_get_by_name_,
@@ -212,6 +243,7 @@ static const struct kernel_ops running_ops = {
 	.nft_apply = nft_apply_,
 	.nft_remove = nft_remove_,
 	.nft_fingerprint = nft_fingerprint_,
+	.filter_ignores_marks = filter_ignores_marks_,
 	.port_owner = port_owner_,
 	.error_text = error_text_,
 };

@@ -34,6 +34,9 @@ struct kernel_ops {
 	int (*nft_apply)(void *k, const struct nft_config *config);
 	int (*nft_remove)(void *k, const char *table);
 	int (*nft_fingerprint)(void *k, const char *table, uint64_t *ret);
+	/* Strict reverse path filtering is on and does not look at marks, so that answers to our own
+	 * packets would be dropped where a default route of ours leads elsewhere. */
+	bool (*filter_ignores_marks)(void *k);
 	/* Who holds a UDP port, for people: "wg0 (WireGuard)" or "named (pid 12)"; "" when unknown. */
 	void (*port_owner)(void *k, uint16_t port, char *buf, size_t len);
 	/* The kernel's words about the last failure; "" when it had none. */

@@ -31,6 +31,7 @@ static const char peers_magic[PEERS_MAGIC_LEN] = "lwpeers";
 struct facts {
 	bool down;
 	char interface[IFNAMSIZ];
+	uint32_t table;
 };
 
 struct state {
@@ -84,10 +85,16 @@ static void read_interface(struct jread *r, void *into)
 	memcpy(facts->interface, s.s, s.len);
 }
 
+static void read_table(struct jread *r, void *into)
+{
+	((struct facts *)into)->table = (uint32_t)jread_int(r, 0, UINT32_MAX);
+}
+
 static const struct jread_field fields[] = {
 	{ "version", read_version, true },
 	{ "down", read_down, true },
 	{ "interface", read_interface, true },
+	{ "table", read_table, false },
 };
 
 /* A file that cannot be read counts as none: better a tunnel that should be down than a host that
@@ -124,6 +131,7 @@ static int save_facts(const struct state *state)
 	jwrite_int(text, "version", STATE_VERSION);
 	jwrite_bool(text, "down", state->facts.down);
 	jwrite_string(text, "interface", state->facts.interface);
+	jwrite_int(text, "table", state->facts.table);
 	jwrite_close(text, '}');
 	g_string_append_c(text, '\n');
 	return file_write(path, text->str, text->len, 0600);
@@ -145,9 +153,15 @@ const char *state_interface(const struct state *state)
 	return state->facts.interface;
 }
 
-int state_set_interface(struct state *state, const char *name)
+uint32_t state_table(const struct state *state)
+{
+	return state->facts.table;
+}
+
+int state_set_interface(struct state *state, const char *name, uint32_t table)
 {
 	g_strlcpy(state->facts.interface, name, sizeof(state->facts.interface));
+	state->facts.table = table;
 	return save_facts(state);
 }
 

@@ -4,6 +4,7 @@
 #include <net/if.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "agent/base/key.h"
@@ -23,9 +24,10 @@ const char *state_instance(const struct state *state);
 bool state_is_down(const struct state *state);
 int state_set_down(struct state *state, bool down);
 
-/* The interface that we made or are about to make; "": none. Written before it is made. */
+/* The interface and the routing table (0: none) that we use or are about to. Written before. */
 const char *state_interface(const struct state *state);
-int state_set_interface(struct state *state, const char *name);
+uint32_t state_table(const struct state *state);
+int state_set_interface(struct state *state, const char *name, uint32_t table);
 
 /* The keys of the peers that we install; written before they are. A file that is damaged is moved
  * aside (.corrupt) and reads as empty; one that cannot be read is an error. Free with g_free. */

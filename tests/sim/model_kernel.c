@@ -534,6 +534,11 @@ static int m_nft_fingerprint(void *k, const char *table, uint64_t *ret)
 	return 0;
 }
 
+static bool m_filter_ignores_marks(void *k)
+{
+	return false;
+}
+
 static void m_port_owner(void *k, uint16_t port, char *buf, size_t len)
 {
 	buf[0] = '\0';
@@ -567,6 +572,7 @@ static const struct kernel_ops ops = {
 	.nft_apply = m_nft_apply,
 	.nft_remove = m_nft_remove,
 	.nft_fingerprint = m_nft_fingerprint,
+	.filter_ignores_marks = m_filter_ignores_marks,
 	.port_owner = m_port_owner,
 	.error_text = m_error_text,
 };

@@ -35,6 +35,7 @@ struct sim {
 	struct netmap *wanted;
 	bool down;
 	char recorded_interface[IFNAMSIZ];
+	uint32_t recorded_table;
 	GArray *recorded; /* struct wg_key */
 	bool psk_missing;
 	GArray *foreign; /* keys of peers that somebody else put there */
@@ -73,8 +74,9 @@ static int record_peers(const struct wg_key *keys, size_t n, void *user)
 	return 0;
 }
 
-static int record_interface(const char *name, void *user)
+static int record_interface(const char *name, uint32_t table, void *user)
 {
+	((struct sim *)user)->recorded_table = table;
 	g_strlcpy(((struct sim *)user)->recorded_interface, name, IFNAMSIZ);
 	return 0;
 }
@@ -207,6 +209,8 @@ static void write_mesh(struct sim *s)
 		if (!draw(s, 4))
 			g_string_append_printf(
 				out, ",\"routes\":[\"10.%u.0.0/16\",\"10.200.0.0/16\"]", i);
+		else if (!draw(s, 8)) /* shared by all who have it, accepted by half of the lives */
+			g_string_append(out, ",\"routes\":[\"0.0.0.0/0\"]");
 		if (!draw(s, 6))
 			g_string_append(out, ",\"psk_file\":\"/psk\"");
 		if (!draw(s, 5))
@@ -303,6 +307,12 @@ static bool allows(const struct model_peer *peer, const struct prefix *p)
 	return false;
 }
 
+/* What we route ourselves, and default routes in half of the lives. */
+static bool is_refused(struct sim *s, const struct prefix *p)
+{
+	return self_routes(s, p) || (!p->bits && !s->config.policy.default_route);
+}
+
 static void check_peer(struct sim *s, struct model_link *link, const struct netmap_host *host)
 {
 	const struct prefix *p = netmap_prefixes(s->wanted, host);
@@ -325,9 +335,9 @@ static void check_peer(struct sim *s, struct model_link *link, const struct netm
 		if (!allows(peer, &p[i]))
 			fail(s, "%s lacks an address", name);
 	for (size_t i = n; i < (size_t)host->n_addresses + host->n_routes; i++) {
-		bool shared = p[i].addr[1] == 200;
+		bool shared = p[i].addr[1] == 200 || !p[i].bits;
 
-		if (self_routes(s, &p[i]) ? allows(peer, &p[i]) : !shared && !allows(peer, &p[i]))
+		if (is_refused(s, &p[i]) ? allows(peer, &p[i]) : !shared && !allows(peer, &p[i]))
 			fail(s, "%s: route to 10.%u wrong", name, p[i].addr[1]);
 		n += allows(peer, &p[i]);
 	}
@@ -346,23 +356,34 @@ static void check_peer(struct sim *s, struct model_link *link, const struct netm
 		fail(s, "%s has no endpoint, or another one", name);
 }
 
-/* The shared prefix has one holder, if anybody there can hold it. */
-static void check_shared(struct sim *s, struct model_link *link)
+static bool lists(struct sim *s, const struct netmap_host *host, const struct prefix *p)
 {
-	struct prefix shared = { .family = AF_INET, .bits = 16, .addr = { 10, 200 } };
-	unsigned could = 0, holders = 0;
+	for (size_t i = 0; i < host->n_routes; i++)
+		if (prefix_is_same(netmap_prefixes(s->wanted, host) + host->n_addresses + i, p))
+			return true;
+	return false;
+}
+
+/* A shared prefix has one holder, if anybody there can hold it. Returns how many have it listed. */
+static unsigned check_shared(struct sim *s, struct model_link *link, struct prefix shared)
+{
+	unsigned could = 0, holders = 0, listed = 0;
 
 	for (size_t i = 0; i < s->wanted->n_hosts; i++) {
 		const struct netmap_host *host = &s->wanted->hosts[i];
 
-		could += (int64_t)i != s->wanted->self && host->n_routes && !is_blocked(s, host);
+		if ((int64_t)i == s->wanted->self || !lists(s, host, &shared))
+			continue;
+		listed++;
+		could += !is_blocked(s, host);
 	}
 	for (guint i = 0; i < link->peers->len; i++)
 		holders += allows(&g_array_index(link->peers, struct model_peer, i), &shared);
-	if (self_routes(s, &shared))
-		could = 0;
+	if (is_refused(s, &shared))
+		could = listed = 0;
 	if (holders != (could > 0))
-		fail(s, "the shared prefix has %u holders, %u could", holders, could);
+		fail(s, "a shared prefix has %u holders, %u could", holders, could);
+	return listed;
 }
 
 static bool is_wanted_key(struct sim *s, const struct wg_key *key)
@@ -389,7 +410,12 @@ static void check_up(struct sim *s)
 	for (size_t i = 0; i < s->wanted->n_hosts; i++)
 		if ((int64_t)i != s->wanted->self)
 			check_peer(s, link, &s->wanted->hosts[i]);
-	check_shared(s, link);
+	check_shared(
+		s, link, (struct prefix){ .family = AF_INET, .bits = 16, .addr = { 10, 200 } });
+	/* A default route needs rules that keep our own packets out of it. */
+	if (s->model->rules->len !=
+		2 * (check_shared(s, link, (struct prefix){ .family = AF_INET }) > 0))
+		fail(s, "%u routing rules", s->model->rules->len);
 	for (guint i = 0; i < link->peers->len; i++) {
 		struct model_peer *p = &g_array_index(link->peers, struct model_peer, i);
 
@@ -427,6 +453,8 @@ static void check_down(struct sim *s)
 
 	if (link && !strcmp(link->info.alias, "lapwing:sim"))
 		fail(s, "down, but the interface is there");
+	if (s->model->rules->len)
+		fail(s, "down, but there are %u rules", s->model->rules->len);
 	if (s->model->nft_table[0])
 		fail(s, "down, but the nftables table is there");
 }
@@ -576,6 +604,7 @@ static void restart(struct sim *s)
 {
 	struct engine_identity identity = { .instance = "sim",
 		.recorded_interface = s->recorded_interface,
+		.recorded_table = s->recorded_table,
 		.recorded_peers = (const struct wg_key *)(void *)s->recorded->data,
 		.n_recorded = s->recorded->len };
 
@@ -652,6 +681,7 @@ static void begin(struct sim *s, guint32 seed)
 			s->private_key = private_key;
 	}
 	config_parse("{}", 2, &s->config, error);
+	s->config.policy.default_route = seed % 2;
 	model_add_link(s->model, "wg-other", "wireguard")->port = 1;
 	model_add_peer(model_find(s->model, "wg-other"), &other);
 	write_mesh(s);

@@ -79,12 +79,12 @@ static void test_facts(struct fixture *f, const void *data)
 	g_assert_cmpint(state_set_down(f->state, true), ==, 0);
 	reopen(f);
 	g_assert_true(state_is_down(f->state));
-	g_assert_cmpint(state_set_interface(f->state, "wt-0.a"), ==, 0);
+	g_assert_cmpint(state_set_interface(f->state, "wt-0.a", 4000000000), ==, 0);
 	g_assert_cmpint(state_set_down(f->state, false), ==, 0);
 	reopen(f);
 	g_assert_false(state_is_down(f->state));
 	g_assert_cmpstr(state_interface(f->state), ==, "wt-0.a");
-	g_assert_cmpint(state_set_interface(f->state, ""), ==, 0);
+	g_assert_cmpint(state_set_interface(f->state, "", 0), ==, 0);
 	reopen(f);
 	g_assert_cmpstr(state_interface(f->state), ==, "");
 }
@@ -176,7 +176,7 @@ static void test_read_only(struct fixture *f, const void *data)
 	g_assert_cmpint(g_mkdir(path, 0700), ==, 0);
 	g_assert_cmpint(state_set_down(f->state, true), <, 0);
 	g_assert_true(state_is_down(f->state));
-	g_assert_cmpint(state_set_interface(f->state, "wt0"), <, 0);
+	g_assert_cmpint(state_set_interface(f->state, "wt0", 1), <, 0);
 	g_assert_cmpstr(state_interface(f->state), ==, "wt0");
 	g_rmdir(path);
 	g_assert_cmpint(state_set_down(f->state, true), ==, 0);

@@ -11,14 +11,14 @@
 #include <unistd.h>
 
 #include "agent/base/auto.h"
-#include "agent/base/backoff.h"
 #include "agent/base/exitcode.h"
-#include "agent/base/file.h"
 #include "agent/base/jwrite.h"
 #include "agent/base/log.h"
 #include "agent/config.h"
 #include "agent/control.h"
 #include "agent/engine.h"
+#include "agent/events.h"
+#include "agent/files.h"
 #include "agent/kernel.h"
 #include "agent/notify.h"
 #include "agent/privs.h"
@@ -26,10 +26,8 @@
 #include "agent/resolve.h"
 #include "agent/state.h"
 #include "agent/watch.h"
-#include "mgmt/meshfile.h"
 #include "mgmt/meshupdate.h"
 #include "mgmt/netmap.h"
-#include "netlink/monitor.h"
 
 enum { DEBOUNCE_MS = 200 };
 
@@ -45,10 +43,9 @@ struct daemon {
 	struct engine *engine;
 	struct resolve *resolve;
 	struct watch *watch;
-	struct monitor *monitor;
-	struct backoff monitor_backoff;
+	struct events *events;
 	GSource *work; /* drives the engine */
-	guint signals, route_events, nft_events, monitor_again, mesh_again, ticks;
+	guint signals, mesh_again, ticks;
 	int signal_fd;
 	int64_t start_ms;
 	bool placed; /* the interface stands: told to the service manager */
@@ -77,9 +74,7 @@ int64_t daemon_uptime_s(const struct daemon *d)
 
 void daemon_event_counts(const struct daemon *d, uint64_t *ret_seen, uint64_t *ret_passed)
 {
-	*ret_seen = *ret_passed = 0;
-	if (d->monitor)
-		monitor_counts(d->monitor, ret_seen, ret_passed);
+	events_counts(d->events, ret_seen, ret_passed);
 }
 
 static void quit(struct daemon *d, int code)
@@ -172,6 +167,11 @@ void daemon_kick(struct daemon *d)
 		g_source_set_ready_time(d->work, 0);
 }
 
+static void something_happened(void *user)
+{
+	daemon_kick(user);
+}
+
 /* The service manager waits for the interface, not for its last peer; what makes a start senseless
  * ends it while nothing else has been done. */
 static void check_placed(struct daemon *d)
@@ -196,11 +196,8 @@ static gboolean work(gpointer user)
 {
 	struct daemon *d = user;
 	int64_t next = engine_step(d->engine, daemon_now_ms());
-	struct monitor_filter filter;
 
-	engine_filter(d->engine, &filter);
-	if (d->monitor)
-		monitor_set_filter(d->monitor, &filter);
+	events_refilter(d->events);
 	check_placed(d);
 	if (next != 0 && engine_is_settled(d->engine)) {
 		requests_settled(d->requests);
@@ -225,141 +222,20 @@ static void start_work(struct daemon *d)
 	g_source_set_ready_time(d->work, 0);
 }
 
-/* -- kernel events -------------------------------------------------------------------------- */
-
-static void start_monitor(struct daemon *d);
-
-static gboolean monitor_again(gpointer user)
-{
-	struct daemon *d = user;
-
-	d->monitor_again = 0;
-	start_monitor(d);
-	return G_SOURCE_REMOVE;
-}
-
-static void stop_monitor(struct daemon *d)
-{
-	g_clear_handle_id(&d->route_events, g_source_remove);
-	g_clear_handle_id(&d->nft_events, g_source_remove);
-	g_clear_pointer(&d->monitor, monitor_close);
-}
-
-static gboolean on_kernel_event(int fd, GIOCondition condition, gpointer user)
-{
-	struct daemon *d = user;
-	unsigned events = monitor_read(d->monitor, fd);
-
-	if (events)
-		engine_kernel_event(
-			d->engine, events, monitor_last_pid(d->monitor), daemon_now_ms());
-	if (events)
-		daemon_kick(d);
-	if (!(events & MONITOR_DEAD))
-		return G_SOURCE_CONTINUE;
-	log_warn("lost the kernel's event socket, opening it again");
-	stop_monitor(d); /* removes this source as well */
-	start_monitor(d);
-	return G_SOURCE_REMOVE;
-}
-
-/* Subscribes first; what happened before is found by looking at everything after. */
-static void start_monitor(struct daemon *d)
-{
-	struct monitor_filter filter;
-	int r = monitor_open(&d->monitor);
-
-	if (r < 0) {
-		uint32_t wait = backoff_next_ms(&d->monitor_backoff, g_random_int());
-
-		log_warn_errno(r, "cannot hear kernel events, trying again in %u ms", wait);
-		d->monitor_again = g_timeout_add(wait, monitor_again, d);
-		return;
-	}
-	backoff_reset(&d->monitor_backoff);
-	engine_filter(d->engine, &filter);
-	monitor_set_filter(d->monitor, &filter);
-	d->route_events = g_unix_fd_add(monitor_route_fd(d->monitor), G_IO_IN, on_kernel_event, d);
-	if (monitor_nft_fd(d->monitor) >= 0)
-		d->nft_events = g_unix_fd_add(
-			monitor_nft_fd(d->monitor), G_IO_IN, on_kernel_event, d);
-	engine_kernel_event(d->engine, MONITOR_LOST, 0, daemon_now_ms());
-	daemon_kick(d);
-}
-
 /* -- the two files -------------------------------------------------------------------------- */
-
-static void config_free(struct config *config)
-{
-	if (!config)
-		return;
-	config_done(config);
-	g_free(config);
-}
-
-static struct config *load_config(const char *path, char error[static CONFIG_ERROR_MAX])
-{
-	struct config *config = g_new0(struct config, 1);
-
-	if (config_load(path, config, error) < 0)
-		g_clear_pointer(&config, g_free);
-	return config;
-}
-
-static int read_mesh(const struct config *config, char **ret, size_t *ret_len,
-	char error[static MESHFILE_ERROR_MAX])
-{
-	int r = file_read(config->mesh_file, MESHFILE_SIZE_MAX, ret, ret_len);
-
-	if (r < 0)
-		file_explain(r, config->mesh_file, MESHFILE_SIZE_MAX, error, MESHFILE_ERROR_MAX);
-	return r;
-}
-
-/* `own` may be NULL: not to look for ourselves. One line in `error` on failure. */
-static struct netmap *load_mesh(const struct config *config, const struct wg_key *own,
-	char error[static MESHFILE_ERROR_MAX])
-{
-	g_autofree char *text = NULL;
-	char why[MESHFILE_ERROR_MAX];
-	struct netmap *map = NULL;
-	size_t len;
-
-	if (read_mesh(config, &text, &len, error) == 0 &&
-		meshfile_parse(text, len, own, config->policy.max_peers, &map, why) < 0)
-		g_snprintf(error, MESHFILE_ERROR_MAX, "%s: %s", config->mesh_file, why);
-	return map;
-}
-
-static int load_key(const struct config *config, const char *state_dir, struct wg_key *ret,
-	char error[static MESHFILE_ERROR_MAX])
-{
-	g_autofree char *path = config->private_key_file
-		? g_strdup(config->private_key_file)
-		: g_build_filename(state_dir, "private.key", NULL);
-	int r = key_read_file(path, ret);
-
-	if (r == -ENOENT)
-		g_snprintf(error, MESHFILE_ERROR_MAX,
-			"%s: there is no private key: lapwing genkey makes one", path);
-	else if (r < 0)
-		g_snprintf(error, MESHFILE_ERROR_MAX, "%s: %s", path,
-			r == -EINVAL ? "there is no key in it" : file_strerror(r));
-	return r;
-}
 
 /* Everything is read and checked before anything is replaced. False: nothing was changed. */
 static bool take_mesh(
-	struct daemon *d, const struct config *config, char error[static MESHFILE_ERROR_MAX])
+	struct daemon *d, const struct config *config, char error[static FILES_ERROR_MAX])
 {
 	_auto_wipe_ struct wg_key key = { 0 };
 	struct wg_key own;
 	struct netmap *map;
 
-	if (load_key(config, state_dir(d->state), &key, error) < 0)
+	if (files_key(config, state_dir(d->state), &key, error) < 0)
 		return false;
 	key_public_from_private(&key, &own);
-	map = load_mesh(config, &own, error);
+	map = files_mesh(config, &own, error);
 	if (!map)
 		return false;
 	engine_set_private_key(d->engine, &key);
@@ -375,11 +251,11 @@ static bool patch_mesh(struct daemon *d)
 {
 	struct netmap_patch patches[MESHUPDATE_PATCHES_MAX];
 	const struct netmap *map = engine_map(d->engine);
-	char error[MESHFILE_ERROR_MAX];
+	char error[FILES_ERROR_MAX];
 	g_autofree char *text = NULL;
 	size_t len, n;
 
-	if (!map || read_mesh(d->config, &text, &len, error) < 0 ||
+	if (!map || files_mesh_text(d->config, &text, &len, error) < 0 ||
 		meshupdate_read(text, len, map, patches, &n) < 0)
 		return false;
 	engine_patch_map(d->engine, patches, n, daemon_now_ms());
@@ -390,7 +266,7 @@ static bool patch_mesh(struct daemon *d)
 static gboolean mesh_changed_for_good(gpointer user)
 {
 	struct daemon *d = user;
-	char error[MESHFILE_ERROR_MAX];
+	char error[FILES_ERROR_MAX];
 
 	d->mesh_again = 0;
 	if (!patch_mesh(d) && !take_mesh(d, d->config, error)) {
@@ -436,8 +312,8 @@ static void apply_log(struct daemon *d, const struct config *config)
 
 void daemon_reload(struct daemon *d)
 {
-	char error[MAX((int)CONFIG_ERROR_MAX, (int)MESHFILE_ERROR_MAX)];
-	struct config *config = load_config(d->config_path, error);
+	char error[FILES_ERROR_MAX];
+	struct config *config = files_config(d->config_path, error);
 	bool good = config != NULL;
 
 	notify_reloading();
@@ -452,7 +328,7 @@ void daemon_reload(struct daemon *d)
 		bool moved = g_strcmp0(config->mesh_file, d->config->mesh_file) != 0;
 
 		engine_set_config(d->engine, config);
-		config_free(d->config);
+		files_config_free(d->config);
 		d->config = config;
 		apply_log(d, config);
 		/* The watch that is there may hold news of the file. */
@@ -462,53 +338,13 @@ void daemon_reload(struct daemon *d)
 		}
 		log_info("configuration read again");
 	} else {
-		config_free(config);
+		files_config_free(config);
 		log_error("%s; everything stays as it is", error);
 		engine_set_map_problem(d->engine, error);
 	}
 	if (d->placed)
 		notify_ready();
 	daemon_kick(d);
-}
-
-/* Also before there is a key, and by somebody who may not read it. */
-static struct netmap *check_mesh(
-	const struct config *config, const char *state_dir, char error[static MESHFILE_ERROR_MAX])
-{
-	_auto_wipe_ struct wg_key key = { 0 };
-	struct wg_key own;
-	int r = load_key(config, state_dir, &key, error);
-
-	if (r < 0 && r != -ENOENT && r != -EACCES)
-		return NULL;
-	if (r == 0)
-		key_public_from_private(&key, &own);
-	return load_mesh(config, r == 0 ? &own : NULL, error);
-}
-
-int daemon_check_config(const struct daemon_options *o)
-{
-	char error[MAX((int)CONFIG_ERROR_MAX, (int)MESHFILE_ERROR_MAX)];
-	struct config *config = load_config(o->config_path, error);
-	struct netmap *map = NULL;
-	bool good = config != NULL;
-
-	log_set_level(LOG_LEVEL_ERROR);
-	if (good && config->mesh_file) {
-		int r = privs_drop("lapwing", NULL);
-
-		if (r < 0) {
-			config_free(config);
-			return fail(EXIT_PERMISSION, r, "drop", "privileges");
-		}
-		map = check_mesh(config, o->state_dir, error);
-		good = map != NULL;
-	}
-	if (!good)
-		log_error("%s", error);
-	netmap_free(map);
-	config_free(config);
-	return good ? EXIT_OK : EXIT_CONFIG;
 }
 
 /* -- state ---------------------------------------------------------------------------------- */
@@ -644,7 +480,7 @@ static int open_engine(struct daemon *d)
 /* The control socket must serve even when there is nothing else to do. */
 static int open_mesh(struct daemon *d)
 {
-	char error[MESHFILE_ERROR_MAX];
+	char error[FILES_ERROR_MAX];
 
 	if (!d->config->mesh_file) {
 		log_info("no mesh is configured, waiting");
@@ -665,10 +501,10 @@ static int open_mesh(struct daemon *d)
 
 static int start_all(struct daemon *d, const struct daemon_options *o)
 {
-	char privileges[128], error[CONFIG_ERROR_MAX];
+	char privileges[128], error[FILES_ERROR_MAX];
 	int code, r;
 
-	d->config = load_config(o->config_path, error);
+	d->config = files_config(o->config_path, error);
 	if (!d->config) {
 		log_error("%s", error);
 		return EXIT_CONFIG;
@@ -688,7 +524,7 @@ static int start_all(struct daemon *d, const struct daemon_options *o)
 		privs_describe(privileges, sizeof(privileges)));
 	if (!privs_has_net_raw())
 		log_warn("CAP_NET_RAW is missing: waking peers will not work");
-	start_monitor(d);
+	d->events = events_new(d->engine, something_happened, d);
 	watch_mesh(d); /* before the first reading: what is written after that is heard */
 	code = open_mesh(d);
 	if (code)
@@ -709,7 +545,6 @@ int daemon_start(const struct daemon_options *o, struct daemon **ret)
 	d->signal_fd = -1;
 	d->start_ms = daemon_now_ms();
 	d->config_path = g_strdup(o->config_path);
-	d->monitor_backoff = (struct backoff){ .first_ms = 200, .max_ms = 60 * 1000 };
 	if (o->log_level >= 0) {
 		d->fixed_log_level = true;
 		log_set_level((enum log_level)o->log_level);
@@ -737,21 +572,20 @@ void daemon_free(struct daemon *d)
 		return;
 	g_clear_handle_id(&d->ticks, g_source_remove);
 	g_clear_handle_id(&d->mesh_again, g_source_remove);
-	g_clear_handle_id(&d->monitor_again, g_source_remove);
 	g_clear_handle_id(&d->signals, g_source_remove);
 	if (d->work) {
 		g_source_destroy(d->work);
 		g_source_unref(d->work);
 	}
 	watch_close(d->watch);
-	stop_monitor(d);
+	events_free(d->events);
 	resolve_free(d->resolve);
 	control_close(d->control);
 	requests_free(d->requests);
 	engine_free(d->engine);
 	kernel_close(d->kernel);
 	state_close(d->state);
-	config_free(d->config);
+	files_config_free(d->config);
 	if (d->signal_fd >= 0)
 		close(d->signal_fd);
 	g_main_loop_unref(d->loop);

@@ -23,9 +23,6 @@ int daemon_start(const struct daemon_options *options, struct daemon **ret);
 int daemon_run(struct daemon *d);
 /* Leaves the tunnels as they are. NULL is fine. */
 void daemon_free(struct daemon *d);
-/* Reads configuration, key where there is one, and mesh file, with the rights that a start would have,
- * without touching anything: an exit code. */
-int daemon_check_config(const struct daemon_options *options);
 
 /* For requests.c. */
 struct engine *daemon_engine(struct daemon *d);

@@ -8,6 +8,7 @@
 #include "agent/base/exitcode.h"
 #include "agent/base/log.h"
 #include "agent/daemon.h"
+#include "agent/files.h"
 
 static const char usage[] =
 	"Usage: lapwingd [OPTION]...\n"
@@ -88,7 +89,7 @@ int main(int argc, char **argv)
 	mallopt(M_MMAP_THRESHOLD, 64 * 1024);
 	mallopt(M_TRIM_THRESHOLD, 64 * 1024);
 	if (check)
-		return daemon_check_config(&o);
+		return files_check(o.config_path, o.state_dir);
 	code = daemon_start(&o, &d);
 	if (code)
 		return code;

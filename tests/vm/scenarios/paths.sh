@@ -56,8 +56,7 @@ on router nft -f - <<-END
 	}; }
 END
 # Strict filtering asks for the way back; it minds the mark of WireGuard's packets only when told to.
-on a sh -c 'for i in all default eth0; do echo 1 >/proc/sys/net/ipv4/conf/$i/rp_filter; done
-	echo 1 >/proc/sys/net/ipv4/conf/all/src_valid_mark'
+on a sh -c 'for i in all default eth0; do echo 1 >/proc/sys/net/ipv4/conf/$i/rp_filter; done'
 mesh_extra[gateway]='"routes": ["0.0.0.0/0"]'
 mesh a b gateway
 host_config a '"policy": {"default_route": true}'
@@ -69,6 +68,8 @@ is "$(ip -n a rule | cut -d : -f 2 | sed 's/\t//' | xargs -d '\n' -I{} echo "{}"
 	"from all lookup main suppress_prefixlength 0 proto 108
 not from all fwmark 0xca6c lookup 51820 proto 108" "by rules that leave its own packets out"
 is "$(ip -n a route show default | wc -l)" 1 "the host's own default route stays"
+within 5 "what strict filtering needs is told" says a 'src_valid_mark=1'
+on a sh -c 'echo 1 >/proc/sys/net/ipv4/conf/all/src_valid_mark'
 within 5 "the gateway is reached" reaches a 100.64.0.3
 ok "and the world through it" reaches a 198.51.100.1 3
 ok "the host's own network is reached directly" reaches a 10.0.0.2

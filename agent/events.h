@@ -1,0 +1,15 @@
+/* agent/events.h - brings the kernel's events to the engine, and never falls silent. */
+#pragma once
+
+#include <stdint.h>
+
+struct engine;
+struct events;
+
+/* Subscribes, then tells the engine to look at everything. When that fails, or the socket dies later,
+ * it is tried again, with growing delays. `happened` runs after the engine was told something. */
+struct events *events_new(struct engine *engine, void (*happened)(void *user), void *user);
+void events_free(struct events *events); /* NULL is fine */
+/* The engine may be interested in other things now. */
+void events_refilter(struct events *events);
+void events_counts(const struct events *events, uint64_t *ret_seen, uint64_t *ret_passed);

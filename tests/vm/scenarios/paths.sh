@@ -60,7 +60,12 @@ on a sh -c 'for i in all default eth0; do echo 1 >/proc/sys/net/ipv4/conf/$i/rp_
 mesh_extra[gateway]='"routes": ["0.0.0.0/0"]'
 mesh a b gateway
 host_config a '"policy": {"default_route": true}'
-up gateway a b
+up gateway b
+start_daemon a
+within 5 "what strict filtering needs is told" says a src_valid_mark=1 status
+on a sh -c 'echo 1 >/proc/sys/net/ipv4/conf/all/src_valid_mark'
+lw a up
+within 5 "and not any more when it has it" ready a
 is "$(on b wg show wt0 allowed-ips | grep -c '0.0.0.0/0')" 0 "no such allowed IP"
 is "$(ip -n b rule | wc -l)" 3 "nor a rule"
 ok "with it, it is" [ "$(on a wg show wt0 allowed-ips | grep -c '0.0.0.0/0')" = 1 ]
@@ -68,8 +73,6 @@ is "$(ip -n a rule | cut -d : -f 2 | sed 's/\t//' | xargs -d '\n' -I{} echo "{}"
 	"from all lookup main suppress_prefixlength 0 proto 108
 not from all fwmark 0xca6c lookup 51820 proto 108" "by rules that leave its own packets out"
 is "$(ip -n a route show default | wc -l)" 1 "the host's own default route stays"
-within 5 "what strict filtering needs is told" says a 'src_valid_mark=1'
-on a sh -c 'echo 1 >/proc/sys/net/ipv4/conf/all/src_valid_mark'
 within 5 "the gateway is reached" reaches a 100.64.0.3
 ok "and the world through it" reaches a 198.51.100.1 3
 ok "the host's own network is reached directly" reaches a 10.0.0.2

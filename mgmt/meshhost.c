@@ -258,8 +258,11 @@ void mesh_read_host(struct jread *r, void *into)
 	struct mesh_builder *b = into;
 	struct netmap *map = b->map;
 
-	if (map->n_hosts == b->max_hosts)
-		return jread_fail(r, "more than %zu hosts (policy.max_peers)", b->max_hosts);
+	if (map->n_hosts == b->max_hosts) {
+		if (jread_peek(r)) /* the line is that of the host, not that of the comma before it */
+			jread_fail(r, "more than %zu hosts (policy.max_peers)", b->max_hosts);
+		return;
+	}
 	if (map->n_hosts == b->hosts_cap) {
 		map->hosts = grown(map->hosts, map->n_hosts, &b->hosts_cap, sizeof(*map->hosts));
 		map->sources = g_realloc_n(map->sources, b->hosts_cap, sizeof(*map->sources));

@@ -66,6 +66,7 @@ cat >/usr/local/sbin/lapwingd <<-'END'
 	signal.pause()
 END
 chmod +x /usr/local/sbin/lapwingd
+PATH=/usr/local/sbin:$PATH # before the real one in /job
 ok "a daemon starts" start_daemon a
 is "$(</tmp/a/log)" ready "and has its log"
 is "$(cd "/proc/$(</tmp/a/pid)/fd" && echo *)" "0 1 2 3" "and no descriptors but its own"

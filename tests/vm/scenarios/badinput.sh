@@ -98,6 +98,7 @@ bad "a private key that is none" all "${key}there is no key in it" "echo secret 
 bad "no private key" start "${key}there is no private key" "rm private.key"
 
 # The three at the same time. Nothing reaches the network, so that they need no namespace of their own.
+# shellcheck disable=SC2054 # commas of setpriv
 confined_start=(setpriv --reuid lapwing --regid lapwing --clear-groups --no-new-privs --inh-caps=-all,+net_admin,+net_raw
 	--ambient-caps=-all,+net_admin,+net_raw --bounding-set=-all,+net_admin,+net_raw)
 ask() {
@@ -163,21 +164,23 @@ forgiven() { [ -z "$(mesh_error)" ]; }
 ok "good files end the complaint" wait_for 10 forgiven
 ok "and its daemon lives" running a
 
-# An edit while a reload is reading is not missed: the file is larger here, so that the reading takes its time.
+# An edit while a reload is reading is not missed: the file is larger here, so that the reading takes its time. Down, it
+# need not be programmed.
+ok "down" lw a down
 python3 - "$key_a" <<-'END'
 	import base64, sys
 	hosts = [f'{{"name": "a", "public_key": "{sys.argv[1]}", "addresses": ["100.64.0.1/32"]}}']
 	key = lambda i: base64.b64encode(b"key" + i.to_bytes(29, "big")).decode()
-	hosts += [f'{{"name": "h{i}", "public_key": "{key(i)}", "addresses": ["100.65.{i >> 8}.{i & 255}/32"]}}' for i in range(3000)]
+	hosts += [f'{{"name": "h{i}", "public_key": "{key(i)}", "addresses": ["10.64.{i >> 8}.{i & 255}/32"]}}' for i in range(60000)]
 	head = '{"mesh": "test", "hosts": [\n'
 	open("/tmp/many", "w").write(head + ",\n".join(hosts) + "\n]}\n")
 END
 few=$(<"/tmp/a/mesh.json")
 both() { cp /tmp/many /tmp/a/new && mv /tmp/a/new /tmp/a/mesh.json; }
 hosts_are() { lw a status | grep -q "mesh  *test, $1 hosts"; }
-for delay in 0.01 0.05 0.1 0.2; do
+for delay in 0.05 0.1 0.2 0.3; do
 	both
-	wait_for 30 hosts_are 3001
+	wait_for 30 hosts_are 60001
 	kill -HUP "${pids[a]}"
 	pause $delay
 	echo "$few" >/tmp/a/new

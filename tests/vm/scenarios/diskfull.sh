@@ -1,6 +1,7 @@
 # shellcheck shell=bash source=tests/vm/lib.sh
 # The state directory: full, read-only, and killed in the middle of writing.
 # timeout: 240
+# shellcheck disable=SC2015,SC2016 # the last word may fail; expanded by eval
 . /job/lib.sh
 
 host a b
@@ -85,7 +86,7 @@ for file in state.json peers; do
 done
 : >/tmp/a/log
 ok "with damaged state it starts" start_daemon a
-is "$(cd /tmp/a/state && ls ./*.corrupt | xargs)" "./peers.corrupt ./state.json.corrupt" "and keeps what was damaged"
+is "$(cd /tmp/a/state && echo ./*.corrupt)" "./peers.corrupt ./state.json.corrupt" "and keeps what was damaged"
 is "$(grep -c ' warn: .*moved to .*corrupt' /tmp/a/log)" 2 "and says so"
 ok "and works" wait_for 40 on a ping -c 1 -W 2 100.64.0.2
 stop_daemon a

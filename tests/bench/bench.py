@@ -293,6 +293,59 @@ def bench_repair():
     d.stop()
 
 
+SENDER = """
+import socket, struct, sys, time
+s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+start = time.monotonic()
+for i in range(int(sys.argv[1])):
+    time.sleep(max(0, start + i / 1000 - time.monotonic()))
+    s.sendto(struct.pack('!I', i), ('100.127.255.1', 9))
+"""
+
+
+def bench_restart():
+    """kill -9 and start under 1,000 packets a second from a peer: none is lost."""
+    number, restarts = 10000, 3
+    run('ip', 'netns', 'add', 'other')
+    run('ip', 'link', 'add', 'veth0', 'type', 'veth', 'peer', 'name', 'eth0', 'netns', 'other')
+    for command in ('address add 198.51.100.1/24 dev veth0', 'link set veth0 up', '-n other link set eth0 up',
+                    '-n other address add 198.51.100.2/24 dev eth0', '-n other link add wg0 type wireguard',
+                    '-n other address add 100.64.0.1/32 dev wg0', '-n other link set wg0 up',
+                    '-n other route add 100.127.255.1 dev wg0'):
+        run('ip', *command.split())
+    private = run('wg', 'genkey')
+    run('ip', 'netns', 'exec', 'other', 'wg', 'set', 'wg0', 'private-key', '/dev/stdin', 'peer', OWN, 'allowed-ips',
+        '100.127.255.1', 'endpoint', '198.51.100.1:51820', input=private)
+    empty_device()
+    hosts = [{'name': 'h0', 'public_key': OWN, 'addresses': ['100.127.255.1']},
+             {'name': 'other', 'public_key': run('wg', 'pubkey', input=private).strip(), 'addresses': ['100.64.0.1']}]
+    with open(WORK + '/mesh.json', 'w') as f:
+        json.dump({'mesh': 'bench', 'hosts': hosts}, f)
+    d = Daemon()
+    d.settle()
+    receiver = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    receiver.setsockopt(socket.SOL_SOCKET, 33, 1 << 24)  # SO_RCVBUFFORCE, which Python has no name for
+    receiver.bind(('100.127.255.1', 9))
+    sender = subprocess.Popen(['ip', 'netns', 'exec', 'other', 'python3', '-c', SENDER, str(number)])
+    for _ in range(restarts):
+        time.sleep(2)
+        d.stop(signal.SIGKILL)
+        d = Daemon(keep=True)
+        d.settle()
+    sender.wait()
+    time.sleep(1)
+    receiver.setblocking(False)
+    seen = set()
+    try:
+        while True:
+            seen.add(receiver.recv(16))
+    except BlockingIOError:
+        pass
+    report(f'packets lost of {number} at 1,000 a second over {restarts} times kill -9 and start', number - len(seen),
+           (0, 0))
+    d.stop()
+
+
 def bench_memory():
     rss = {}
     for n in (100, 10000, 99999):
@@ -319,7 +372,7 @@ def bench_idle():
 
 
 BENCHES = {'program': bench_program, 'syscalls': bench_syscalls, 'reload': bench_reload, 'requests': bench_requests,
-           'repair': bench_repair, 'memory': bench_memory, 'idle': bench_idle}
+           'repair': bench_repair, 'restart': bench_restart, 'memory': bench_memory, 'idle': bench_idle}
 
 os.makedirs(WORK + '/run', exist_ok=True)
 shutil.copy('/job/nokey.so', WORK)

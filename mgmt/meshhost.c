@@ -259,7 +259,8 @@ void mesh_read_host(struct jread *r, void *into)
 	struct netmap *map = b->map;
 
 	if (map->n_hosts == b->max_hosts) {
-		if (jread_peek(r)) /* the line is that of the host, not that of the comma before it */
+		if (jread_peek(
+			    r)) /* the line is that of the host, not that of the comma before it */
 			jread_fail(r, "more than %zu hosts (policy.max_peers)", b->max_hosts);
 		return;
 	}

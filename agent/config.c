@@ -58,9 +58,8 @@ static bool slice_is(struct slice s, const char *text)
 
 /* -- interface -------------------------------------------------------------------------------- */
 
-static void read_name(struct jread *r, void *into)
+static void read_interface_name(struct jread *r, char ret[static IFNAMSIZ])
 {
-	struct config *c = into;
 	struct slice s = jread_string(r);
 
 	if (r->error)
@@ -70,7 +69,12 @@ static void read_name(struct jread *r, void *into)
 			"an interface name has 1 to %d of the characters "
 			"A-Z a-z 0-9 _ . - and is no number",
 			IFNAMSIZ - 1);
-	memcpy(c->interface.name, s.s, s.len);
+	memcpy(ret, s.s, s.len);
+}
+
+static void read_name(struct jread *r, void *into)
+{
+	read_interface_name(r, ((struct config *)into)->interface.name);
 }
 
 static void read_listen_port(struct jread *r, void *into)
@@ -169,22 +173,72 @@ static void read_policy(struct jread *r, void *into)
 	jread_object(r, policy_fields, G_N_ELEMENTS(policy_fields), into);
 }
 
-/* -- tune and log ----------------------------------------------------------------------------- */
+/* -- tune ------------------------------------------------------------------------------------- */
 
 static void read_apply_on_start(struct jread *r, void *into)
 {
-	if (jread_bool(r))
-		jread_fail(r, "this version cannot tune the host, so only false is possible");
+	((struct config *)into)->tune.apply_on_start = jread_bool(r);
+}
+
+static void read_knob(struct jread *r, void *into)
+{
+	struct slice s = jread_string(r);
+	g_autofree char *name = r->error ? NULL : g_strndup(s.s, s.len);
+	const char *nearest;
+	int knob = name ? knob_find(name, &nearest) : -1;
+
+	if (knob >= 0)
+		*(uint32_t *)into |= UINT32_C(1) << knob;
+	else if (name)
+		jread_fail(r, "there is no such knob; the nearest is \"%s\"", nearest);
+}
+
+static void read_only(struct jread *r, void *into)
+{
+	struct config *c = into;
+
+	c->tune.only = 0;
+	jread_array(r, KNOBS, read_knob, &c->tune.only);
+}
+
+static void read_skip(struct jread *r, void *into)
+{
+	jread_array(r, KNOBS, read_knob, &((struct config *)into)->tune.skip);
+}
+
+static void read_irqbalance(struct jread *r, void *into)
+{
+	struct config *c = into;
+	struct slice s = jread_string(r);
+
+	for (int i = 0; irqbalance_mode_names[i]; i++) {
+		if (slice_is(s, irqbalance_mode_names[i])) {
+			c->tune.irqbalance = (enum irqbalance_mode)i;
+			return;
+		}
+	}
+	jread_fail(r, "one of \"ban\", \"stop\", \"keep\"");
+}
+
+static void read_underlay(struct jread *r, void *into)
+{
+	read_interface_name(r, ((struct config *)into)->tune.underlay);
 }
 
 static const struct jread_field tune_fields[] = {
 	{ "apply_on_start", read_apply_on_start, false },
+	{ "only", read_only, false },
+	{ "skip", read_skip, false },
+	{ "irqbalance", read_irqbalance, false },
+	{ "underlay", read_underlay, false },
 };
 
 static void read_tune(struct jread *r, void *into)
 {
 	jread_object(r, tune_fields, G_N_ELEMENTS(tune_fields), into);
 }
+
+/* -- log -------------------------------------------------------------------------------------- */
 
 static void read_level(struct jread *r, void *into)
 {
@@ -262,6 +316,7 @@ int config_parse(
 	struct config config = {
 		.interface = { .listen_port = -1, .mtu = -1, .fwmark = -1 },
 		.policy = { .max_peers = PEERS_DEFAULT },
+		.tune = { .only = KNOB_ALL, .irqbalance = IRQBALANCE_BAN },
 		.log = { .level = LOG_LEVEL_INFO, .target = LOG_TARGET_AUTO },
 	};
 	struct jread r;

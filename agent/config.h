@@ -8,6 +8,7 @@
 
 #include "agent/base/addr.h"
 #include "agent/base/log.h"
+#include "agent/tune/plan.h"
 
 enum { CONFIG_SIZE_MAX = 256 * 1024, CONFIG_ERROR_MAX = 512, CONFIG_ROUTES_MAX = 1024 };
 
@@ -29,6 +30,12 @@ struct config {
 		bool routes_given; /* false: every prefix but a default route */
 		uint32_t max_peers;
 	} policy;
+	struct {
+		bool apply_on_start; /* the host's settings, by lapwing-tune.service */
+		uint32_t only, skip; /* bits of knobs */
+		enum irqbalance_mode irqbalance;
+		char underlay[IFNAMSIZ]; /* "": find it */
+	} tune;
 	struct {
 		enum log_level level;
 		enum log_target target;

@@ -5,8 +5,10 @@
 #include <glib.h>
 #include <string.h>
 
+#include "agent/cli/args.h"
 #include "agent/cli/cmd.h"
 #include "agent/cli/output.h"
+#include "agent/cli/tune_cmd.h"
 
 enum option_bit {
 	OPT_RUN = 1,
@@ -21,20 +23,14 @@ enum option_bit {
 	OPT_CHECK = 256,
 };
 
-static const struct option {
-	const char *name;
-	char letter; /* 0: none */
-	const char *value; /* NULL: takes none */
-	enum option_bit bit;
-	const char *help;
-} option_table[] = {
+static const struct args_option option_table[] = {
 	{ "run", 0, "DIR", OPT_RUN, "the daemon's socket is there (default /run/lapwing)" },
 	{ "json", 0, NULL, OPT_JSON, "answer with JSON" },
 	{ "timeout", 0, "SEC", OPT_TIMEOUT, "wait so long for the daemon" },
 	{ "help", 0, NULL, OPT_HELP, "this text, also of a command" },
 	{ "version", 0, NULL, OPT_VERSION, "the version of this program" },
 	{ "force", 0, NULL, OPT_FORCE, "replace a key that is there" },
-	{ "wait", 0, NULL, OPT_WAIT, "until everything is in place" },
+	{ "wait", 0, NULL, OPT_WAIT, "until it is done, or known not to work" },
 	{ "detail", 'd', NULL, OPT_DETAIL, "with every peer" },
 	{ "check", 0, "live|ready", OPT_CHECK, "only the exit status: 0 when it is" },
 	{ 0 },
@@ -52,11 +48,16 @@ const struct command commands[] = {
 	{ "status", NULL, "how the daemon and the mesh are", OPT_DETAIL | OPT_CHECK, ASK_S,
 		cmd_status },
 	{ "peers", "[PEER]", "a line for each peer, or all about one", 0, ASK_S, cmd_peers },
+	{ "wake", "PEER", "bring a parked peer up", OPT_WAIT, CHANGE_S, cmd_wake },
+	{ "idle", "PEER", "park a peer now", 0, ASK_S, cmd_idle },
+	{ "pin", "PEER", "never park this peer, also after the next start", 0, ASK_S, cmd_pin },
+	{ "unpin", "PEER", "park it again when it is idle", 0, ASK_S, cmd_unpin },
 	{ "monitor", NULL, "print events until interrupted", 0, ASK_S, cmd_monitor },
 	{ "check-config", "[FILE]", "check configuration and mesh file", 0, ASK_S,
 		cmd_check_config },
 	{ "log-level", "[LEVEL]", "show or set it: error, warn, info, debug", 0, ASK_S,
 		cmd_log_level },
+	{ "tune", "...", "tune this host's network: see lapwing tune --help", 0, 0, NULL },
 	{ "version", NULL, "versions of this program and of the daemon", 0, ASK_S, cmd_version },
 	{ 0 },
 };
@@ -71,26 +72,7 @@ static const struct command *find_command(const char *name)
 	return NULL;
 }
 
-/* By "name", "name=value" or a single letter. */
-static const struct option *find_option(const char *text)
-{
-	size_t len = strcspn(text, "=");
-
-	if (text[0] != '-') {
-		for (const struct option *o = option_table; o->name; o++)
-			if (o->letter && text[0] == o->letter && !text[1])
-				return o;
-		return NULL;
-	}
-	text++;
-	len--;
-	for (const struct option *o = option_table; o->name; o++)
-		if (strlen(o->name) == len && !memcmp(o->name, text, len))
-			return o;
-	return NULL;
-}
-
-static bool parse_timeout(const char *text, int *ret_ms)
+bool command_timeout(const char *text, int *ret_ms)
 {
 	char *end;
 	double seconds = g_ascii_strtod(text, &end);
@@ -120,17 +102,17 @@ static bool usage(struct parser *p, const char *format, ...)
 	return false;
 }
 
-static bool take_option(struct parser *p, const struct option *option, const char *value)
+static bool take_option(struct parser *p, enum option_bit bit, const char *value)
 {
 	struct options *o = p->o;
 
-	p->given |= option->bit;
-	switch (option->bit) {
+	p->given |= bit;
+	switch (bit) {
 	case OPT_RUN:
 		o->run_dir = value;
 		return *value ? true : usage(p, "--run: a directory is wanted");
 	case OPT_TIMEOUT:
-		return parse_timeout(value, &o->timeout_ms) ||
+		return command_timeout(value, &o->timeout_ms) ||
 			usage(p, "--timeout: seconds are wanted, not '%s'", value);
 	case OPT_CHECK:
 		o->check = value;
@@ -168,48 +150,33 @@ static bool take_word(struct parser *p, const char *word)
 	return true;
 }
 
-/* Takes argv[*i], and with it the next one where it is the value. */
-static bool take_argument(struct parser *p, int argc, char **argv, int *i)
-{
-	const char *arg = argv[*i], *value = NULL;
-	const struct option *option;
-
-	if (arg[0] != '-' || !arg[1])
-		return take_word(p, arg);
-	option = find_option(arg + 1);
-	if (!option)
-		return usage(p, "unknown option '%s'", arg);
-	if (strchr(arg, '='))
-		value = strchr(arg, '=') + 1;
-	if (value && !option->value)
-		return usage(p, "--%s takes no value", option->name);
-	if (!value && option->value) {
-		if (*i + 1 == argc)
-			return usage(p, "--%s: %s is missing", option->name, option->value);
-		value = argv[++*i];
-	}
-	return take_option(p, option, value);
-}
-
 static bool parse(struct parser *p, int argc, char **argv)
 {
-	int i;
+	struct args args = { .table = option_table, .argc = argc, .argv = argv, .next = 1 };
+	const struct args_option *option;
+	const char *text;
 
-	for (i = 1; i < argc && strcmp(argv[i], "--"); i++)
-		if (!take_argument(p, argc, argv, &i))
+	for (;;) {
+		switch (args_next(&args, &option, &text, p->error)) {
+		case ARGS_END:
+			return true;
+		case ARGS_ERROR:
 			return false;
-	while (++i < argc)
-		if (!take_word(p, argv[i]))
-			return false;
-	return true;
+		case ARGS_WORD:
+			if (!take_word(p, text))
+				return false;
+			break;
+		case ARGS_OPTION:
+			if (!take_option(p, option->bit, text))
+				return false;
+			break;
+		}
+	}
 }
 
-static const char *option_name(unsigned bit)
+static bool is_required(const char *argument)
 {
-	for (const struct option *o = option_table; o->name; o++)
-		if (o->bit & bit)
-			return o->name;
-	return "";
+	return argument && argument[0] != '[';
 }
 
 static bool check_command(struct parser *p, const struct command **ret)
@@ -224,9 +191,12 @@ static bool check_command(struct parser *p, const struct command **ret)
 		return usage(p, "unknown command '%s'", p->words[0]);
 	strange = p->given & ~(command->options | OPT_GLOBAL);
 	if (strange)
-		return usage(p, "%s does not know --%s", command->name, option_name(strange));
+		return usage(p, "%s does not know --%s", command->name,
+			args_name(option_table, strange));
 	if (p->words[1] && !command->argument)
 		return usage(p, "%s takes no argument", command->name);
+	if (!p->words[1] && is_required(command->argument) && !p->o->help && !p->o->version)
+		return usage(p, "%s: %s is missing", command->name, command->argument);
 	p->o->argument = p->words[1];
 	if (!p->o->timeout_ms)
 		p->o->timeout_ms = command->timeout_s * 1000;
@@ -247,33 +217,20 @@ enum exit_code command_parse(int argc, char **argv, const struct command **ret_c
 
 /* -- help ------------------------------------------------------------------------------------- */
 
-static void print_options(FILE *out, unsigned bits)
-{
-	for (const struct option *o = option_table; o->name; o++) {
-		g_autofree char *letter = o->letter ? g_strdup_printf("-%c, ", o->letter) : NULL;
-		g_autofree char *text = g_strdup_printf("%s--%s%s%s", letter ? letter : "", o->name,
-			o->value ? "=" : "", o->value ? o->value : "");
-
-		if (o->bit & bits)
-			fprintf(out, "  %-21s %s\n", text, o->help);
-	}
-}
-
 void command_help(FILE *out, const struct command *command)
 {
 	if (command) {
 		fprintf(out, "Usage: lapwing %s%s%s [OPTION]...\n%s\n\n", command->name,
 			command->argument ? " " : "", command->argument ? command->argument : "",
 			command->help);
-		print_options(out, command->options | OPT_GLOBAL);
+		args_help(out, option_table, command->options | OPT_GLOBAL);
 		return;
 	}
-	fputs("Usage: lapwing COMMAND [OPTION]...\n\n", out);
+	fputs("Usage: lapwing COMMAND [OPTION]...   See lapwing(8), lapwing.json(5).\n\n", out);
 	for (const struct command *c = commands; c->name; c++)
 		fprintf(out, "  %-12s %-8s %s\n", c->name, c->argument ? c->argument : "", c->help);
 	fputs("\n", out);
-	print_options(out, OPT_GLOBAL);
-	fputs("\nSee lapwing(8), lapwing.json(5).\n", out);
+	args_help(out, option_table, OPT_GLOBAL);
 }
 
 /* -- the program ------------------------------------------------------------------------------ */
@@ -291,16 +248,42 @@ static enum exit_code run(const struct command *command, const struct options *o
 	return command->run(o);
 }
 
-int command_main(int argc, char **argv)
+/* `tune` has a command line of its own: the word moves to the front, the rest follows. */
+static bool take_tune(int argc, char **argv)
+{
+	struct args args = { .table = option_table, .argc = argc, .argv = argv, .next = 1 };
+	char error[COMMAND_ERROR_MAX];
+	const struct args_option *option;
+	const char *text;
+	enum args_kind kind;
+
+	do
+		kind = args_next(&args, &option, &text, error);
+	while (kind == ARGS_OPTION);
+	if (kind != ARGS_WORD || strcmp(text, "tune"))
+		return false;
+	memmove(argv + 2, argv + 1, (size_t)(args.next - 2) * sizeof(*argv));
+	argv[1] = (char *)"tune";
+	return true;
+}
+
+static enum exit_code run_line(int argc, char **argv)
 {
 	const struct command *command;
 	char error[COMMAND_ERROR_MAX];
 	struct options o;
-	enum exit_code code = command_parse(argc, argv, &command, &o, error);
+	enum exit_code code;
 
-	if (code)
-		return (int)fail(&o, code, "try lapwing --help", "%s", error);
-	code = run(command, &o);
+	if (take_tune(argc, argv))
+		return cmd_tune(argc - 1, argv + 1);
+	code = command_parse(argc, argv, &command, &o, error);
+	return code ? fail(&o, code, "try lapwing --help", "%s", error) : run(command, &o);
+}
+
+int command_main(int argc, char **argv)
+{
+	enum exit_code code = run_line(argc, argv);
+
 	/* A full disk must not look like success. */
 	if (fflush(stdout) || ferror(stdout)) {
 		fprintf(stderr, "lapwing: cannot write the output: %s\n", g_strerror(errno));

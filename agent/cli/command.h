@@ -19,7 +19,7 @@ struct options {
 
 struct command {
 	const char *name;
-	const char *argument; /* "[FILE]"; NULL: takes none */
+	const char *argument; /* "[FILE]" or "PEER", which is required; NULL: takes none */
 	const char *help;
 	unsigned options; /* its own, beside the global ones */
 	int timeout_s; /* unless --timeout says */
@@ -33,6 +33,8 @@ extern const struct command commands[];
  * fine only with --help and --version. */
 enum exit_code command_parse(int argc, char **argv, const struct command **ret_command,
 	struct options *ret, char error[static COMMAND_ERROR_MAX]);
+/* Seconds as --timeout takes them; false: they are none. */
+bool command_timeout(const char *text, int *ret_ms);
 void command_help(FILE *out, const struct command *command); /* NULL: of all */
 /* The whole program. */
 int command_main(int argc, char **argv);

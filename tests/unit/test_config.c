@@ -42,7 +42,8 @@ static void test_everything(void)
 		"   \"fwmark\": 4294967295, \"adopt\": true},\n"
 		" \"policy\": {\"default_route\": true, \"dns\": true, \"max_peers\": 1048576,\n"
 		"   \"routes\": [\"10.0.0.0/8\", \"fd00::/8\", \"192.0.2.1\"]},\n"
-		" \"tune\": {\"apply_on_start\": false},\n"
+		" \"tune\": {\"apply_on_start\": true, \"only\": [\"irq\", \"rps\"],"
+		" \"skip\": [\"bbr\"], \"irqbalance\": \"stop\", \"underlay\": \"bond0\"},\n"
 		" \"log\": {\"level\": \"debug\", \"target\": \"file\", \"file\": \"/var/log/l\"}}\n";
 	char error[CONFIG_ERROR_MAX];
 	struct config c;
@@ -58,6 +59,11 @@ static void test_everything(void)
 	g_assert_cmpuint(c.policy.max_peers, ==, 1048576);
 	g_assert_cmpuint(c.policy.n_routes, ==, 3);
 	g_assert_cmpuint(c.policy.routes[1].family, ==, AF_INET6);
+	g_assert_true(c.tune.apply_on_start);
+	g_assert_cmpuint(c.tune.only, ==, 1u << KNOB_IRQ | 1u << KNOB_RPS);
+	g_assert_cmpuint(c.tune.skip, ==, 1u << KNOB_CONGESTION);
+	g_assert_cmpint(c.tune.irqbalance, ==, IRQBALANCE_STOP);
+	g_assert_cmpstr(c.tune.underlay, ==, "bond0");
 	g_assert_cmpint(c.log.level, ==, LOG_LEVEL_DEBUG);
 	g_assert_cmpint(c.log.target, ==, LOG_TARGET_FILE);
 	g_assert_cmpstr(c.log.file, ==, "/var/log/l");
@@ -103,7 +109,12 @@ static void test_refused(void)
 		{ "{\"policy\": {\"routes\": [\"10.0.0.0/8\", \"10.0.0.1/8\"]}}",
 			"policy.routes[1]: not a network" },
 		{ "{\"policy\": {\"routes\": \"10.0.0.0/8\"}}", "policy.routes" },
-		{ "{\"tune\": {\"apply_on_start\": true}}", "cannot tune" },
+		{ "{\"tune\": {\"apply_on_start\": 1}}", "tune.apply_on_start" },
+		{ "{\"tune\": {\"only\": [\"rpz\"]}}",
+			"tune.only[0]: there is no such knob; the nearest is \"rps\"" },
+		{ "{\"tune\": {\"skip\": \"rps\"}}", "tune.skip" },
+		{ "{\"tune\": {\"irqbalance\": \"kill\"}}", "tune.irqbalance: one of" },
+		{ "{\"tune\": {\"underlay\": \"a/b\"}}", "tune.underlay: an interface name" },
 		{ "{\"log\": {\"level\": \"loud\"}}", "log.level" },
 		{ "{\"log\": {\"target\": \"syslog\"}}", "log.target" },
 		{ "{\"log\": {\"target\": \"file\"}}", "go together" },

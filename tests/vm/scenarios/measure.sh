@@ -1,0 +1,95 @@
+# shellcheck shell=bash source=tests/vm/lib.sh
+# `tune measure`: the five scenarios through a real tunnel, and one knob after the other: what helps is kept, what does
+# harm is taken back. What iperf3 may send depends on the knobs: more with one of them, less with another.
+# guest: own
+# timeout: 600
+. /job/lib.sh
+
+field() { python3 -c 'import json, sys; print(eval(sys.argv[1], {"d": json.load(sys.stdin)}))' "$1"; }
+knob() { sysctl -n "net.core.netdev_$1"; }
+
+# ---- This guest and b, with a tunnel between them
+host b
+ip link add eth9 type veth peer name eth0 netns b
+ip address add 10.9.0.1/24 dev eth9
+ip link set eth9 up
+ip -n b address add 10.9.0.2/24 dev eth0
+ip -n b link set eth0 up
+ip link set lo up
+ip link add wt0 type wireguard
+ip -n b link add wt0 type wireguard
+mkdir -p /tmp/a
+for h in a b; do (umask 077 && wg genkey >"/tmp/$h/key"); done
+wg set wt0 private-key /tmp/a/key listen-port 51820 peer "$(wg pubkey </tmp/b/key)" endpoint 10.9.0.2:51820 allowed-ips 100.64.0.2/32
+on b wg set wt0 private-key /tmp/b/key listen-port 51820 peer "$(wg pubkey </tmp/a/key)" allowed-ips 100.64.0.1/32
+ip address add 100.64.0.1/24 dev wt0
+ip -n b address add 100.64.0.2/24 dev wt0
+ip link set wt0 up mtu 1420
+ip -n b link set wt0 up mtu 1420
+within 10 "the tunnel carries packets" ping -n -q -c 1 -W 1 100.64.0.2
+
+measure() { lapwing tune measure --peer 100.64.0.2 --seconds 1 --underlay eth9 --iface wt0 "$@"; }
+
+measure >/dev/null 2>/tmp/refused && status=0 || status=$?
+is "$status" 11 "without iperf3 on the other side the peer counts as unreachable"
+ok "and what to do is said" grep -q 'iperf3 -s' /tmp/refused
+on b iperf3 -s </dev/null >/dev/null 2>&1 {tap}>&- {never}<&- &
+wait_for 5 on b sh -c 'ss -Hltn sport = 5201 | grep -q .'
+
+# ---- The five scenarios
+ok "all scenarios run" eval 'measure --json >/tmp/five'
+is "$(field '[r["scenario"] for r in d["runs"]]' </tmp/five)" \
+	"['tcp_forward', 'tcp_reverse', 'udp_1200', 'udp_64', 'single_flow']" "in the guide's order"
+is "$(field 'all(r["bits_per_second"] > 100000 and len(r["cores"]) == 2 for r in d["runs"])' </tmp/five)" True \
+	"each carried something, and saw both processors"
+is "$(field 'd["runs"][2]["packets_per_second"] > 100 and d["runs"][0]["packets_per_second"] == 0' </tmp/five)" True \
+	"UDP counts packets"
+is "$(field 'd["changed"]' </tmp/five)" False "nothing is changed"
+measure >/tmp/table
+ok "people get a table" grep -q '^CONFIGURATION.*SOFTNET DROPS' /tmp/table
+is "$(grep -c '^[tus].*CPU' /tmp/table)" 5 "with a line each"
+ok "and no progress in a pipe" eval '! grep -q $'"'\\r'"' /tmp/table'
+
+# ---- Each knob: backlog helps, budget does harm, rmem does nothing
+mkdir /tmp/bin
+cat >/tmp/bin/iperf3 <<'END'
+#!/bin/bash
+rate=200
+[ "$(sysctl -n net.core.netdev_max_backlog)" = 10000 ] && rate=800
+[ "$(sysctl -n net.core.netdev_budget)" = 600 ] && rate=$((rate / 8))
+exec /usr/bin/iperf3 "$@" -b "${rate}K" -l 1K # small blocks: large ones come in jerks
+END
+chmod +x /tmp/bin/iperf3
+PATH=/tmp/bin:$PATH
+sysctl -q -w net.core.netdev_max_backlog=1000 net.core.netdev_budget=300 net.core.rmem_max=212992
+good=0
+for _ in 1 2 3 4 5; do
+	measure --each-knob --only backlog,budget,rmem --seconds 2 --json >/tmp/each || break
+	verdicts=$(field '{k["knob"]: k["verdict"] for k in d["knobs"]}' </tmp/each)
+	echo "# noise $(field 'd["noise_percent"]' </tmp/each) %: $verdicts"
+	case $verdicts in
+	"{'backlog': 'kept', 'budget': 'slower', 'rmem': "*) ;;
+	*) break ;;
+	esac
+	[ "$(knob max_backlog) $(knob budget)" = "10000 300" ] || break
+	good=$((good + 1))
+	lapwing tune revert >/dev/null || break
+	[ "$(knob max_backlog) $(knob budget) $(sysctl -n net.core.rmem_max)" = "1000 300 212992" ] || break
+done
+is "$good" 5 "what helps is kept and what does harm is taken back, five times out of five"
+
+lapwing tune revert >/dev/null
+
+# ---- Interrupted while a knob is under test
+# Not through the function, whose process would be bash's.
+lapwing tune measure --peer 100.64.0.2 --seconds 2 --underlay eth9 --iface wt0 --each-knob --only backlog >/tmp/each 2>&1 &
+pid=$!
+tried() { [ "$(knob max_backlog)" = 10000 ]; }
+wait_for 60 tried
+kill -INT "$pid"
+wait "$pid" && status=0 || status=$?
+is "$status" 1 "an interrupted measurement fails"
+is "$(knob max_backlog)" 1000 "and leaves the knob as it was"
+setpriv --reuid 65534 --clear-groups lapwing tune measure --peer 100.64.0.2 --each-knob >/dev/null 2>&1 && status=0 || status=$?
+is "$status" 5 "without privilege no knob is tried"
+finish

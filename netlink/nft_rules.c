@@ -2,7 +2,6 @@
 #include "netlink/nft_rules.h"
 
 #include <arpa/inet.h>
-#include <glib.h>
 #include <stdio.h> /* for libnftnl/expr.h */
 
 #include <libnftnl/expr.h>
@@ -10,119 +9,75 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/rtnetlink.h>
-#include <net/if.h>
 #include <netinet/tcp.h>
-#include <string.h>
 
-enum { REG = NFT_REG_1, TCP_FLAGS_OFFSET = 13 };
+#include "netlink/expr.h"
 
-static struct nftnl_expr *add(struct nftnl_rule *rule, const char *name)
+enum {
+	TCP_FLAGS_OFFSET = 13,
+	UDP_SPORT_OFFSET = 0,
+	UDP_DPORT_OFFSET = 2,
+	WG_TYPE_OFFSET = 8, /* behind the UDP header */
+	WG_INITIATION = 1,
+	WG_RESPONSE = 2,
+	WG_COOKIE = 3,
+	LOOPBACK_INDEX = 1, /* in every namespace */
+	LOOPBACK_NET = 127,
+};
+
+/* Where addresses are, and the register behind one in register 1. */
+struct layout {
+	uint8_t nfproto, source, destination, len, port_reg;
+};
+
+static const struct layout *layout_of(int family)
 {
-	struct nftnl_expr *e = nftnl_expr_alloc(name);
+	static const struct layout v4 = { NFPROTO_IPV4, 12, 16, 4, NFT_REG32_01 },
+				   v6 = { NFPROTO_IPV6, 8, 24, 16, NFT_REG_2 };
 
-	g_assert(e);
-	nftnl_rule_add_expr(rule, e);
-	return e;
+	return family == AF_INET ? &v4 : &v6;
 }
 
-/* -- expressions ---------------------------------------------------------------------------- */
-
-static void load_meta(struct nftnl_rule *rule, uint32_t key)
+static void load_address(struct nftnl_rule *rule, int family, bool source)
 {
-	struct nftnl_expr *e = add(rule, "meta");
+	const struct layout *l = layout_of(family);
 
-	nftnl_expr_set_u32(e, NFTNL_EXPR_META_KEY, key);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_META_DREG, REG);
+	expr_load_meta(rule, NFT_META_NFPROTO);
+	expr_is_byte(rule, l->nfproto);
+	expr_load_payload(
+		rule, NFT_PAYLOAD_NETWORK_HEADER, source ? l->source : l->destination, l->len);
 }
 
-static void load_payload(struct nftnl_rule *rule, uint32_t base, uint32_t offset, uint32_t len)
+static void match_udp(struct nftnl_rule *rule, uint32_t port_offset, uint16_t port)
 {
-	struct nftnl_expr *e = add(rule, "payload");
+	uint16_t wire = htons(port);
 
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_BASE, base);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_LEN, len);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_DREG, REG);
+	expr_match_protocol(rule, IPPROTO_UDP);
+	expr_load_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, port_offset, sizeof(wire));
+	expr_compare(rule, NFT_CMP_EQ, &wire, sizeof(wire));
 }
 
-/* NFT_CMP_EQ or NFT_CMP_NEQ. */
-static void compare(struct nftnl_rule *rule, uint32_t op, const void *data, uint32_t len)
-{
-	struct nftnl_expr *e = add(rule, "cmp");
+/* -- what comes in ----------------------------------------------------------------------------- */
 
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CMP_SREG, REG);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CMP_OP, op);
-	nftnl_expr_set(e, NFTNL_EXPR_CMP_DATA, data, len);
-}
-
-static void is_byte(struct nftnl_rule *rule, uint8_t value)
-{
-	compare(rule, NFT_CMP_EQ, &value, sizeof(value));
-}
-
-static void is_u32(struct nftnl_rule *rule, uint32_t value)
-{
-	compare(rule, NFT_CMP_EQ, &value, sizeof(value));
-}
-
-static void set_u32(struct nftnl_rule *rule, uint32_t value)
-{
-	struct nftnl_expr *e = add(rule, "immediate");
-
-	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_DREG, REG);
-	nftnl_expr_set(e, NFTNL_EXPR_IMM_DATA, &value, sizeof(value));
-}
-
-/* By name, padded to the whole field: the rule holds when the interface is made again. */
-static void match_name(struct nftnl_rule *rule, uint32_t key, uint32_t op, const char *ifname)
-{
-	char padded[IFNAMSIZ] = "";
-
-	g_strlcpy(padded, ifname, sizeof(padded));
-	load_meta(rule, key);
-	compare(rule, op, padded, sizeof(padded));
-}
-
-static void match_protocol(struct nftnl_rule *rule, uint8_t protocol)
-{
-	load_meta(rule, NFT_META_L4PROTO);
-	is_byte(rule, protocol);
-}
-
-/* -- the address guard ---------------------------------------------------------------------- */
-
-static void match_destination(struct nftnl_rule *rule, const struct prefix *address)
-{
-	bool v4 = address->family == AF_INET;
-
-	load_meta(rule, NFT_META_NFPROTO);
-	is_byte(rule, v4 ? NFPROTO_IPV4 : NFPROTO_IPV6);
-	load_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, v4 ? 16 : 24, v4 ? 4 : 16);
-	compare(rule, NFT_CMP_EQ, address->addr, v4 ? 4 : 16);
-}
-
-static void match_foreign_source(struct nftnl_rule *rule)
-{
-	struct nftnl_expr *e = add(rule, "fib");
-	uint32_t local = RTN_LOCAL;
-
-	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_RESULT, NFT_FIB_RESULT_ADDRTYPE);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_FLAGS, NFTA_FIB_F_SADDR);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_DREG, REG);
-	compare(rule, NFT_CMP_NEQ, &local, sizeof(local));
-}
-
-struct nftnl_rule *nft_rule_guard(const char *ifname, const struct prefix *address)
+struct nftnl_rule *nft_rule_from_tunnel(const char *ifname, const char *chain)
 {
 	struct nftnl_rule *rule = nftnl_rule_alloc();
-	struct nftnl_expr *e;
 
-	match_name(rule, NFT_META_IIFNAME, NFT_CMP_NEQ, ifname);
-	match_destination(rule, address);
-	match_foreign_source(rule);
-	e = add(rule, "immediate");
-	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_DREG, NFT_REG_VERDICT);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_VERDICT, NF_DROP);
+	expr_match_name(rule, NFT_META_IIFNAME, NFT_CMP_EQ, ifname);
+	expr_verdict(rule, chain ? NFT_GOTO : NF_ACCEPT, chain);
+	return rule;
+}
+
+struct nftnl_rule *nft_rule_guard(const struct prefix *address)
+{
+	const uint32_t local = RTN_LOCAL;
+	struct nftnl_rule *rule = nftnl_rule_alloc();
+
+	load_address(rule, address->family, false);
+	expr_compare(rule, NFT_CMP_EQ, address->addr, layout_of(address->family)->len);
+	expr_load_fib_type(rule, NFTA_FIB_F_SADDR);
+	expr_compare(rule, NFT_CMP_NEQ, &local, sizeof(local));
+	expr_verdict(rule, NF_DROP, NULL);
 	return rule;
 }
 
@@ -133,26 +88,26 @@ static void match_syn(struct nftnl_rule *rule)
 	const uint8_t mask = TH_SYN | TH_RST, none = 0;
 	struct nftnl_expr *e;
 
-	match_protocol(rule, IPPROTO_TCP);
-	load_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, TCP_FLAGS_OFFSET, sizeof(mask));
-	e = add(rule, "bitwise");
-	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_SREG, REG);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_DREG, REG);
+	expr_match_protocol(rule, IPPROTO_TCP);
+	expr_load_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, TCP_FLAGS_OFFSET, sizeof(mask));
+	e = expr_add(rule, "bitwise");
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_LEN, sizeof(mask));
 	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_MASK, &mask, sizeof(mask));
 	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_XOR, &none, sizeof(none));
-	is_byte(rule, TH_SYN);
+	expr_is_byte(rule, TH_SYN);
 }
 
 static void load_route_mss(struct nftnl_rule *rule)
 {
-	struct nftnl_expr *e = add(rule, "rt");
+	struct nftnl_expr *e = expr_add(rule, "rt");
 
 	nftnl_expr_set_u32(e, NFTNL_EXPR_RT_KEY, NFT_RT_TCPMSS);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_RT_DREG, REG);
-	e = add(rule, "byteorder");
-	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_SREG, REG);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_DREG, REG);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_RT_DREG, NFT_REG_1);
+	e = expr_add(rule, "byteorder");
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_SREG, NFT_REG_1);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_DREG, NFT_REG_1);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_OP, NFT_BYTEORDER_HTON);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_LEN, sizeof(uint16_t));
 	nftnl_expr_set_u32(e, NFTNL_EXPR_BYTEORDER_SIZE, sizeof(uint16_t));
@@ -163,12 +118,12 @@ struct nftnl_rule *nft_rule_clamp(uint32_t name_key, const char *ifname)
 	struct nftnl_rule *rule = nftnl_rule_alloc();
 	struct nftnl_expr *e;
 
-	match_name(rule, name_key, NFT_CMP_EQ, ifname);
+	expr_match_name(rule, name_key, NFT_CMP_EQ, ifname);
 	match_syn(rule);
 	load_route_mss(rule);
 	/* The value of the option lies behind its kind and length. */
-	e = add(rule, "exthdr");
-	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_SREG, REG);
+	e = expr_add(rule, "exthdr");
+	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_SREG, NFT_REG_1);
 	nftnl_expr_set_u8(e, NFTNL_EXPR_EXTHDR_TYPE, TCPOPT_MAXSEG);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_OFFSET, 2);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_EXTHDR_LEN, sizeof(uint16_t));
@@ -183,13 +138,13 @@ struct nftnl_rule *nft_rule_mark_out(uint32_t mark)
 	struct nftnl_rule *rule = nftnl_rule_alloc();
 	struct nftnl_expr *e;
 
-	match_protocol(rule, IPPROTO_UDP);
-	load_meta(rule, NFT_META_MARK);
-	is_u32(rule, mark);
-	set_u32(rule, mark);
-	e = add(rule, "ct");
+	expr_match_protocol(rule, IPPROTO_UDP);
+	expr_load_meta(rule, NFT_META_MARK);
+	expr_is_u32(rule, mark);
+	expr_set_u32(rule, mark);
+	e = expr_add(rule, "ct");
 	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_MARK);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_SREG, REG);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_SREG, NFT_REG_1);
 	return rule;
 }
 
@@ -198,14 +153,121 @@ struct nftnl_rule *nft_rule_mark_in(uint32_t mark)
 	struct nftnl_rule *rule = nftnl_rule_alloc();
 	struct nftnl_expr *e;
 
-	match_protocol(rule, IPPROTO_UDP);
-	e = add(rule, "ct");
+	expr_match_protocol(rule, IPPROTO_UDP);
+	e = expr_add(rule, "ct");
 	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_KEY, NFT_CT_MARK);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, REG);
-	is_u32(rule, mark);
-	set_u32(rule, mark);
-	e = add(rule, "meta");
+	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, NFT_REG_1);
+	expr_is_u32(rule, mark);
+	expr_set_u32(rule, mark);
+	e = expr_add(rule, "meta");
 	nftnl_expr_set_u32(e, NFTNL_EXPR_META_KEY, NFT_META_MARK);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_META_SREG, REG);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_META_SREG, NFT_REG_1);
+	return rule;
+}
+
+/* -- inner packets of lazy peers ------------------------------------------------------------ */
+
+struct nftnl_rule *nft_rule_elsewhere(const char *ifname)
+{
+	struct nftnl_rule *rule = nftnl_rule_alloc();
+
+	expr_match_name(rule, NFT_META_OIFNAME, NFT_CMP_NEQ, ifname);
+	expr_verdict(rule, NF_ACCEPT, NULL);
+	return rule;
+}
+
+struct nftnl_rule *nft_rule_known(int family, bool source, const char *set)
+{
+	struct nftnl_rule *rule = nftnl_rule_alloc();
+
+	load_address(rule, family, source);
+	expr_lookup(rule, set);
+	expr_verdict(rule, NF_ACCEPT, NULL);
+	return rule;
+}
+
+struct nftnl_rule *nft_rule_tell(int family, const char *set, uint16_t group)
+{
+	struct nftnl_rule *rule = nftnl_rule_alloc();
+
+	load_address(rule, family, true);
+	expr_put(rule, NFT_DYNSET_OP_ADD, set);
+	expr_log(rule, group, "inner");
+	return rule;
+}
+
+/* -- WireGuard's own packets ---------------------------------------------------------------- */
+
+static void load_type(struct nftnl_rule *rule)
+{
+	expr_load_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, WG_TYPE_OFFSET, 1);
+}
+
+/* Of this type, and with address and port of the sender in the registers. */
+static struct nftnl_rule *new_from(int family, uint8_t type)
+{
+	struct nftnl_rule *rule = nftnl_rule_alloc();
+
+	load_type(rule);
+	expr_is_byte(rule, type);
+	load_address(rule, family, true);
+	expr_load_payload_to(rule, layout_of(family)->port_reg, NFT_PAYLOAD_TRANSPORT_HEADER,
+		UDP_SPORT_OFFSET, sizeof(uint16_t));
+	return rule;
+}
+
+struct nftnl_rule *nft_rule_contact(uint16_t port, const char *chain)
+{
+	const uint8_t limit = WG_COOKIE;
+	struct nftnl_rule *rule = nftnl_rule_alloc();
+
+	match_udp(rule, UDP_DPORT_OFFSET, port);
+	load_type(rule);
+	expr_compare(rule, NFT_CMP_LT, &limit, sizeof(limit));
+	/* Not what is forwarded to somebody else's WireGuard. */
+	expr_load_fib_type(rule, NFTA_FIB_F_DADDR);
+	expr_is_u32(rule, RTN_LOCAL);
+	expr_verdict(rule, NFT_JUMP, chain);
+	return rule;
+}
+
+struct nftnl_rule *nft_rule_refuse(int family, const char *set)
+{
+	struct nftnl_rule *rule = new_from(family, WG_INITIATION);
+
+	expr_lookup(rule, set);
+	expr_verdict(rule, NF_DROP, NULL);
+	return rule;
+}
+
+struct nftnl_rule *nft_rule_hear(int family, const char *set)
+{
+	struct nftnl_rule *rule = new_from(family, WG_INITIATION);
+
+	expr_put(rule, NFT_DYNSET_OP_UPDATE, set);
+	return rule;
+}
+
+struct nftnl_rule *nft_rule_answer(int family, const char *set, uint16_t group)
+{
+	struct nftnl_rule *rule = new_from(family, WG_RESPONSE);
+
+	expr_lookup(rule, set);
+	expr_log(rule, group, "answer");
+	return rule;
+}
+
+struct nftnl_rule *nft_rule_untrack(uint16_t port)
+{
+	struct nftnl_rule *rule = nftnl_rule_alloc();
+
+	expr_load_meta(rule, NFT_META_OIF);
+	expr_is_u32(rule, LOOPBACK_INDEX);
+	expr_load_meta(rule, NFT_META_NFPROTO);
+	expr_is_byte(rule, NFPROTO_IPV4);
+	expr_load_payload(rule, NFT_PAYLOAD_NETWORK_HEADER, layout_of(AF_INET)->destination, 1);
+	expr_is_byte(rule, LOOPBACK_NET);
+	match_udp(rule, UDP_SPORT_OFFSET, port);
+	expr_add(rule, "notrack");
 	return rule;
 }

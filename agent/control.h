@@ -30,8 +30,9 @@ struct control_request {
 	char level[16]; /* log-level */
 	char peer[64];
 	char check[16]; /* status: live, ready */
+	int64_t mtu; /* mtu: 0 forgets it */
 	bool detail;
-	bool wait; /* up: answer when everything is in place */
+	bool wait; /* up, wake: answer when that is done */
 	uint32_t client; /* who asks; for control_reply */
 	bool may_change; /* the caller is root or the daemon's own user */
 };

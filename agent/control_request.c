@@ -55,6 +55,11 @@ static void read_check(struct jread *r, void *into)
 	read_text(r, request->check, sizeof(request->check));
 }
 
+static void read_mtu(struct jread *r, void *into)
+{
+	((struct control_request *)into)->mtu = jread_int(r, 0, UINT16_MAX);
+}
+
 static void read_detail(struct jread *r, void *into)
 {
 	((struct control_request *)into)->detail = jread_bool(r);
@@ -71,6 +76,7 @@ static const struct jread_field fields[] = {
 	{ "level", read_level, false },
 	{ "peer", read_peer, false },
 	{ "check", read_check, false },
+	{ "mtu", read_mtu, false },
 	{ "detail", read_detail, false },
 	{ "wait", read_wait, false },
 };

@@ -1,9 +1,8 @@
-/* agent/daemon.c - ordered start and stop; the loop; both files and their reloading. */
-#include "agent/daemon.h"
+/* agent/daemon.c - ordered start and stop; the loop; what the engine needs from outside. */
+#include "agent/daemon_impl.h"
 
 #include <errno.h>
 #include <glib-unix.h>
-#include <malloc.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/signalfd.h>
@@ -18,7 +17,6 @@
 #include "agent/control.h"
 #include "agent/engine.h"
 #include "agent/events.h"
-#include "agent/files.h"
 #include "agent/kernel.h"
 #include "agent/notify.h"
 #include "agent/privs.h"
@@ -26,31 +24,7 @@
 #include "agent/resolve.h"
 #include "agent/state.h"
 #include "agent/watch.h"
-#include "mgmt/meshupdate.h"
 #include "mgmt/netmap.h"
-
-enum { DEBOUNCE_MS = 200 };
-
-struct daemon {
-	GMainLoop *loop;
-	char *config_path;
-	struct config *config;
-	bool fixed_log_level;
-	struct state *state;
-	struct control *control;
-	struct requests *requests;
-	struct kernel *kernel;
-	struct engine *engine;
-	struct resolve *resolve;
-	struct watch *watch;
-	struct events *events;
-	GSource *work; /* drives the engine */
-	guint signals, mesh_again, ticks;
-	int signal_fd;
-	int64_t start_ms;
-	bool placed; /* the interface stands: told to the service manager */
-	int exit_code;
-};
 
 int64_t daemon_now_ms(void)
 {
@@ -134,6 +108,17 @@ static int record_interface(const char *name, uint32_t table, void *user)
 		state_set_interface(((struct daemon *)user)->state, name, table), "our interface");
 }
 
+static int record_memory(const struct engine_memory *memory, size_t n, void *user)
+{
+	return record_failed(
+		state_save_memory(((struct daemon *)user)->state, memory, n), "where peers were");
+}
+
+static int record_mtu(uint32_t mtu, void *user)
+{
+	return record_failed(state_set_mtu(((struct daemon *)user)->state, mtu), "the MTU");
+}
+
 static int read_psk(const char *path, struct wg_key *ret, void *user)
 {
 	return key_read_file(path, ret);
@@ -154,6 +139,8 @@ static const struct engine_ops engine_ops = {
 	.event = publish,
 	.record_peers = record_peers,
 	.record_interface = record_interface,
+	.record_memory = record_memory,
+	.record_mtu = record_mtu,
 	.read_psk = read_psk,
 	.random = random32,
 	.wall_s = wall_s,
@@ -199,6 +186,7 @@ static gboolean work(gpointer user)
 
 	events_refilter(d->events);
 	check_placed(d);
+	requests_look(d->requests);
 	if (next != 0 && engine_is_settled(d->engine)) {
 		requests_settled(d->requests);
 		notify_status("%zu peers", engine_count_peers(d->engine));
@@ -220,131 +208,6 @@ static void start_work(struct daemon *d)
 	g_source_set_callback(d->work, work, d, NULL);
 	g_source_attach(d->work, NULL);
 	g_source_set_ready_time(d->work, 0);
-}
-
-/* -- the two files -------------------------------------------------------------------------- */
-
-/* Everything is read and checked before anything is replaced. False: nothing was changed. */
-static bool take_mesh(
-	struct daemon *d, const struct config *config, char error[static FILES_ERROR_MAX])
-{
-	_auto_wipe_ struct wg_key key = { 0 };
-	struct wg_key own;
-	struct netmap *map;
-
-	if (files_key(config, state_dir(d->state), &key, error) < 0)
-		return false;
-	key_public_from_private(&key, &own);
-	map = files_mesh(config, &own, error);
-	if (!map)
-		return false;
-	engine_set_private_key(d->engine, &key);
-	engine_set_config(d->engine, config);
-	engine_set_map(d->engine, map, daemon_now_ms());
-	malloc_trim(0);
-	log_info("mesh %s: %zu peers", map->mesh, engine_count_peers(d->engine));
-	return true;
-}
-
-/* False: more has changed than can be patched, or it cannot be read. */
-static bool patch_mesh(struct daemon *d)
-{
-	struct netmap_patch patches[MESHUPDATE_PATCHES_MAX];
-	const struct netmap *map = engine_map(d->engine);
-	char error[FILES_ERROR_MAX];
-	g_autofree char *text = NULL;
-	size_t len, n;
-
-	if (!map || files_mesh_text(d->config, &text, &len, error) < 0 ||
-		meshupdate_read(text, len, map, patches, &n) < 0)
-		return false;
-	engine_patch_map(d->engine, patches, n, daemon_now_ms());
-	log_info("mesh %s: %zu endpoints changed", map->mesh, n);
-	return true;
-}
-
-static gboolean mesh_changed_for_good(gpointer user)
-{
-	struct daemon *d = user;
-	char error[FILES_ERROR_MAX];
-
-	d->mesh_again = 0;
-	if (!patch_mesh(d) && !take_mesh(d, d->config, error)) {
-		log_error("%s; the mesh stays as it is", error);
-		engine_set_map_problem(d->engine, error);
-	}
-	daemon_kick(d);
-	return G_SOURCE_REMOVE;
-}
-
-/* An editor writes several times: wait until it is quiet. */
-static void mesh_changed(void *user)
-{
-	struct daemon *d = user;
-
-	g_clear_handle_id(&d->mesh_again, g_source_remove);
-	d->mesh_again = g_timeout_add(DEBOUNCE_MS, mesh_changed_for_good, d);
-}
-
-static void watch_mesh(struct daemon *d)
-{
-	int r;
-
-	g_clear_pointer(&d->watch, watch_close);
-	if (!d->config->mesh_file)
-		return;
-	r = watch_open(d->config->mesh_file, mesh_changed, d, &d->watch);
-	if (r < 0)
-		log_warn_errno(
-			r, "cannot watch %s, tell me of changes by SIGHUP", d->config->mesh_file);
-}
-
-static void apply_log(struct daemon *d, const struct config *config)
-{
-	int r = log_open(config->log.target, config->log.file);
-
-	if (r < 0)
-		log_warn_errno(
-			r, "cannot log to %s", config->log.file ? config->log.file : "the journal");
-	if (!d->fixed_log_level)
-		log_set_level(config->log.level);
-}
-
-void daemon_reload(struct daemon *d)
-{
-	char error[FILES_ERROR_MAX];
-	struct config *config = files_config(d->config_path, error);
-	bool good = config != NULL;
-
-	notify_reloading();
-	if (good && config->mesh_file)
-		good = take_mesh(d, config, error);
-	else if (good && d->config->mesh_file) {
-		g_strlcpy(error, "mesh_file is gone from the configuration: lapwing down first",
-			sizeof(error));
-		good = false;
-	}
-	if (good) {
-		bool moved = g_strcmp0(config->mesh_file, d->config->mesh_file) != 0;
-
-		engine_set_config(d->engine, config);
-		files_config_free(d->config);
-		d->config = config;
-		apply_log(d, config);
-		/* The watch that is there may hold news of the file. */
-		if (moved) {
-			watch_mesh(d);
-			mesh_changed(d);
-		}
-		log_info("configuration read again");
-	} else {
-		files_config_free(config);
-		log_error("%s; everything stays as it is", error);
-		engine_set_map_problem(d->engine, error);
-	}
-	if (d->placed)
-		notify_ready();
-	daemon_kick(d);
 }
 
 /* -- state ---------------------------------------------------------------------------------- */
@@ -461,8 +324,10 @@ static int open_engine(struct daemon *d)
 		.instance = state_instance(d->state),
 		.recorded_interface = state_interface(d->state),
 		.recorded_table = state_table(d->state),
+		.measured_mtu = state_mtu(d->state),
 	};
 	g_autofree struct wg_key *recorded = NULL;
+	g_autofree struct engine_memory *memory = NULL;
 	int r = kernel_open(&d->kernel);
 
 	if (r < 0)
@@ -471,6 +336,12 @@ static int open_engine(struct daemon *d)
 	if (r < 0)
 		log_warn_errno(r, "cannot read which peers were ours, going on without");
 	identity.recorded_peers = recorded;
+	r = state_load_memory(d->state, &memory, &identity.n_memory);
+	if (r < 0)
+		log_warn_errno(r, "cannot read where peers were, going on without");
+	identity.memory = memory;
+	if (!privs_has_net_raw())
+		identity.no_lazy = "CAP_NET_RAW is missing";
 	d->engine = engine_new(d->kernel, &engine_ops, d, &identity);
 	d->resolve = resolve_new(looked_up, d);
 	engine_set_config(d->engine, d->config);
@@ -491,7 +362,7 @@ static int open_mesh(struct daemon *d)
 			  "with that capability");
 		return EXIT_PERMISSION;
 	}
-	if (!take_mesh(d, d->config, error)) {
+	if (!daemon_take_mesh(d, d->config, error)) {
 		log_error("%s", error);
 		return EXIT_CONFIG;
 	}
@@ -516,16 +387,16 @@ static int start_all(struct daemon *d, const struct daemon_options *o)
 	if (code)
 		return code;
 	/* By the user who opens it again later: a file that root made could not be. */
-	apply_log(d, d->config);
+	daemon_apply_log(d, d->config);
 	if ((code = open_state(d, o->state_dir)) || (code = open_engine(d)) ||
 		(code = open_control(d, o->run_dir)))
 		return code;
 	log_info("lapwingd %s as %s", LAPWING_VERSION,
 		privs_describe(privileges, sizeof(privileges)));
 	if (!privs_has_net_raw())
-		log_warn("CAP_NET_RAW is missing: waking peers will not work");
-	d->events = events_new(d->engine, something_happened, d);
-	watch_mesh(d); /* before the first reading: what is written after that is heard */
+		log_warn("CAP_NET_RAW is missing: peers are not parked");
+	d->events = events_new(d->engine, kernel_packet_fd(d->kernel), something_happened, d);
+	daemon_watch_mesh(d); /* before the first reading: what is written after that is heard */
 	code = open_mesh(d);
 	if (code)
 		return code;
@@ -561,6 +432,7 @@ int daemon_run(struct daemon *d)
 {
 	g_main_loop_run(d->loop);
 	notify_stopping();
+	engine_leave(d->engine);
 	log_info("stopping, the tunnels stay");
 	return d->exit_code;
 }

@@ -66,6 +66,7 @@ struct engine *engine_new(const struct kernel *kernel, const struct engine_ops *
 	snprintf(e->alias, sizeof(e->alias), "lapwing:%s", identity->instance);
 	g_strlcpy(e->recorded, identity->recorded_interface, sizeof(e->recorded));
 	e->recorded_table = identity->recorded_table;
+	e->measured_mtu = identity->measured_mtu;
 	if (e->recorded[0]) /* what it had, whatever its name will be */
 		snprintf(e->nft_table, sizeof(e->nft_table), "lapwing-%s", e->recorded);
 	copy_recorded(e, identity);
@@ -74,6 +75,7 @@ struct engine *engine_new(const struct kernel *kernel, const struct engine_ops *
 	e->psks = g_array_new(FALSE, FALSE, sizeof(struct psk));
 	e->names = g_array_new(FALSE, FALSE, sizeof(struct name));
 	e->scratch = g_array_new(FALSE, FALSE, sizeof(struct prefix));
+	engine_lazy_init(e, identity);
 	e->next_read_ms = e->names_ms = ENGINE_NEVER;
 	for (size_t i = 0; i < N_STAGES; i++)
 		e->stages[i].backoff = (struct backoff){ .first_ms = 200, .max_ms = 60 * 1000 };
@@ -86,6 +88,7 @@ void engine_free(struct engine *e)
 		return;
 	key_wipe(&e->private_key);
 	engine_wipe_psks(e);
+	engine_lazy_free(e);
 	routing_free(e->routing);
 	netmap_free(e->map);
 	g_free(e->peers);
@@ -275,116 +278,10 @@ void engine_due(struct engine *e, enum stage_id stage, int64_t now_ms)
 	due_as(e, stage, now_ms, true);
 }
 
-/* The operator wants something: old fights are forgotten. */
-static void forget_fights(struct engine *e)
-{
-	for (size_t i = 0; i < N_STAGES; i++) {
-		e->stages[i].repairs = 0;
-		e->stages[i].repaired_ms = 0;
-	}
-}
-
 static void all_due(struct engine *e, int64_t now_ms, bool changed)
 {
 	for (size_t i = 0; i < N_STAGES; i++)
 		due_as(e, i, now_ms, changed);
-}
-
-void engine_set_private_key(struct engine *e, const struct wg_key *private_key)
-{
-	e->private_key = *private_key;
-	key_public_from_private(private_key, &e->public_key);
-}
-
-void engine_set_config(struct engine *e, const struct config *config)
-{
-	e->config_changed |= e->config != config;
-	e->config = config;
-}
-
-const struct netmap *engine_map(const struct engine *e)
-{
-	return e->map;
-}
-
-static bool same_items(const void *a, size_t n, const void *b, size_t m, size_t item)
-{
-	return n == m && (!n || !memcmp(a, b, n * item));
-}
-
-/* Which stages have something new to look at. A stage that failed and waits stays due anyway. */
-static void map_changed(struct engine *e, const struct netmap *old, int64_t now_ms)
-{
-	const struct netmap *map = e->map;
-	bool all = !old || e->config_changed || old->self != map->self;
-	bool prefixes = all ||
-		!same_items(old->prefixes, old->n_prefixes, map->prefixes, map->n_prefixes,
-			sizeof(*map->prefixes));
-	bool endpoints = all ||
-		!same_items(old->endpoints, old->n_endpoints, map->endpoints, map->n_endpoints,
-			sizeof(*map->endpoints));
-
-	if (all)
-		engine_due(e, STAGE_READ, now_ms);
-	if (prefixes) {
-		engine_due(e, STAGE_ADDRESSES, now_ms);
-		engine_due(e, STAGE_NFT, now_ms);
-	}
-	if (prefixes || (endpoints && routing_has_networks(e->routing)))
-		engine_due(e, STAGE_ROUTES, now_ms);
-	e->mtu_stale |= endpoints;
-	engine_due(e, STAGE_LINK, now_ms);
-	engine_due(e, STAGE_DEVICE, now_ms);
-	engine_due(e, STAGE_UP, now_ms);
-	engine_due(e, STAGE_PEERS, now_ms);
-	e->config_changed = false;
-}
-
-void engine_set_map(struct engine *e, struct netmap *map, int64_t now_ms)
-{
-	struct netmap *old = e->map;
-	struct peer *old_peers = e->peers;
-
-	forget_fights(e);
-	e->map = map;
-	e->map_s = e->ops->wall_s(e->user);
-	e->map_problem[0] = '\0';
-	routing_free(e->routing);
-	e->routing = routing_new(map, e->config);
-	engine_names_replace(e, old, now_ms);
-	engine_peers_replace(e, old, old_peers, now_ms);
-	map_changed(e, old, now_ms);
-	netmap_free(old);
-	g_free(old_peers);
-}
-
-void engine_patch_map(
-	struct engine *e, const struct netmap_patch *patches, size_t n, int64_t now_ms)
-{
-	for (const struct netmap_patch *p = patches; p < patches + n; p++) {
-		const struct netmap_host *host = &e->map->hosts[p->host];
-		bool same = same_items(e->map->endpoints + host->endpoint, host->n_endpoints,
-			p->endpoints, host->n_endpoints, sizeof(*p->endpoints));
-
-		netmap_apply(e->map, p);
-		if (same)
-			continue;
-		e->peers[p->host].chosen = 0;
-		engine_mark_peer(e, p->host, PEER_NEW_ENDPOINT);
-		e->mtu_stale = true;
-		engine_due(e, STAGE_UP, now_ms);
-		if (routing_has_networks(e->routing))
-			engine_due(e, STAGE_ROUTES, now_ms);
-	}
-	e->map_s = e->ops->wall_s(e->user);
-	e->map_problem[0] = '\0';
-}
-
-void engine_set_map_problem(struct engine *e, const char *problem)
-{
-	if (problem && strcmp(e->map_problem, problem))
-		engine_tell(e, "mesh", NULL, NULL, problem);
-	g_strlcpy(e->map_problem, problem ? problem : "", sizeof(e->map_problem));
 }
 
 void engine_set_down(struct engine *e, bool down, int64_t now_ms)
@@ -435,6 +332,9 @@ void engine_check(struct engine *e, int64_t now_ms)
 		return;
 	e->mtu_stale = true;
 	engine_load_psks(e, true, now_ms);
+	engine_probe_groups(e, now_ms);
+	e->policy_due |= e->no_sentinel;
+	e->no_sentinel = false;
 	due_as(e, STAGE_LINK, now_ms, false);
 	due_as(e, STAGE_READ, now_ms, false);
 	due_as(e, STAGE_UP, now_ms, false);
@@ -472,7 +372,7 @@ static void plan_next_read(struct engine *e, int64_t now_ms)
 		return;
 	else if (e->early_reads < G_N_ELEMENTS(early_read_s))
 		in_s = early_read_s[e->early_reads++];
-	else if (routing_n_groups(e->routing))
+	else if (routing_n_groups(e->routing) && engine_anybody_up(e))
 		in_s = 15;
 	if (in_s >= 0)
 		e->next_read_ms = sooner(e->next_read_ms, now_ms + in_s * 1000);
@@ -536,6 +436,21 @@ static bool stage_is_ready(const struct engine *e, enum stage_id id)
 	return id == STAGE_LINK || (e->index && !e->stages[STAGE_LINK].due);
 }
 
+/* What time brings to lazy peers. */
+static int64_t lazy_step(struct engine *e, int64_t now_ms)
+{
+	int64_t next = lazy_next_reading(e->lazy);
+
+	if (e->policy_due)
+		engine_lazy_policy(e, now_ms);
+	if (e->index && next != LAZY_NEVER && now_ms >= next)
+		engine_read_counters(e, now_ms);
+	lazy_tick(e->lazy, now_ms);
+	engine_lazy_run(e, now_ms);
+	next = sooner(lazy_tick(e->lazy, now_ms), engine_memorize(e, now_ms));
+	return e->index ? sooner(next, lazy_next_reading(e->lazy)) : next;
+}
+
 int64_t engine_step(struct engine *e, int64_t now_ms)
 {
 	int64_t next;
@@ -549,7 +464,7 @@ int64_t engine_step(struct engine *e, int64_t now_ms)
 		due_as(e, STAGE_READ, now_ms, false);
 	}
 	engine_names_step(e, now_ms);
-	next = e->names_ms;
+	next = sooner(e->names_ms, lazy_step(e, now_ms));
 	for (size_t i = 0; i < N_STAGES; i++) {
 		struct stage *s = &e->stages[i];
 		int r;

@@ -23,6 +23,14 @@ struct netmap_patch;
 
 enum { ENGINE_CHECK_S = 60, ENGINE_NEVER = -1 };
 
+/* What is remembered of a peer over restarts. */
+struct engine_memory {
+	struct wg_key key;
+	struct endpoint
+		endpoint; /* where it was last heard, if the map does not say it; family 0: unknown */
+	bool pinned;
+};
+
 struct engine_ops {
 	/* Look a name up; engine_looked_up is to be called with the same id, later. */
 	void (*look_up)(uint32_t id, const char *name, void *user);
@@ -31,6 +39,8 @@ struct engine_ops {
 	/* To be kept over restarts, before the kernel is told. 0 or -errno. */
 	int (*record_peers)(const struct wg_key *keys, size_t n, void *user);
 	int (*record_interface)(const char *name, uint32_t table, void *user);
+	int (*record_memory)(const struct engine_memory *memory, size_t n, void *user);
+	int (*record_mtu)(uint32_t mtu, void *user);
 	/* A pre-shared key from its file. 0 or -errno. */
 	int (*read_psk)(const char *path, struct wg_key *ret, void *user);
 	uint32_t (*random)(void *user);
@@ -42,8 +52,12 @@ struct engine_identity {
 	const char *instance;
 	const char *recorded_interface; /* "": none */
 	uint32_t recorded_table; /* 0: none */
+	uint32_t measured_mtu; /* 0: none */
 	const struct wg_key *recorded_peers;
 	size_t n_recorded;
+	const struct engine_memory *memory;
+	size_t n_memory;
+	const char *no_lazy; /* why no peer can be parked here; NULL: they can */
 };
 
 struct engine *engine_new(const struct kernel *kernel, const struct engine_ops *ops, void *user,
@@ -62,6 +76,9 @@ void engine_patch_map(
 void engine_set_map(struct engine *e, struct netmap *map, int64_t now_ms);
 /* Down: removes everything that we made. Up again: makes it anew. */
 void engine_set_down(struct engine *e, bool down, int64_t now_ms);
+/* The MTU that somebody measured, in place of what the devices on the way say; 0: forget it. 1: done; 0: was
+ * so before; -ERANGE; -EOPNOTSUPP: a file says what it is to be, *ret_why which. */
+int engine_set_mtu(struct engine *e, uint32_t mtu, int64_t now_ms, const char **ret_why);
 /* A source of maps is broken (one line), or well again (NULL); for status. */
 void engine_set_map_problem(struct engine *e, const char *problem);
 
@@ -77,6 +94,20 @@ void engine_looked_up(struct engine *e, uint32_t id, const struct endpoint *addr
 	const char *error, int64_t now_ms);
 /* Somebody reads the status: refresh what it shows soon. */
 void engine_refresh(struct engine *e, int64_t now_ms);
+
+/* kernel_packet_fd is readable: reads and handles all of it. */
+void engine_packets(struct engine *e, int64_t now_ms);
+/* Leaves the interface usable without us: parked peers get their real endpoints. For a clean stop. */
+void engine_leave(struct engine *e);
+
+/* Commands about one peer (by name, key or address). 1: done, 0: it was so already, -ENOENT: no such
+ * peer, -EOPNOTSUPP: it may not sleep, -EHOSTUNREACH: no endpoint is known. *ret_key is the peer's,
+ * *ret_why one line, "" when there is nothing to say. */
+enum engine_command { ENGINE_WAKE, ENGINE_IDLE, ENGINE_PIN, ENGINE_UNPIN };
+int engine_command(struct engine *e, enum engine_command command, const char *peer, int64_t now_ms,
+	struct wg_key *ret_key, const char **ret_why);
+/* How a wake goes on: 1 it is up, 0 not yet, -EHOSTUNREACH unanswered for too long, -ENOENT gone. */
+int engine_wake_result(const struct engine *e, const struct wg_key *key);
 
 /* What events concern us now. */
 void engine_filter(const struct engine *e, struct monitor_filter *ret);

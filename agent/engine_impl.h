@@ -4,6 +4,8 @@
 #include "agent/base/backoff.h"
 #include "agent/engine.h"
 #include "agent/kernel.h"
+#include "agent/lazy/lazy.h"
+#include "agent/owners.h"
 #include "agent/peer.h"
 #include "agent/routing.h"
 
@@ -63,6 +65,17 @@ struct psk {
 	struct wg_key key;
 };
 
+/* A packet that came to a sentinel in the turn under way. */
+struct capture {
+	uint32_t host;
+	uint32_t offset, len; /* in `captured` */
+	int64_t received_ns;
+	bool session; /* data, not an initiation */
+};
+
+#define SLOT_FREE UINT32_MAX
+#define SLOT_GONE (UINT32_C(1) << 31) /* its host is not in the new map, so far */
+
 struct engine {
 	const struct kernel *kernel;
 	const struct engine_ops *ops;
@@ -88,7 +101,7 @@ struct engine {
 	uint64_t nft_fingerprint;
 	uint32_t nft_hash; /* of what it was made from */
 	bool uses_mark; /* some routes have a table of their own */
-	uint32_t mtu;
+	uint32_t mtu, measured_mtu;
 	bool mtu_stale; /* paths may have changed: look them up again */
 	bool adopted, was_up, conflict;
 	unsigned repairs;
@@ -114,6 +127,26 @@ struct engine {
 	struct routing *routing;
 	GArray *scratch; /* struct prefix */
 	size_t n_routes;
+
+	/* lazy peers */
+	const char *no_lazy; /* why nobody can be parked; NULL: they can */
+	struct lazy *lazy;
+	struct owners *owners;
+	GArray *slots; /* uint32_t: whose sentinel it is; SLOT_FREE */
+	GHashTable *held; /* host -> GBytes: its newest initiation */
+	GArray *captures; /* struct capture: of the turn under way */
+	GByteArray *captured; /* their bytes */
+	uint16_t sentinel_port; /* WireGuard's port, as the sentinels know it */
+	struct nft_lazy nft_lazy; /* in place */
+	struct {
+		bool logs, counters, ties, notrack; /* refused by this kernel */
+		bool listening; /* for the time being */
+	} lacks;
+	bool no_sentinel, policy_due;
+	bool leaving; /* nobody is parked any more, to the kernel */
+	GArray *memory; /* struct engine_memory, sorted by key: as last read or written */
+	bool memory_due;
+	int64_t memory_ms; /* not before */
 
 	/* looking */
 	int64_t read_ms; /* when the kernel was last read; 0: never */
@@ -148,6 +181,8 @@ int engine_fail(struct engine *e, enum stage_id stage, int code, int r, const ch
 bool engine_may_repair(struct engine *e, enum stage_id stage, int64_t now_ms, const char *what);
 void engine_tell(struct engine *e, const char *event, const char *key, const char *value,
 	const char *message);
+/* A lazy peer changed its state. */
+void engine_tell_lazy(struct engine *e, const char *name, const char *state, const char *cause);
 uint32_t engine_hash(const void *data, size_t len, uint32_t seed);
 const char *engine_interface_name(const struct engine *e);
 uint16_t engine_listen_port(const struct engine *e);
@@ -167,6 +202,8 @@ int engine_apply_rules(struct engine *e, const struct rule *want, size_t n_want,
 void engine_peers_replace(
 	struct engine *e, struct netmap *old, struct peer *old_peers, int64_t now_ms);
 void engine_mark_peer(struct engine *e, uint32_t host, unsigned flags);
+/* engine_lazy_run does what follows. */
+void engine_new_endpoints(struct engine *e, uint32_t host, int64_t now_ms);
 void engine_remove_peer(struct engine *e, const struct wg_key *key, int64_t now_ms);
 void engine_block(struct engine *e, uint32_t host, enum peer_block why, int error);
 void engine_unblock(struct engine *e, uint32_t host);
@@ -184,6 +221,11 @@ size_t engine_n_prefixes(const struct netmap_host *host);
 /* Room for n prefixes, valid until the next call. */
 struct prefix *engine_scratch(struct engine *e, size_t n);
 
+/* status.c: by name, key or address. */
+bool engine_host_matches(const struct engine *e, uint32_t host, const char *only);
+/* engine_read.c: where the peers are now, before they are moved. */
+void engine_note_endpoints(struct engine *e);
+
 /* engine_names.c */
 void engine_names_replace(struct engine *e, const struct netmap *old, int64_t now_ms);
 void engine_names_step(struct engine *e, int64_t now_ms);
@@ -196,3 +238,56 @@ bool engine_endpoint_is_good(
 	const struct engine *e, uint32_t host, const struct endpoint *endpoint, int64_t now_ms);
 /* Why it has none; "" when it has. */
 const char *engine_names_error(const struct engine *e, uint32_t host);
+
+/* engine_lazy.c: who may sleep; what a new map, a reading and a command mean for that. */
+void engine_lazy_init(struct engine *e, const struct engine_identity *identity);
+void engine_lazy_free(struct engine *e);
+/* A new map is in place; `before[i]` is the old number of host i or -1. */
+void engine_lazy_replace(struct engine *e, const int64_t *before);
+/* Asks anew of everybody whether it may sleep; engine_lazy_run does what follows. */
+void engine_lazy_policy(struct engine *e, int64_t now_ms);
+/* Why it is always up; NULL: it may sleep. */
+const char *engine_why_permanent(const struct engine *e, uint32_t host);
+bool engine_is_asleep(const struct engine *e, uint32_t host); /* parked or waking */
+/* The kernel should have its sentinel as endpoint: that one, taken now if it has none. */
+bool engine_sentinel_of(struct engine *e, uint32_t host, struct endpoint *ret);
+int engine_set_sentinel_port(struct engine *e); /* to WireGuard's */
+void engine_release_sentinel(struct engine *e, uint32_t slot);
+/* Where it can be tried: where it was last, then what the map says. */
+size_t engine_lazy_candidates(
+	const struct engine *e, uint32_t host, struct endpoint *ret, size_t max);
+/* A dump showed this of one of ours, met for the first time or again. */
+void engine_lazy_seen(
+	struct engine *e, uint32_t host, const struct wg_peer_status *status, int64_t now_ms);
+bool engine_anybody_up(const struct engine *e); /* not parked */
+void engine_probe_groups(struct engine *e, int64_t now_ms);
+bool engine_anybody_wakes(const struct engine *e);
+
+/* engine_memory.c: what is remembered of peers over restarts. */
+void engine_memory_init(struct engine *e, const struct engine_identity *identity);
+void engine_recall(struct engine *e, uint32_t host); /* it is new in the map */
+/* Writes it down if it has changed. Returns when to be called again, or ENGINE_NEVER. */
+int64_t engine_memorize(struct engine *e, int64_t now_ms);
+
+/* engine_wake.c: packets in, actions out. */
+void engine_lazy_run(struct engine *e, int64_t now_ms);
+
+/* engine_count.c: inner packets. */
+/* The ranges of all whose packets are counted (struct nft_range). */
+GArray *engine_counted(const struct engine *e);
+/* Owners have changed: takes what was counted before. */
+void engine_recount(struct engine *e, GArray *before, int64_t now_ms);
+/* Hosts (uint32_t) that are to be counted or no more, endpoints to be watched and yielded to. */
+struct engine_counting {
+	GArray *count, *uncount, *watch, *refuse;
+};
+void engine_change_counting(struct engine *e, const struct engine_counting *c, int64_t now_ms);
+/* The table was made anew: it is empty. 0 or -errno, when the stage has failed. */
+int engine_count_all(struct engine *e, int64_t now_ms);
+void engine_read_counters(struct engine *e, int64_t now_ms);
+/* A dump is complete. */
+void engine_look_for_idle(struct engine *e, int64_t now_ms);
+
+/* engine_program.c */
+/* Tells the kernel at once where these are. What fails is left to the stage. */
+void engine_program_now(struct engine *e, const uint32_t *hosts, size_t n, int64_t now_ms);

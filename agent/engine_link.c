@@ -321,6 +321,7 @@ int engine_stage_device(struct engine *e, int64_t now_ms)
 enum {
 	MTU_MAX = 1420, /* what fits into 1500 over IPv6 */
 	MTU_MIN = 1280, /* IPv6 needs it */
+	MTU_MEASURED_MIN = 576,
 	MTU_SAMPLES = 16,
 	OVERHEAD_V4 = 60,
 	OVERHEAD_V6 = 80,
@@ -386,7 +387,42 @@ static uint32_t wanted_mtu(const struct engine *e)
 		return (uint32_t)e->config->interface.mtu;
 	if (e->config->interface.mtu < 0 && e->map->interface.mtu)
 		return e->map->interface.mtu;
-	return auto_mtu(e);
+	return e->measured_mtu ? e->measured_mtu : auto_mtu(e);
+}
+
+static bool has_ipv6(const struct engine *e)
+{
+	const struct netmap_host *self = &e->map->hosts[e->map->self];
+
+	for (size_t i = 0; i < self->n_addresses; i++)
+		if (netmap_prefixes(e->map, self)[i].family == AF_INET6)
+			return true;
+	return false;
+}
+
+static const char *why_not(const struct engine *e, uint32_t mtu)
+{
+	if (e->config->interface.mtu > 0)
+		return "the configuration file says what the MTU is";
+	if (e->config->interface.mtu < 0 && e->map && e->map->interface.mtu)
+		return "the mesh file says what the MTU is";
+	return mtu < MTU_MIN && e->map && has_ipv6(e) ? "our IPv6 addresses need 1280" : "";
+}
+
+int engine_set_mtu(struct engine *e, uint32_t mtu, int64_t now_ms, const char **ret_why)
+{
+	*ret_why = mtu ? why_not(e, mtu) : "";
+	if (mtu && (mtu < MTU_MEASURED_MIN || mtu > UINT16_MAX))
+		return -ERANGE;
+	if (**ret_why)
+		return -EOPNOTSUPP;
+	if (mtu == e->measured_mtu)
+		return 0;
+	e->measured_mtu = mtu;
+	e->ops->record_mtu(mtu, e->user);
+	e->mtu_stale = true;
+	engine_due(e, STAGE_UP, now_ms);
+	return 1;
 }
 
 int engine_stage_up(struct engine *e, int64_t now_ms)

@@ -167,8 +167,13 @@ void engine_looked_up(struct engine *e, uint32_t id, const struct endpoint *addr
 		name->addresses[i] = addresses[i];
 		name->addresses[i].port = e->map->endpoints[name->endpoint].address.port;
 	}
-	if (!engine_endpoint_is_good(e, name->host, &e->peers[name->host].endpoint, now_ms))
+	if (engine_is_asleep(e, name->host))
+		lazy_new_endpoints(e->lazy, name->host, now_ms);
+	/* An active peer is where it answers; when it does not any more it is woken, and all are tried. */
+	else if (lazy_state(e->lazy, name->host) == LAZY_PERMANENT &&
+		!engine_endpoint_is_good(e, name->host, &e->peers[name->host].endpoint, now_ms))
 		engine_mark_peer(e, name->host, PEER_NEW_ENDPOINT);
+	engine_lazy_run(e, now_ms);
 	if (first) {
 		e->mtu_stale = true;
 		engine_due(e, STAGE_UP, now_ms);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/base/exitcode.h"
+#include "agent/base/log.h"
 #include "agent/config.h"
 #include "agent/engine_impl.h"
 #include "mgmt/netmap.h"
@@ -259,20 +260,105 @@ int engine_stage_routes(struct engine *e, int64_t now_ms)
 
 /* -- nftables ------------------------------------------------------------------------------- */
 
-static int apply_nft(struct engine *e, const struct nft_config *config)
-{
-	int r = KERNEL(e, nft_apply, config);
+#define NO_LOGS "waking by the other side is noticed each minute"
 
+static bool can_listen(struct engine *e, uint16_t group)
+{
+	int r = KERNEL(e, nflog_listen, group);
+
+	if (r < 0 && !e->lacks.listening)
+		log_warn_errno(r, "cannot hear logged packets: %s", NO_LOGS);
+	e->lacks.listening = r < 0;
+	return r >= 0;
+}
+
+/* What lazy peers need, as far as this kernel has it. */
+static void want_lazy(struct engine *e, struct nft_lazy *ret)
+{
+	memset(ret, 0, sizeof(*ret)); /* hashed as bytes */
+	if (!e->map->lazy.enabled || e->no_lazy || e->no_sentinel)
+		return;
+	engine_set_sentinel_port(e);
+	ret->listen_port = ret->log_group = engine_listen_port(e);
+	ret->counts = !e->lacks.counters;
+	ret->logs = ret->counts && !e->lacks.logs && can_listen(e, ret->log_group);
+	ret->refuses = !e->lacks.ties;
+	ret->untracked = !e->lacks.notrack && KERNEL(e, tracks_connections);
+}
+
+/* What may be done without, in this order. */
+static const struct {
+	size_t wanted, lacking; /* of struct nft_lazy and struct engine */
+	const char *consequence;
+} lazy_parts[] = {
+	{ offsetof(struct nft_lazy, untracked), offsetof(struct engine, lacks.notrack),
+		"connections to sentinels are tracked" },
+	{ offsetof(struct nft_lazy, logs), offsetof(struct engine, lacks.logs), NO_LOGS },
+	{ offsetof(struct nft_lazy, refuses), offsetof(struct engine, lacks.ties),
+		"crossing wakes may take seconds" },
+	{ offsetof(struct nft_lazy, counts), offsetof(struct engine, lacks.counters),
+		"idleness is told by what is transferred" },
+};
+
+/* Leaves out the next part. False: there is nothing more to leave out. */
+static bool do_without(struct nft_lazy *lazy)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(lazy_parts); i++) {
+		bool *part = G_STRUCT_MEMBER_P(lazy, lazy_parts[i].wanted);
+
+		if (*part) {
+			*part = false;
+			return true;
+		}
+	}
+	return false;
+}
+
+static void note_lacks(struct engine *e, const struct nft_lazy *wanted, const struct nft_lazy *got)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(lazy_parts); i++) {
+		size_t at = lazy_parts[i].wanted;
+
+		if (G_STRUCT_MEMBER(bool, wanted, at) == G_STRUCT_MEMBER(bool, got, at))
+			continue;
+		G_STRUCT_MEMBER(bool, e, lazy_parts[i].lacking) = true;
+		log_warn("nftables here lacks what lazy peers need: %s", lazy_parts[i].consequence);
+	}
+}
+
+static bool is_lacking(int r)
+{
+	return r == -ENOENT || r == -EOPNOTSUPP || r == -EINVAL;
+}
+
+static int apply_nft(struct engine *e, struct nft_config *config, int64_t now_ms)
+{
+	const struct nft_lazy wanted = config->lazy;
+	int r;
+
+	do
+		r = KERNEL(e, nft_apply, config);
+	while (is_lacking(r) && do_without(&config->lazy));
 	if (r < 0)
 		return engine_fail(e, STAGE_NFT, EXIT_NOT_APPLICABLE, r,
 			"cannot set nftables table %s; tunnels work without it", config->table);
 	if (e->nft_table[0] && strcmp(e->nft_table, config->table))
 		KERNEL(e, nft_remove, e->nft_table);
 	g_strlcpy(e->nft_table, config->table, sizeof(e->nft_table));
+	note_lacks(e, &wanted, &config->lazy);
+	e->nft_lazy = config->lazy;
 	r = KERNEL(e, nft_fingerprint, config->table, &e->nft_fingerprint);
 	if (r < 0)
 		return engine_fail(e, STAGE_NFT, EXIT_FAILED, r, "cannot read nftables table");
-	return 0;
+	return engine_count_all(e, now_ms);
+}
+
+static uint32_t hash_nft(const struct nft_config *config)
+{
+	uint32_t h = engine_hash(
+		config->addresses, config->n_addresses * sizeof(struct prefix), config->fwmark);
+
+	return engine_hash(&config->lazy, sizeof(config->lazy), h);
 }
 
 /* The table is made anew as a whole, in one transaction, when anything about it differs. */
@@ -284,13 +370,12 @@ int engine_stage_nft(struct engine *e, int64_t now_ms)
 		/* Only where packets need it: it makes the kernel track connections. */
 		.fwmark = e->uses_mark ? engine_mark(e) : 0 };
 	uint64_t fingerprint = 0;
-	uint32_t hash = engine_hash(
-		config.addresses, config.n_addresses * sizeof(struct prefix), config.fwmark);
 	int r;
 
 	g_strlcpy(config.ifname, engine_interface_name(e), sizeof(config.ifname));
 	snprintf(config.table, sizeof(config.table), "lapwing-%s", config.ifname);
-	if (!strcmp(config.table, e->nft_table) && hash == e->nft_hash) {
+	want_lazy(e, &config.lazy);
+	if (!strcmp(config.table, e->nft_table) && hash_nft(&config) == e->nft_hash) {
 		r = KERNEL(e, nft_fingerprint, config.table, &fingerprint);
 		if (r < 0)
 			return engine_fail(
@@ -301,6 +386,7 @@ int engine_stage_nft(struct engine *e, int64_t now_ms)
 		if (!engine_may_repair(e, STAGE_NFT, now_ms, "the nftables table was changed"))
 			return -ECANCELED;
 	}
-	e->nft_hash = hash;
-	return apply_nft(e, &config);
+	r = apply_nft(e, &config, now_ms);
+	e->nft_hash = r < 0 ? 0 : hash_nft(&config); /* without what it turned out to lack */
+	return r;
 }

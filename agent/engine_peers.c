@@ -16,10 +16,12 @@ bool engine_holds_self(const struct engine *e, uint32_t host)
 	return e->map->self == host;
 }
 
-/* Who cannot be asked has nothing to keep alive. */
+/* Who cannot be asked has nothing to keep alive, and who sleeps is not to be woken by it. */
 int engine_wanted_keepalive(const struct engine *e, uint32_t host)
 {
-	return e->map->hosts[host].n_endpoints ? e->map->hosts[e->map->self].keepalive : 0;
+	if (!e->map->hosts[host].n_endpoints || lazy_wants_sentinel(e->lazy, host))
+		return 0;
+	return e->map->hosts[e->map->self].keepalive;
 }
 
 static int psk_order(const void *a, const void *b)
@@ -87,6 +89,8 @@ void engine_mark_peer(struct engine *e, uint32_t host, unsigned flags)
 
 	if (engine_holds_self(e, host))
 		return;
+	if (lazy_state(e->lazy, host) == LAZY_PARKED) /* it is to sleep on */
+		flags &= ~(unsigned)PEER_POKE;
 	peer->flags |= (uint8_t)flags;
 	e->cursor = MIN(e->cursor, host);
 	e->stages[STAGE_PEERS].due = true;
@@ -141,7 +145,7 @@ void engine_block(struct engine *e, uint32_t host, enum peer_block why, int erro
 		return;
 	peer->state = PEER_BLOCKED;
 	peer->block = (uint8_t)why;
-	peer->error = error;
+	peer->error = (int16_t)error;
 	log_warn("peer %s is blocked: %s: %s", netmap_text(e->map, e->map->hosts[host].name),
 		why == PEER_BLOCK_PSK ? "its pre-shared key" : "refused by the kernel",
 		strerror(-error));
@@ -222,8 +226,11 @@ struct election {
 static bool is_healthy(uint32_t host, void *user)
 {
 	struct election *election = user;
+	struct engine *e = election->e;
+	struct lazy_view view;
 
-	return !peer_is_failing(&election->e->peers[host], election->now_ms);
+	lazy_view(e->lazy, host, &view);
+	return !view.unreachable && !peer_is_failing(&e->peers[host], election->now_ms);
 }
 
 static void prefix_moved_quietly(uint32_t host, void *user)
@@ -242,8 +249,13 @@ static void prefix_moved(uint32_t host, void *user)
 void engine_elect(struct engine *e, int64_t now_ms)
 {
 	struct election election = { e, now_ms };
+	GArray *counted;
 
+	if (!routing_n_groups(e->routing))
+		return;
+	counted = engine_counted(e);
 	routing_elect(e->routing, is_healthy, prefix_moved, &election);
+	engine_recount(e, counted, now_ms);
 }
 
 /* For a new map: what the outcome changes is found by comparing, as everything else. */
@@ -279,7 +291,7 @@ static bool same_endpoints(const struct netmap *a, const struct netmap_host *x,
 }
 
 /* What is known of a host moves over with its key. */
-static void carry_over(struct engine *e, uint32_t i, struct netmap *old, struct peer *old_peers)
+static int64_t carry_over(struct engine *e, uint32_t i, struct netmap *old, struct peer *old_peers)
 {
 	const struct netmap_host *host = &e->map->hosts[i];
 	struct peer *peer = &e->peers[i];
@@ -290,36 +302,51 @@ static void carry_over(struct engine *e, uint32_t i, struct netmap *old, struct 
 	else if (old)
 		j = netmap_find_key(old, &host->key);
 	if (j < 0)
-		return;
+		return j;
 	*peer = old_peers[j];
 	peer->flags &= (uint8_t)~PEER_SEEN;
 	old_peers[j].flags = 0; /* not to be removed */
 	if (peer->block == PEER_BLOCK_KERNEL || (!host->psk_file && peer->block))
 		engine_unblock(e, i);
-	if (!same_endpoints(e->map, host, old, &old->hosts[j])) {
-		peer->chosen = 0;
-		engine_mark_peer(e, i, PEER_NEW_ENDPOINT);
-	}
+	return j;
+}
+
+/* What it roamed to under its old endpoints counts no more. */
+void engine_new_endpoints(struct engine *e, uint32_t host, int64_t now_ms)
+{
+	e->peers[host].chosen = 0;
+	e->peers[host].endpoint.family = 0;
+	lazy_new_endpoints(e->lazy, host, now_ms);
+	if (!engine_is_asleep(e, host))
+		engine_mark_peer(e, host, PEER_NEW_ENDPOINT);
 }
 
 /* `old` and `old_peers` are still there; their owner frees them afterwards. */
 void engine_peers_replace(
 	struct engine *e, struct netmap *old, struct peer *old_peers, int64_t now_ms)
 {
+	/* What the old map said of each host of the new one. */
+	g_autofree int64_t *before = g_new(int64_t, e->map->n_hosts);
+
 	e->peers = g_new0(struct peer, e->map->n_hosts);
 	e->cursor = 0;
 	for (uint32_t i = 0; i < e->map->n_hosts; i++)
-		carry_over(e, i, old, old_peers);
+		before[i] = carry_over(e, i, old, old_peers);
+	engine_lazy_replace(e, before);
 	for (size_t j = 0; old && j < old->n_hosts; j++)
 		if (old_peers[j].flags & PEER_INSTALLED)
 			engine_remove_peer(e, &old->hosts[j].key, now_ms);
 	engine_load_psks(e, false, now_ms);
 	elect_quietly(e, now_ms);
+	engine_lazy_policy(e, now_ms);
 	for (uint32_t i = 0; i < e->map->n_hosts; i++) {
 		struct peer *peer = &e->peers[i];
 
 		if (engine_holds_self(e, i) || peer->state == PEER_BLOCKED)
 			continue;
+		if (before[i] >= 0 &&
+			!same_endpoints(e->map, &e->map->hosts[i], old, &old->hosts[before[i]]))
+			engine_new_endpoints(e, i, now_ms);
 		if (!(peer->flags & PEER_INSTALLED)) {
 			engine_mark_peer(e, i, PEER_DIRTY | PEER_NEW_ENDPOINT);
 			e->record_due = true;

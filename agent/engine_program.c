@@ -62,15 +62,40 @@ static int send_removals(struct engine *e)
 
 /* -- settings ------------------------------------------------------------------------------- */
 
+/* From number `at` on the first that the host can send to at all. Only when both families are there is it
+ * asked for: what cannot be sent WireGuard does not count, so that nothing would ever look unanswered. */
+static size_t sendable(const struct engine *e, const struct endpoint *known, size_t n, size_t at)
+{
+	bool mixed = false;
+	unsigned index;
+	uint32_t mtu;
+
+	for (size_t i = 1; i < n; i++)
+		mixed |= known[i].family != known[0].family;
+	for (size_t i = at; mixed && i < at + n; i++)
+		if (KERNEL(e, route_path, &known[i % n], engine_mark(e), &mtu, &index) >= 0)
+			return i % n;
+	return at;
+}
+
 /* The endpoint to give to the kernel now; false: none is known. */
 static bool pick_endpoint(struct engine *e, uint32_t host, struct endpoint *ret)
 {
-	struct endpoint known[NETMAP_ENDPOINTS_MAX];
-	size_t n = engine_candidates(e, host, known, G_N_ELEMENTS(known));
+	struct endpoint known[NETMAP_ENDPOINTS_MAX + 1];
+	size_t n, at = 0;
 
+	if (engine_sentinel_of(e, host, ret))
+		return true;
+	/* Who slept till now is where it was last. */
+	if (lazy_state(e->lazy, host) == LAZY_PERMANENT && !e->peers[host].sentinel)
+		n = engine_candidates(e, host, known, NETMAP_ENDPOINTS_MAX);
+	else
+		n = engine_lazy_candidates(e, host, known, G_N_ELEMENTS(known));
 	if (!n)
 		return false;
-	*ret = known[e->peers[host].chosen % n];
+	if (lazy_state(e->lazy, host) == LAZY_PERMANENT)
+		at = sendable(e, known, n, e->peers[host].sentinel ? 0 : e->peers[host].chosen % n);
+	*ret = known[at];
 	return true;
 }
 
@@ -103,6 +128,9 @@ static void add_settings(struct engine *e, struct batch *b, uint32_t host, struc
 		if (pick_endpoint(e, host, &b->endpoints[at]))
 			request->endpoint = &b->endpoints[at];
 	}
+	/* Parking and waking switch keepalives off and on. */
+	if (e->map->hosts[e->map->self].keepalive)
+		request->keepalive = engine_wanted_keepalive(e, host);
 	if (!(peer->flags & PEER_DIRTY) && !fresh)
 		return;
 	request->n_allowed = routing_allowed(e->routing, host, *room, &request->allowed);
@@ -113,6 +141,15 @@ static void add_settings(struct engine *e, struct batch *b, uint32_t host, struc
 	request->keepalive = engine_wanted_keepalive(e, host);
 	if (fresh && !request->keepalive)
 		request->keepalive = -1;
+}
+
+/* The one that the last request gives. */
+static void note_endpoint(struct engine *e, const struct batch *b)
+{
+	const struct endpoint *endpoint = b->requests[b->n - 1].endpoint;
+
+	if (endpoint && !sentinel_is_one(endpoint))
+		e->peers[b->hosts[b->n - 1]].endpoint = *endpoint;
 }
 
 static bool needs_poke(const struct engine *e, uint32_t host)
@@ -140,10 +177,12 @@ static void add_peer(struct engine *e, struct batch *b, uint32_t host, struct pr
 
 	if (peer->flags & (PEER_DIRTY | PEER_NEW_ENDPOINT) || !(peer->flags & PEER_INSTALLED))
 		add_settings(e, b, host, room);
-	if (b->n > at && b->requests[at].endpoint)
-		peer->endpoint = *b->requests[at].endpoint;
-	if (needs_poke(e, host) && peer->endpoint.family)
+	if (b->n > at)
+		note_endpoint(e, b);
+	if (needs_poke(e, host) && (peer->endpoint.family || engine_is_asleep(e, host)))
 		add_poke(e, b, host);
+	if (b->n == at) /* nothing to say: a poke where keepalives do it, or without endpoint */
+		peer->flags &= (uint8_t)~PEER_WORK;
 }
 
 /* Gathers peers from the cursor on. The scratch room is taken once, for all of them. */
@@ -203,6 +242,26 @@ static void note_results(struct engine *e, const struct batch *b)
 	}
 }
 
+/* 0: each has its result. */
+static int send_requests(struct engine *e, struct batch *b)
+{
+	int r = KERNEL(e, wg_set_peers, e->index, b->requests, b->n, b->results);
+
+	if (r < 0) {
+		/* What has reached the kernel is unknown: read it. Any of them may be there. */
+		for (size_t i = 0; i < b->n; i++)
+			e->peers[b->hosts[i]].flags |= PEER_INSTALLED;
+		e->cursor = 0;
+		engine_due(e, STAGE_READ, 0);
+		return r;
+	}
+	for (size_t i = 0; i < b->n; i++)
+		if (b->results[i] == -ENODEV)
+			return -ENODEV;
+	note_results(e, b);
+	return 0;
+}
+
 static int send_batch(struct engine *e)
 {
 	struct batch b;
@@ -210,21 +269,44 @@ static int send_batch(struct engine *e)
 
 	if (!fill_batch(e, &b))
 		return 0;
-	r = KERNEL(e, wg_set_peers, e->index, b.requests, b.n, b.results);
-	if (r < 0) {
-		/* What has reached the kernel is unknown: read it. Any of them may be there. */
-		for (size_t i = 0; i < b.n; i++)
-			e->peers[b.hosts[i]].flags |= PEER_INSTALLED;
-		e->cursor = 0;
-		engine_due(e, STAGE_READ, 0);
-		return engine_fail(e, STAGE_PEERS, EXIT_PARTIAL, r, "cannot program peers");
+	r = send_requests(e, &b);
+	return r < 0 ? engine_fail(e, STAGE_PEERS, EXIT_PARTIAL, r, "cannot program peers") : 1;
+}
+
+static bool can_be_told(const struct engine *e, uint32_t host)
+{
+	const struct peer *peer = &e->peers[host];
+
+	return e->index && !e->down && peer->state != PEER_BLOCKED &&
+		(peer->flags & (PEER_INSTALLED | PEER_DIRTY)) == PEER_INSTALLED;
+}
+
+static void send_now(struct engine *e, struct batch *b, int64_t now_ms)
+{
+	if (send_requests(e, b) < 0)
+		engine_due(e, STAGE_PEERS, now_ms);
+}
+
+void engine_program_now(struct engine *e, const uint32_t *hosts, size_t n, int64_t now_ms)
+{
+	struct prefix *none = NULL;
+	struct batch b = { .n = 0 };
+
+	for (size_t i = 0; i < n; i++) {
+		if (!can_be_told(e, hosts[i])) {
+			engine_mark_peer(e, hosts[i], PEER_NEW_ENDPOINT);
+			continue;
+		}
+		e->peers[hosts[i]].flags |= PEER_NEW_ENDPOINT;
+		add_settings(e, &b, hosts[i], &none);
+		note_endpoint(e, &b);
+		if (b.n < BATCH)
+			continue;
+		send_now(e, &b, now_ms);
+		b.n = 0;
 	}
-	for (size_t i = 0; i < b.n; i++)
-		if (b.results[i] == -ENODEV)
-			return engine_fail(
-				e, STAGE_PEERS, EXIT_PARTIAL, -ENODEV, "cannot program peers");
-	note_results(e, &b);
-	return 1;
+	if (b.n)
+		send_now(e, &b, now_ms);
 }
 
 int engine_stage_peers(struct engine *e, int64_t now_ms)
@@ -238,4 +320,20 @@ int engine_stage_peers(struct engine *e, int64_t now_ms)
 	for (size_t i = 0; i < BATCHES_PER_STEP && r > 0; i++)
 		r = send_batch(e);
 	return r;
+}
+
+void engine_leave(struct engine *e)
+{
+	if (!e->map || e->down || !e->index || !e->lazy)
+		return;
+	engine_note_endpoints(e);
+	e->leaving = true;
+	for (uint32_t i = 0; i < e->map->n_hosts; i++)
+		if (e->peers[i].sentinel && e->peers[i].flags & PEER_INSTALLED)
+			engine_mark_peer(e, i, PEER_NEW_ENDPOINT);
+	while (send_batch(e) > 0)
+		;
+	e->memory_due = true;
+	e->memory_ms = 0;
+	engine_memorize(e, 0);
 }

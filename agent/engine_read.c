@@ -6,6 +6,7 @@
 #include "agent/base/exitcode.h"
 #include "agent/base/log.h"
 #include "agent/engine_impl.h"
+#include "agent/lazy/transfer.h"
 #include "mgmt/netmap.h"
 
 enum { RETRIES_MAX = 5 };
@@ -89,11 +90,38 @@ static void follow_up(struct engine *e, uint32_t host, unsigned actions, int64_t
 		engine_names_wanted(e, host, now_ms);
 	if (!(actions & PEER_ACT_NEXT_ENDPOINT))
 		return;
+	lazy_silent(e->lazy, host, peer->asking_ms, now_ms);
+	if (lazy_state(e->lazy, host) != LAZY_PERMANENT)
+		return;
 	n = engine_candidates(e, host, known, G_N_ELEMENTS(known));
 	if (n < 2)
 		return;
 	peer->chosen = (uint8_t)((peer->chosen + 1u) % n);
 	engine_mark_peer(e, host, PEER_NEW_ENDPOINT);
+}
+
+/* Where inner packets are not told of or not counted, what was transferred says who is in use. */
+static void note_use(struct reading *reading, uint32_t host, const struct wg_peer_status *status)
+{
+	struct engine *e = reading->e;
+	const struct peer *peer = &e->peers[host];
+	struct transfer t = {
+		.rx = status->rx_bytes - peer->rx,
+		.tx = status->tx_bytes - peer->tx,
+		.handshake = (uint32_t)status->last_handshake_s != peer->handshake_s,
+		.keepalive_s = status->keepalive,
+		.remote_keepalive_s = e->map->hosts[host].keepalive,
+		.elapsed_ms = reading->now_ms - e->read_ms,
+	};
+	bool parked = lazy_state(e->lazy, host) == LAZY_PARKED;
+
+	if ((parked ? e->nft_lazy.logs : e->nft_lazy.counts) || !(peer->flags & PEER_INSTALLED) ||
+		!transfer_has_inner(&t))
+		return;
+	if (!parked)
+		lazy_used(e->lazy, host, reading->now_ms);
+	else if (!sentinel_is_one(&status->endpoint)) /* the kernel moved it to who sent them */
+		lazy_remote(e->lazy, host, reading->now_ms);
 }
 
 static void read_own_peer(
@@ -107,11 +135,15 @@ static void read_own_peer(
 		.handshake_s = status->last_handshake_s,
 		.rx = status->rx_bytes,
 		.tx = status->tx_bytes,
-		.endpoint = status->endpoint,
 		.keepalive = status->keepalive,
+		.asleep = engine_is_asleep(e, host),
 	};
-	unsigned actions = peer_observe(peer, &o);
+	unsigned actions;
 
+	if (!sentinel_is_one(&status->endpoint))
+		o.endpoint = status->endpoint;
+	note_use(reading, host, status);
+	actions = peer_observe(peer, &o);
 	peer->flags |= PEER_SEEN;
 	if (peer->state == PEER_BLOCKED) {
 		engine_remove_peer(e, &status->public_key, reading->now_ms);
@@ -125,10 +157,7 @@ static void read_own_peer(
 		peer->installed = engine_wanted_hash(e, host);
 		peer->flags &= (uint8_t)~PEER_DIRTY;
 	}
-	if (!engine_endpoint_is_good(e, host, &status->endpoint, reading->now_ms))
-		engine_mark_peer(e, host, PEER_NEW_ENDPOINT);
-	else if (!(peer->flags & PEER_INSTALLED))
-		peer->flags &= (uint8_t)~PEER_NEW_ENDPOINT; /* adopted as it is */
+	engine_lazy_seen(e, host, status, reading->now_ms);
 	peer->flags |= PEER_INSTALLED;
 	follow_up(e, host, actions, reading->now_ms);
 }
@@ -217,6 +246,27 @@ static void find_missing(struct reading *reading)
 	}
 }
 
+static int note_endpoint(const struct wg_peer_status *status, void *user)
+{
+	struct engine *e = user;
+	int64_t host = netmap_find_key(e->map, &status->public_key);
+
+	if (host >= 0 && !engine_holds_self(e, (uint32_t)host) && status->last_handshake_s &&
+		status->endpoint.family && !sentinel_is_one(&status->endpoint))
+		e->peers[host].endpoint = status->endpoint;
+	return 0;
+}
+
+static int ignore_device(const struct wg_device_status *device, void *user)
+{
+	return 0;
+}
+
+void engine_note_endpoints(struct engine *e)
+{
+	KERNEL(e, wg_read, e->index, ignore_device, note_endpoint, e);
+}
+
 int engine_stage_read(struct engine *e, int64_t now_ms)
 {
 	struct reading reading = { e, now_ms, e->ops->wall_s(e->user), 0 };
@@ -233,6 +283,10 @@ int engine_stage_read(struct engine *e, int64_t now_ms)
 	g_clear_pointer(&e->recorded_peers, g_free);
 	e->n_recorded = 0;
 	e->read_ms = now_ms;
+	if (!e->nft_lazy.counts)
+		engine_look_for_idle(e, now_ms);
+	engine_lazy_run(e, now_ms);
+	e->watch |= !e->nft_lazy.logs && engine_anybody_wakes(e);
 	engine_elect(e, now_ms);
 	if (!reading.differences)
 		return 0;

@@ -14,7 +14,7 @@ struct events {
 	void *user;
 	struct monitor *monitor; /* NULL: being tried again */
 	struct backoff backoff;
-	guint route, nft, again; /* sources */
+	guint route, nft, packets, again; /* sources */
 };
 
 void events_refilter(struct events *ev)
@@ -91,7 +91,17 @@ static void start_monitor(struct events *ev)
 	ev->happened(ev->user);
 }
 
-struct events *events_new(struct engine *engine, void (*happened)(void *user), void *user)
+static gboolean on_packets(int fd, GIOCondition condition, gpointer user)
+{
+	struct events *ev = user;
+
+	engine_packets(ev->engine, g_get_monotonic_time() / 1000);
+	ev->happened(ev->user);
+	return G_SOURCE_CONTINUE;
+}
+
+struct events *events_new(
+	struct engine *engine, int packet_fd, void (*happened)(void *user), void *user)
 {
 	struct events *ev = g_new0(struct events, 1);
 
@@ -99,6 +109,7 @@ struct events *events_new(struct engine *engine, void (*happened)(void *user), v
 	ev->happened = happened;
 	ev->user = user;
 	ev->backoff = (struct backoff){ .first_ms = 200, .max_ms = 60 * 1000 };
+	ev->packets = g_unix_fd_add(packet_fd, G_IO_IN, on_packets, ev);
 	start_monitor(ev);
 	return ev;
 }
@@ -107,6 +118,7 @@ void events_free(struct events *ev)
 {
 	if (!ev)
 		return;
+	g_clear_handle_id(&ev->packets, g_source_remove);
 	g_clear_handle_id(&ev->again, g_source_remove);
 	stop_monitor(ev);
 	g_free(ev);

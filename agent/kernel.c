@@ -7,46 +7,34 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "agent/base/log.h"
+#include "agent/lazy/resend.h"
+#include "netlink/nflog.h"
 #include "netlink/nl.h"
 
 struct running {
 	struct kernel kernel;
 	struct nl *route;
-	struct wg *wg; /* NULL: not there yet; tried again at each call */
+	/* NULL: not there yet; tried again at each call that needs it. */
+	struct wg *wg;
 	struct nft *nft;
-	enum { SAID_ROUTE, SAID_WG, SAID_NFT } said; /* whose words the last failure has */
+	struct nflog *nflog;
+	struct resend *resend;
+	struct sentinel *sentinel;
+	uint16_t nflog_group;
+	int packet_fd; /* a poll set: sentinels and nflog */
+	enum { SAID_NOTHING, SAID_ROUTE, SAID_WG, SAID_NFT } said; /* whose words count */
 };
 
-/* Each call goes to the routing socket, whose words count if it fails. */
-#define ON_ROUTE(fn, parameters, ...) \
-	static int fn##_ parameters \
-	{ \
-		struct running *s = k; \
-\
-		s->said = SAID_ROUTE; \
-		return fn(s->route, __VA_ARGS__); \
-	}
-
-ON_ROUTE(link_get, (void *k, unsigned index, struct link_info *ret), index, ret)
-ON_ROUTE(link_get_by_name, (void *k, const char *name, struct link_info *ret), name, ret)
-ON_ROUTE(link_foreach, (void *k, link_fn fn, void *user), "wireguard", fn, user)
-ON_ROUTE(link_create, (void *k, const char *name, unsigned *ret), name, "wireguard", ret)
-ON_ROUTE(link_delete, (void *k, unsigned index), index)
-ON_ROUTE(link_set, (void *k, unsigned index, const struct link_change *change), index, change)
-ON_ROUTE(ifaddr_foreach, (void *k, unsigned index, ifaddr_fn fn, void *user), index, fn, user)
-ON_ROUTE(ifaddr_add, (void *k, unsigned index, const struct prefix *a), index, a)
-ON_ROUTE(ifaddr_remove, (void *k, unsigned index, const struct prefix *a), index, a)
-ON_ROUTE(route_foreach, (void *k, unsigned index, route_fn fn, void *user), index, fn, user)
-ON_ROUTE(route_add, (void *k, const struct route *route), route)
-ON_ROUTE(route_remove, (void *k, const struct route *route), route)
-ON_ROUTE(rule_foreach, (void *k, rule_fn fn, void *user), fn, user)
-ON_ROUTE(rule_add, (void *k, const struct rule *rule), rule)
-ON_ROUTE(rule_remove, (void *k, const struct rule *rule), rule)
-ON_ROUTE(route_path,
-	(void *k, const struct endpoint *to, uint32_t mark, uint32_t *ret_mtu, unsigned *ret_index),
-	to, mark, ret_mtu, ret_index)
+static int need_route(struct running *s)
+{
+	s->said = SAID_ROUTE;
+	return 0;
+}
 
 /* The module may be loaded only by the first interface: then its family appears. */
 static int need_wg(struct running *s)
@@ -55,66 +43,81 @@ static int need_wg(struct running *s)
 	return s->wg ? 0 : wg_open(&s->wg);
 }
 
-static int wg_set_device_(void *k, unsigned index, const struct wg_device_config *config)
-{
-	struct running *s = k;
-	int r = need_wg(s);
-
-	return r < 0 ? r : wg_set_device(s->wg, index, config);
-}
-
-static int wg_set_peers_(
-	void *k, unsigned index, const struct wg_peer_config *peers, size_t n, int *results)
-{
-	struct running *s = k;
-	int r = need_wg(s);
-
-	return r < 0 ? r : wg_set_peers(s->wg, index, peers, n, results);
-}
-
-static int wg_read_(void *k, unsigned index, wg_device_fn device_fn, wg_peer_fn peer_fn, void *user)
-{
-	struct running *s = k;
-	int r = need_wg(s);
-
-	return r < 0 ? r : wg_read(s->wg, index, device_fn, peer_fn, user);
-}
-
 static int need_nft(struct running *s)
 {
 	s->said = SAID_NFT;
 	return s->nft ? 0 : nft_open(&s->nft);
 }
 
-static int nft_apply_(void *k, const struct nft_config *config)
+static int need_sentinel(struct running *s)
 {
-	struct running *s = k;
-	int r = need_nft(s);
-
-	return r < 0 ? r : nft_apply(s->nft, config);
+	s->said = SAID_NOTHING;
+	return 0;
 }
 
-static int nft_remove_(void *k, const char *table)
+static int need_resend(struct running *s)
 {
-	struct running *s = k;
-	int r = need_nft(s);
-
-	return r < 0 ? r : nft_remove(s->nft, table);
+	s->said = SAID_NOTHING;
+	return s->resend ? 0 : resend_open(&s->resend);
 }
 
-static int nft_fingerprint_(void *k, const char *table, uint64_t *ret)
-{
-	struct running *s = k;
-	int r = need_nft(s);
+/* Each call goes to one part, whose words the caller may ask for if it fails. */
+#define ON(part, fn, parameters, ...) \
+	static int fn##_ parameters \
+	{ \
+		struct running *s = k; \
+		int r = need_##part(s); \
+\
+		return r < 0 ? r : fn(s->part, __VA_ARGS__); \
+	}
 
-	return r < 0 ? r : nft_fingerprint(s->nft, table, ret);
-}
+ON(route, link_get, (void *k, unsigned index, struct link_info *ret), index, ret)
+ON(route, link_get_by_name, (void *k, const char *name, struct link_info *ret), name, ret)
+ON(route, link_foreach, (void *k, link_fn fn, void *user), "wireguard", fn, user)
+ON(route, link_create, (void *k, const char *name, unsigned *ret), name, "wireguard", ret)
+ON(route, link_delete, (void *k, unsigned index), index)
+ON(route, link_set, (void *k, unsigned index, const struct link_change *change), index, change)
+ON(route, ifaddr_foreach, (void *k, unsigned index, ifaddr_fn fn, void *user), index, fn, user)
+ON(route, ifaddr_add, (void *k, unsigned index, const struct prefix *a), index, a)
+ON(route, ifaddr_remove, (void *k, unsigned index, const struct prefix *a), index, a)
+ON(route, route_foreach, (void *k, unsigned index, route_fn fn, void *user), index, fn, user)
+ON(route, route_add, (void *k, const struct route *route), route)
+ON(route, route_remove, (void *k, const struct route *route), route)
+ON(route, rule_foreach, (void *k, rule_fn fn, void *user), fn, user)
+ON(route, rule_add, (void *k, const struct rule *rule), rule)
+ON(route, rule_remove, (void *k, const struct rule *rule), rule)
+ON(route, route_path,
+	(void *k, const struct endpoint *to, uint32_t mark, uint32_t *ret_mtu, unsigned *ret_index),
+	to, mark, ret_mtu, ret_index)
+ON(wg, wg_set_device, (void *k, unsigned index, const struct wg_device_config *config), index,
+	config)
+ON(wg, wg_set_peers,
+	(void *k, unsigned index, const struct wg_peer_config *peers, size_t n, int *results),
+	index, peers, n, results)
+ON(wg, wg_read, (void *k, unsigned index, wg_device_fn device_fn, wg_peer_fn peer_fn, void *user),
+	index, device_fn, peer_fn, user)
+ON(nft, nft_apply, (void *k, const struct nft_config *config), config)
+ON(nft, nft_remove, (void *k, const char *table), table)
+ON(nft, nft_fingerprint, (void *k, const char *table, uint64_t *ret), table, ret)
+ON(nft, nft_change, (void *k, const char *table, const struct nft_change *change), table, change)
+ON(nft, nft_counters, (void *k, const char *table, nft_counter_fn fn, void *user), table, fn, user)
+ON(nft, nft_heard, (void *k, const char *table, const struct endpoint *from), table, from)
+ON(sentinel, sentinel_set_port, (void *k, uint16_t port), port)
+ON(sentinel, sentinel_take,
+	(void *k, bool shared, const struct endpoint *wanted, uint32_t *ret_slot), shared, wanted,
+	ret_slot)
+ON(resend, resend_packet,
+	(void *k, uint16_t port, uint32_t mark, const struct endpoint *to, const void *data,
+		size_t len),
+	port, mark, to, data, len)
 
 static const char *error_text_(void *k)
 {
 	struct running *s = k;
 
 	switch (s->said) {
+	case SAID_NOTHING:
+		return "";
 	case SAID_ROUTE:
 		return nl_error_text(s->route);
 	case SAID_WG:
@@ -123,6 +126,110 @@ static const char *error_text_(void *k)
 		return s->nft ? nft_error_text(s->nft) : "";
 	}
 	return "";
+}
+
+/* -- packets -------------------------------------------------------------------------------- */
+
+static void sentinel_release_(void *k, uint32_t slot)
+{
+	struct running *s = k;
+
+	sentinel_release(s->sentinel, slot);
+}
+
+static void sentinel_endpoint_(void *k, uint32_t slot, struct endpoint *ret)
+{
+	struct running *s = k;
+
+	sentinel_endpoint(s->sentinel, slot, ret);
+}
+
+static void sentinel_get_status_(void *k, struct sentinel_status *ret)
+{
+	struct running *s = k;
+
+	sentinel_get_status(s->sentinel, ret);
+}
+
+static int watch(struct running *s, int fd)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	return epoll_ctl(s->packet_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static int nflog_listen_(void *k, uint16_t group)
+{
+	struct running *s = k;
+	int r;
+
+	s->said = SAID_NOTHING;
+	if (s->nflog && s->nflog_group == group)
+		return 0;
+	g_clear_pointer(&s->nflog, nflog_close);
+	r = nflog_open(group, &s->nflog);
+	if (r < 0)
+		return r;
+	r = watch(s, nflog_fd(s->nflog));
+	if (r < 0)
+		g_clear_pointer(&s->nflog, nflog_close);
+	s->nflog_group = group;
+	return r;
+}
+
+struct reading {
+	packet_fn fn;
+	void *user;
+	size_t n;
+};
+
+static void take_captured(
+	uint32_t slot, const uint8_t *data, size_t len, int64_t received_ns, void *user)
+{
+	const struct reading *reading = user;
+	const struct packet packet = { PACKET_SENTINEL, .slot = slot, .data = data, .len = len,
+		.received_ns = received_ns };
+
+	reading->fn(&packet, reading->user);
+}
+
+static void take_logged(const struct nflog_packet *logged, void *user)
+{
+	struct reading *reading = user;
+	const struct packet packet = {
+		.kind = logged->kind == NFLOG_INNER ? PACKET_INNER : PACKET_ANSWER,
+		.from = logged->from,
+	};
+
+	reading->n++;
+	reading->fn(&packet, reading->user);
+}
+
+static size_t packets_read_(void *k, packet_fn fn, void *user)
+{
+	struct reading reading = { fn, user, 0 };
+	struct running *s = k;
+	size_t n = sentinel_read(s->sentinel, take_captured, &reading);
+	int r = s->nflog ? nflog_read(s->nflog, take_logged, &reading) : 0;
+
+	if (r < 0) {
+		log_warn_errno(r, "lost the socket for logged packets, opening it again later");
+		g_clear_pointer(&s->nflog, nflog_close);
+	}
+	return n + reading.n;
+}
+
+static bool tracks_connections_(void *k)
+{
+	return access("/proc/sys/net/netfilter/nf_conntrack_count", F_OK) == 0;
+}
+
+static int64_t wall_ns_(void *k)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	return now.tv_sec * INT64_C(1000000000) + now.tv_nsec;
 }
 
 /* -- who holds the port --------------------------------------------------------------------- */
@@ -243,22 +350,49 @@ static const struct kernel_ops running_ops = {
 	.nft_apply = nft_apply_,
 	.nft_remove = nft_remove_,
 	.nft_fingerprint = nft_fingerprint_,
+	.nft_change = nft_change_,
+	.nft_counters = nft_counters_,
+	.nft_heard = nft_heard_,
+	.nflog_listen = nflog_listen_,
+	.tracks_connections = tracks_connections_,
+	.sentinel_set_port = sentinel_set_port_,
+	.sentinel_take = sentinel_take_,
+	.sentinel_release = sentinel_release_,
+	.sentinel_endpoint = sentinel_endpoint_,
+	.sentinel_get_status = sentinel_get_status_,
+	.packets_read = packets_read_,
+	.resend = resend_packet_,
+	.wall_ns = wall_ns_,
 	.filter_ignores_marks = filter_ignores_marks_,
 	.port_owner = port_owner_,
 	.error_text = error_text_,
 };
 
+static int open_all(struct running *s)
+{
+	int r = nl_open(NETLINK_ROUTE, &s->route);
+
+	if (r < 0)
+		return r;
+	s->packet_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (s->packet_fd < 0)
+		return -errno;
+	r = sentinel_open(&s->sentinel);
+	return r < 0 ? r : watch(s, sentinel_fd(s->sentinel));
+}
+
 int kernel_open(struct kernel **ret)
 {
 	struct running *s = g_new0(struct running, 1);
-	int r = nl_open(NETLINK_ROUTE, &s->route);
+	int r;
 
+	s->kernel = (struct kernel){ &running_ops, s };
+	s->packet_fd = -1;
+	r = open_all(s);
 	if (r < 0) {
-		g_free(s);
+		kernel_close(&s->kernel);
 		return r;
 	}
-	s->kernel.ops = &running_ops;
-	s->kernel.impl = s;
 	*ret = &s->kernel;
 	return 0;
 }
@@ -272,5 +406,17 @@ void kernel_close(struct kernel *kernel)
 	nl_close(s->route);
 	wg_close(s->wg);
 	nft_close(s->nft);
+	nflog_close(s->nflog);
+	resend_close(s->resend);
+	sentinel_close(s->sentinel);
+	if (s->packet_fd >= 0)
+		close(s->packet_fd);
 	g_free(s);
+}
+
+int kernel_packet_fd(const struct kernel *kernel)
+{
+	const struct running *s = kernel->impl;
+
+	return s->packet_fd;
 }

@@ -1,11 +1,30 @@
 /* agent/kernel.h - everything the engine wants from the kernel: one real, one modelled for tests. */
 #pragma once
 
+#include "agent/lazy/sentinel.h"
 #include "netlink/ifaddr.h"
 #include "netlink/link.h"
 #include "netlink/nft.h"
 #include "netlink/route.h"
 #include "netlink/wg.h"
+
+/* What the kernel, or somebody through it, says about lazy peers. */
+enum packet_kind {
+	PACKET_SENTINEL, /* WireGuard sent it to a sentinel */
+	PACKET_INNER, /* an inner packet from an address that is not counted came in */
+	PACKET_ANSWER, /* a handshake response came from a watched endpoint */
+};
+
+struct packet {
+	enum packet_kind kind;
+	uint32_t slot; /* which sentinel */
+	const uint8_t *data; /* sentinel: what WireGuard sent; valid during the call */
+	size_t len;
+	int64_t received_ns; /* sentinel: by the kernel, wall clock */
+	struct endpoint from; /* the others; port 0 for an inner one */
+};
+
+typedef void (*packet_fn)(const struct packet *packet, void *user);
 
 /* Calls are synchronous and short; contracts as in the netlink headers. `k` is the kernel itself. */
 struct kernel_ops {
@@ -34,6 +53,25 @@ struct kernel_ops {
 	int (*nft_apply)(void *k, const struct nft_config *config);
 	int (*nft_remove)(void *k, const char *table);
 	int (*nft_fingerprint)(void *k, const char *table, uint64_t *ret);
+	int (*nft_change)(void *k, const char *table, const struct nft_change *change);
+	int (*nft_counters)(void *k, const char *table, nft_counter_fn fn, void *user);
+	int (*nft_heard)(void *k, const char *table, const struct endpoint *from);
+	/* Hear the packets that rules log to this group; before nft_apply. */
+	int (*nflog_listen)(void *k, uint16_t group);
+	/* Connection tracking is loaded: packets to sentinels should be kept away from it. */
+	bool (*tracks_connections)(void *k);
+	int (*sentinel_set_port)(void *k, uint16_t wireguard_port);
+	int (*sentinel_take)(
+		void *k, bool shared, const struct endpoint *wanted, uint32_t *ret_slot);
+	void (*sentinel_release)(void *k, uint32_t slot);
+	void (*sentinel_endpoint)(void *k, uint32_t slot, struct endpoint *ret);
+	void (*sentinel_get_status)(void *k, struct sentinel_status *ret);
+	/* What came in for sentinels and from logging rules. Returns the number of packets; to be called
+	 * again until it is 0. */
+	size_t (*packets_read)(void *k, packet_fn fn, void *user);
+	int (*resend)(void *k, uint16_t port, uint32_t mark, const struct endpoint *to,
+		const void *data, size_t len);
+	int64_t (*wall_ns)(void *k); /* the clock of packet.received_ns */
 	/* Strict reverse path filtering is on and does not look at marks, so that answers to our own
 	 * packets would be dropped where a default route of ours leads elsewhere. */
 	bool (*filter_ignores_marks)(void *k);
@@ -52,3 +90,5 @@ struct kernel {
  * is fatal. */
 int kernel_open(struct kernel **ret);
 void kernel_close(struct kernel *kernel);
+/* Readable when packets_read has something: for poll. */
+int kernel_packet_fd(const struct kernel *kernel);

@@ -1,4 +1,6 @@
 /* agent/peer.c - one remote host: judges its tunnel from what a dump of the kernel shows. */
+#include <glib.h>
+
 #include "agent/peer.h"
 
 const char *peer_state_name(enum peer_state state)
@@ -12,6 +14,10 @@ const char *peer_state_name(enum peer_state state)
 		return "up";
 	case PEER_UNREACHABLE:
 		return "unreachable";
+	case PEER_PARKED:
+		return "parked";
+	case PEER_WAKING:
+		return "waking";
 	case PEER_BLOCKED:
 		return "blocked";
 	}
@@ -25,7 +31,10 @@ bool peer_has_session(const struct peer *peer, int64_t now_ms)
 
 bool peer_is_silent(const struct peer *peer, int64_t now_ms)
 {
-	return peer->asking_ms && now_ms - peer->asking_ms >= PEER_NEXT_ENDPOINT_MS;
+	int64_t limit = peer_has_session(peer, now_ms) ? PEER_NEXT_ENDPOINT_SESSION_MS
+						       : PEER_NEXT_ENDPOINT_MS;
+
+	return peer->asking_ms && now_ms - peer->asking_ms >= limit;
 }
 
 /* The kernel's clock is the wall clock, which may jump: only the age at first sight is taken from
@@ -45,31 +54,39 @@ static void note_handshake(struct peer *peer, const struct peer_observation *o)
  * will follow by one. Keepalives alone get no answer and mean nothing. */
 static bool is_asking(const struct peer *peer, const struct peer_observation *o)
 {
-	uint64_t sent = o->tx - peer->tx_answered, keepalives = 0;
+	uint64_t keepalives = 0;
 
 	if (o->keepalive)
 		keepalives = (uint64_t)(o->now_ms - peer->answered_ms) / 1000 / o->keepalive + 1;
-	return sent >= PEER_INITIATION_BYTES + keepalives * PEER_KEEPALIVE_BYTES;
+	return peer->unanswered >= PEER_INITIATION_BYTES + keepalives * PEER_KEEPALIVE_BYTES;
+}
+
+static void nothing_unanswered(struct peer *peer, int64_t now_ms)
+{
+	peer->unanswered = 0;
+	peer->answered_ms = now_ms;
+	peer->asking_ms = 0;
+}
+
+static void note_sent(struct peer *peer, const struct peer_observation *o)
+{
+	uint64_t sent = o->tx - peer->tx;
+
+	peer->sent_s = (uint32_t)(o->now_ms / 1000);
+	peer->unanswered = (uint32_t)MIN(peer->unanswered + sent, UINT32_MAX);
+	if (!peer->asking_ms && is_asking(peer, o))
+		peer->asking_ms = o->now_ms;
 }
 
 static void note_traffic(struct peer *peer, const struct peer_observation *o)
 {
-	bool answered = o->rx != peer->rx || o->tx < peer->tx;
-
-	if (answered || !peer->answered_ms) {
-		peer->tx_answered = o->tx;
-		peer->answered_ms = o->now_ms;
-		peer->asking_ms = 0;
-	} else if (o->tx != peer->tx && !peer->asking_ms && is_asking(peer, o)) {
-		peer->asking_ms = o->now_ms;
-	}
-	/* Silence of our own ends the asking: nobody wants anything any more. */
-	if (o->tx == peer->tx && peer->asking_ms &&
-		o->now_ms - peer->asking_ms > 2 * PEER_GIVE_UP_MS && !answered) {
-		peer->asking_ms = 0;
-		peer->tx_answered = o->tx;
-		peer->answered_ms = o->now_ms;
-	}
+	if (o->rx != peer->rx || o->tx < peer->tx || !peer->answered_ms)
+		nothing_unanswered(peer, o->now_ms);
+	else if (o->tx != peer->tx)
+		note_sent(peer, o);
+	/* The kernel, which asks every five seconds, has given up: nobody wants anything any more. */
+	else if (peer->asking_ms && o->now_ms / 1000 - peer->sent_s >= PEER_GIVE_UP_MS / 1000)
+		nothing_unanswered(peer, o->now_ms);
 	peer->rx = o->rx;
 	peer->tx = o->tx;
 }
@@ -88,6 +105,13 @@ static enum peer_state judge(const struct peer *peer, int64_t now_ms)
 	return peer->state == PEER_UNREACHABLE ? PEER_UNREACHABLE : PEER_IDLE;
 }
 
+static bool may_rotate(const struct peer *peer, int64_t now_ms)
+{
+	int64_t asking = now_ms - peer->asking_ms;
+
+	return asking < PEER_ROTATE_MS || asking % PEER_ROTATE_AGAIN_MS < PEER_NEXT_ENDPOINT_MS;
+}
+
 unsigned peer_observe(struct peer *peer, const struct peer_observation *o)
 {
 	enum peer_state before = peer->state;
@@ -95,15 +119,18 @@ unsigned peer_observe(struct peer *peer, const struct peer_observation *o)
 
 	note_traffic(peer, o);
 	note_handshake(peer, o);
-	peer->endpoint = o->endpoint;
-	if (peer->state == PEER_BLOCKED)
+	if (o->endpoint.family)
+		peer->endpoint = o->endpoint;
+	if (o->asleep) /* what it asks for goes to its sentinel */
+		nothing_unanswered(peer, o->now_ms);
+	if (peer->state == PEER_BLOCKED || o->asleep)
 		return 0;
 	peer->state = judge(peer, o->now_ms);
 	if (peer->state != before)
 		actions |= PEER_ACT_CHANGED;
 	if (peer->asking_ms) {
 		actions |= PEER_ACT_WATCH;
-		if (peer_is_silent(peer, o->now_ms))
+		if (peer_is_silent(peer, o->now_ms) && may_rotate(peer, o->now_ms))
 			actions |= PEER_ACT_NEXT_ENDPOINT | PEER_ACT_LOOK_UP;
 	}
 	return actions;
@@ -114,8 +141,9 @@ void peer_session_lost(struct peer *peer)
 	peer->handshake_s = 0;
 	peer->asking_ms = 0;
 	peer->answered_ms = 0;
-	peer->tx_answered = peer->tx = peer->rx = 0;
-	if (peer->state != PEER_BLOCKED)
+	peer->tx = peer->rx = 0;
+	peer->unanswered = 0;
+	if (peer->state < PEER_PARKED)
 		peer->state = PEER_IDLE;
 }
 

@@ -11,6 +11,8 @@ enum peer_state {
 	PEER_CONNECTING, /* we ask, no answer yet */
 	PEER_UP, /* a session lives */
 	PEER_UNREACHABLE, /* we ask and ask */
+	PEER_PARKED, /* its endpoint is a sentinel: it sleeps */
+	PEER_WAKING, /* somebody wants it, no answer yet */
 	PEER_BLOCKED, /* not in the kernel: `block` says why */
 };
 
@@ -24,6 +26,7 @@ enum peer_flag {
 	PEER_POKE = 8, /* starts a handshake: its session is gone */
 	PEER_PSK = 16, /* a pre-shared key is loaded for it */
 	PEER_SEEN = 32, /* met in the dump under work */
+	PEER_COUNTED = 64, /* the kernel counts its inner packets */
 };
 
 struct peer {
@@ -31,21 +34,29 @@ struct peer {
 	uint8_t block; /* enum peer_block */
 	uint8_t flags; /* enum peer_flag */
 	uint8_t chosen; /* which of its endpoints is in use */
-	int32_t error; /* of the kernel, when blocked by it */
+	int16_t error; /* of the kernel, when blocked by it */
+	uint16_t dropped; /* captured packets that could not be sent on */
+	uint32_t sentinel; /* its slot, from 1; 0: none */
+	uint32_t endpoint_us; /* last wake: from the captured packet to the acknowledged endpoint */
 	uint32_t installed; /* hash of what the kernel has */
 	uint32_t handshake_s; /* wall clock, as the kernel says; 0: never */
 	int64_t handshake_ms; /* the same on our clock */
 	int64_t asking_ms; /* unanswered since; 0: not asking */
 	uint64_t rx, tx;
-	uint64_t tx_answered; /* tx when rx last grew */
-	int64_t answered_ms;
-	struct endpoint endpoint; /* the kernel's, as last seen or set */
+	uint32_t unanswered; /* bytes sent since rx last grew */
+	uint32_t sent_s; /* when tx last grew, as far as was seen */
+	int64_t answered_ms; /* when rx did */
+	struct endpoint endpoint; /* the kernel's, as last seen or set; never a sentinel */
 };
 
 enum {
 	PEER_SESSION_MS = 180 * 1000, /* WireGuard discards a session at this age */
 	PEER_GIVE_UP_MS = 20 * 1000, /* asking this long: unreachable */
 	PEER_NEXT_ENDPOINT_MS = 5 * 1000, /* asking this long: try another endpoint */
+	PEER_ROTATE_MS = 90 * 1000, /* asking this long: try another only now and then, ... */
+	PEER_ROTATE_AGAIN_MS = 240 * 1000, /* as each write makes the kernel ask for 90 s more */
+	PEER_NEXT_ENDPOINT_SESSION_MS = 16 *
+		1000, /* under a session: what only listens says so after 10 s */
 	PEER_INITIATION_BYTES = 148,
 	PEER_KEEPALIVE_BYTES = 32,
 };
@@ -58,6 +69,7 @@ struct peer_observation {
 	uint64_t rx, tx;
 	struct endpoint endpoint;
 	uint16_t keepalive;
+	bool asleep; /* parked or waking: somebody else judges it */
 };
 
 /* What should follow; a set of bits. */

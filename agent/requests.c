@@ -17,9 +17,16 @@ struct waiter {
 	bool changed;
 };
 
+/* Who waits for a peer to wake up. */
+struct wake_waiter {
+	uint32_t client;
+	struct wg_key key;
+};
+
 struct requests {
 	struct daemon *daemon;
 	GArray *waiters; /* struct waiter */
+	GArray *wake_waiters; /* struct wake_waiter */
 };
 
 struct requests *requests_new(struct daemon *d)
@@ -28,6 +35,7 @@ struct requests *requests_new(struct daemon *d)
 
 	r->daemon = d;
 	r->waiters = g_array_new(FALSE, FALSE, sizeof(struct waiter));
+	r->wake_waiters = g_array_new(FALSE, FALSE, sizeof(struct wake_waiter));
 	return r;
 }
 
@@ -36,6 +44,7 @@ void requests_free(struct requests *r)
 	if (!r)
 		return;
 	g_array_unref(r->waiters);
+	g_array_unref(r->wake_waiters);
 	g_free(r);
 }
 
@@ -175,6 +184,115 @@ static void handle_up_down(struct requests *r, const struct control_request *req
 		answer_change(r, request->client, changed);
 }
 
+/* -- one peer -------------------------------------------------------------------------------- */
+
+static const struct {
+	const char *word;
+	enum engine_command command;
+} peer_commands[] = {
+	{ "wake", ENGINE_WAKE },
+	{ "idle", ENGINE_IDLE },
+	{ "pin", ENGINE_PIN },
+	{ "unpin", ENGINE_UNPIN },
+};
+
+static void answer_peer(struct requests *r, uint32_t client, const struct wg_key *key, bool changed,
+	const char *message)
+{
+	GString *out = document("lapwing.peer-change/1");
+	char name[KEY_STRLEN];
+
+	jwrite_bool(out, "changed", changed);
+	jwrite_string(out, "message", message[0] ? message : NULL);
+	engine_write_peers(daemon_engine(r->daemon), out, key_format(key, name), daemon_now_ms());
+	jwrite_close(out, '}');
+	control_reply(daemon_control(r->daemon), client, out);
+}
+
+static void refuse_peer(
+	struct requests *r, const struct control_request *request, int error, const char *why)
+{
+	struct control *control = daemon_control(r->daemon);
+
+	if (error == -ENOENT)
+		control_error(control, request->client, EXIT_USAGE, "lapwing peers lists them",
+			"no peer %s", request->peer);
+	else if (error == -EHOSTUNREACH)
+		control_error(control, request->client, EXIT_UNREACHABLE, NULL, "%s: %s",
+			request->peer, why);
+	else
+		control_error(control, request->client, EXIT_NOT_APPLICABLE, NULL, "%s stays: %s",
+			request->peer, why);
+}
+
+static void handle_peer(
+	struct requests *r, const struct control_request *request, enum engine_command command)
+{
+	struct engine *e = daemon_engine(r->daemon);
+	struct wake_waiter waiter = { .client = request->client };
+	const char *why;
+	int rc;
+
+	if (!request->peer[0]) {
+		control_error(daemon_control(r->daemon), request->client, EXIT_USAGE,
+			"lapwing peers lists them", "which peer?");
+		return;
+	}
+	rc = engine_command(e, command, request->peer, daemon_now_ms(), &waiter.key, &why);
+	daemon_kick(r->daemon);
+	if (rc < 0)
+		refuse_peer(r, request, rc, why);
+	else if (command == ENGINE_WAKE && request->wait && !engine_wake_result(e, &waiter.key))
+		g_array_append_val(r->wake_waiters, waiter);
+	else
+		answer_peer(r, request->client, &waiter.key, rc > 0, why);
+}
+
+static void answer_wake(struct requests *r, const struct wake_waiter *w, int result)
+{
+	if (result > 0)
+		answer_peer(r, w->client, &w->key, true, "");
+	else
+		control_error(daemon_control(r->daemon), w->client, EXIT_UNREACHABLE,
+			"lapwing peers PEER says more",
+			result == -ENOENT ? "the peer has left the mesh" : "no answer");
+}
+
+void requests_look(struct requests *r)
+{
+	for (guint i = 0; i < r->wake_waiters->len;) {
+		struct wake_waiter w = g_array_index(r->wake_waiters, struct wake_waiter, i);
+		int result = engine_wake_result(daemon_engine(r->daemon), &w.key);
+
+		if (!result) {
+			i++;
+			continue;
+		}
+		/* Answering may bring in the next request of the same client. */
+		g_array_remove_index_fast(r->wake_waiters, i);
+		answer_wake(r, &w, result);
+	}
+}
+
+/* -- the MTU -------------------------------------------------------------------------------- */
+
+static void handle_mtu(struct requests *r, const struct control_request *request)
+{
+	struct control *control = daemon_control(r->daemon);
+	struct engine *e = daemon_engine(r->daemon);
+	const char *why;
+	int rc = engine_set_mtu(e, (uint32_t)request->mtu, daemon_now_ms(), &why);
+
+	daemon_kick(r->daemon);
+	if (rc == -EOPNOTSUPP)
+		control_error(control, request->client, EXIT_REFUSED, "change it there", "%s", why);
+	else if (rc < 0)
+		control_error(control, request->client, EXIT_USAGE, NULL, "no MTU is %d",
+			(int)request->mtu);
+	else
+		answer_change(r, request->client, rc > 0);
+}
+
 /* -- the rest ------------------------------------------------------------------------------- */
 
 static void handle_log_level(struct requests *r, const struct control_request *request)
@@ -208,6 +326,10 @@ void requests_handle(const struct control_request *request, void *user)
 {
 	struct requests *r = user;
 
+	for (size_t i = 0; i < G_N_ELEMENTS(peer_commands); i++)
+		if (!strcmp(request->command, peer_commands[i].word))
+			return handle_peer(r, request, peer_commands[i].command);
+
 	if (!strcmp(request->command, "status"))
 		handle_status(r, request);
 	else if (!strcmp(request->command, "peers"))
@@ -216,6 +338,8 @@ void requests_handle(const struct control_request *request, void *user)
 		handle_up_down(r, request, false);
 	else if (!strcmp(request->command, "down"))
 		handle_up_down(r, request, true);
+	else if (!strcmp(request->command, "mtu"))
+		handle_mtu(r, request);
 	else if (!strcmp(request->command, "log-level"))
 		handle_log_level(r, request);
 	else if (!strcmp(request->command, "version"))

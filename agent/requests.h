@@ -12,5 +12,7 @@ struct requests *requests_new(struct daemon *d);
 void requests_free(struct requests *r);
 /* A control_fn; `user` is the struct requests. */
 void requests_handle(const struct control_request *request, void *user);
+/* The engine has done something: answers those whose peer is awake now, or will not be. */
+void requests_look(struct requests *r);
 /* The engine has settled: answers those who wait for it. */
 void requests_settled(struct requests *r);

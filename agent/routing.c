@@ -48,7 +48,7 @@ static bool is_own_route(const struct netmap *map, const struct prefix *p)
 	return false;
 }
 
-static bool accepts(const struct routing *r, const struct prefix *p)
+bool routing_accepts(const struct routing *r, const struct prefix *p)
 {
 	return config_allows_route(r->config, p) && !is_own_route(r->map, p);
 }
@@ -67,7 +67,7 @@ static struct claim *collect_claims(const struct routing *r, size_t *ret_n)
 		const struct prefix *routes = netmap_prefixes(map, host) + host->n_addresses;
 
 		for (size_t j = 0; (int64_t)i != map->self && j < host->n_routes; j++)
-			if (accepts(r, &routes[j]))
+			if (routing_accepts(r, &routes[j]))
 				claims[n++] = (struct claim){ routes[j], i };
 	}
 	if (n)
@@ -125,13 +125,21 @@ static int group_compare(const void *a, const void *b)
 	return prefix_compare(&x->prefix, &y->prefix);
 }
 
-static bool holds(const struct routing *r, uint32_t host, const struct prefix *p)
+/* NULL: only one host has it, or none. */
+static const struct group *group_of(const struct routing *r, const struct prefix *p)
 {
-	struct group key = { .prefix = *p }, *group = NULL;
+	struct group key = { .prefix = *p };
 
-	if (r->n_groups)
-		group = bsearch(&key, r->groups, r->n_groups, sizeof(key), group_compare);
-	return !group || group->active == host;
+	if (!r->n_groups)
+		return NULL;
+	return bsearch(&key, r->groups, r->n_groups, sizeof(key), group_compare);
+}
+
+uint32_t routing_holder(const struct routing *r, uint32_t host, const struct prefix *p)
+{
+	const struct group *group = group_of(r, p);
+
+	return group ? group->active : host;
 }
 
 size_t routing_allowed(
@@ -146,7 +154,7 @@ size_t routing_allowed(
 		return n;
 	memcpy(scratch, own, n * sizeof(*own));
 	for (size_t i = h->n_addresses; i < (size_t)h->n_addresses + h->n_routes; i++)
-		if (accepts(r, &own[i]) && holds(r, host, &own[i]))
+		if (routing_accepts(r, &own[i]) && routing_holder(r, host, &own[i]) == host)
 			scratch[n++] = own[i];
 	*ret = scratch;
 	return n;
@@ -170,6 +178,23 @@ const struct prefix *routing_group_prefix(const struct routing *r, size_t group)
 uint32_t routing_group_active(const struct routing *r, size_t group)
 {
 	return r->groups[group].active;
+}
+
+void routing_foreach_member(
+	const struct routing *r, uint32_t host, void (*fn)(uint32_t other, void *arg), void *arg)
+{
+	const struct netmap_host *h = &r->map->hosts[host];
+	const struct prefix *routes = netmap_prefixes(r->map, h) + h->n_addresses;
+
+	if (host == r->map->self)
+		return;
+	for (size_t i = 0; i < h->n_routes; i++) {
+		const struct group *group = group_of(r, &routes[i]);
+
+		for (size_t j = 0; group && j < group->n; j++)
+			if (r->members[group->first + j] != host)
+				fn(r->members[group->first + j], arg);
+	}
 }
 
 void routing_elect(struct routing *r, bool (*healthy)(uint32_t host, void *user),

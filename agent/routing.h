@@ -22,6 +22,11 @@ void routing_free(struct routing *routing);
 size_t routing_allowed(const struct routing *routing, uint32_t host, struct prefix *scratch,
 	const struct prefix **ret);
 
+/* Does this host route that prefix to peers? */
+bool routing_accepts(const struct routing *routing, const struct prefix *p);
+/* Who has this routed prefix of this host in WireGuard now: the host, or another of its group. */
+uint32_t routing_holder(const struct routing *routing, uint32_t host, const struct prefix *p);
+
 /* Some networks are routed to peers, so endpoints inside them matter. */
 bool routing_has_networks(const struct routing *routing);
 
@@ -29,6 +34,10 @@ bool routing_has_networks(const struct routing *routing);
 size_t routing_n_groups(const struct routing *routing);
 const struct prefix *routing_group_prefix(const struct routing *routing, size_t group);
 uint32_t routing_group_active(const struct routing *routing, size_t group);
+/* Calls fn for each other member of each group that the host belongs to; more than once for those that
+ * share several. */
+void routing_foreach_member(const struct routing *routing, uint32_t host,
+	void (*fn)(uint32_t other, void *arg), void *arg);
 /* Gives each group to its first healthy member in file order; with none healthy it stays where it
  * is. Calls `moved` for each host that lost or got a prefix. */
 void routing_elect(struct routing *routing, bool (*healthy)(uint32_t host, void *user),

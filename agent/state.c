@@ -1,6 +1,7 @@
-/* agent/state.c - the state directory: a lock, two facts, the keys of our peers. */
+/* agent/state.c - the state directory: a lock, a few facts, what is ours and what we remember. */
 #include "agent/state.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <glib.h>
@@ -15,23 +16,15 @@
 #include "agent/base/jread.h"
 #include "agent/base/jwrite.h"
 #include "agent/base/log.h"
+#include "agent/engine.h"
+#include "agent/state_records.h"
 
-enum {
-	STATE_VERSION = 1,
-	STATE_SIZE_MAX = 4096,
-	PEERS_VERSION = 1,
-	PEERS_MAX = 2 * 1024 * 1024,
-	PEERS_MAGIC_LEN = 8,
-	PEERS_HEAD = PEERS_MAGIC_LEN + 2 * sizeof(uint32_t), /* magic, version, count */
-	PEERS_SUM = 32, /* SHA-256 of all before it */
-};
-
-static const char peers_magic[PEERS_MAGIC_LEN] = "lwpeers";
+enum { STATE_VERSION = 1, STATE_SIZE_MAX = 4096 };
 
 struct facts {
 	bool down;
 	char interface[IFNAMSIZ];
-	uint32_t table;
+	uint32_t table, mtu;
 };
 
 struct state {
@@ -43,23 +36,6 @@ struct state {
 static char *path_of(const struct state *state, const char *name)
 {
 	return g_build_filename(state->dir, name, NULL);
-}
-
-/* Keeps what is damaged for whoever wants to know how it came about. */
-static void move_aside(const char *path, const char *why)
-{
-	g_autofree char *to = g_strconcat(path, ".corrupt", NULL);
-
-	if (rename(path, to) < 0)
-		log_warn_errno(-errno, "%s: %s, ignoring it; cannot move it aside", path, why);
-	else
-		log_warn("%s: %s, moved to %s and ignored", path, why, to);
-}
-
-/* The file itself is bad, as opposed to a disk or a process that is. */
-static bool is_damage(int r)
-{
-	return r == -EINVAL || r == -EFBIG || r == -ELOOP || r == -EPERM;
 }
 
 /* -- state.json ------------------------------------------------------------------------------- */
@@ -90,11 +66,17 @@ static void read_table(struct jread *r, void *into)
 	((struct facts *)into)->table = (uint32_t)jread_int(r, 0, UINT32_MAX);
 }
 
+static void read_mtu(struct jread *r, void *into)
+{
+	((struct facts *)into)->mtu = (uint32_t)jread_int(r, 0, UINT16_MAX);
+}
+
 static const struct jread_field fields[] = {
 	{ "version", read_version, true },
 	{ "down", read_down, true },
 	{ "interface", read_interface, true },
 	{ "table", read_table, false },
+	{ "mtu", read_mtu, false },
 };
 
 /* A file that cannot be read counts as none: better a tunnel that should be down than a host that
@@ -109,8 +91,8 @@ static void load_facts(struct state *state)
 
 	if (rc == -ENOENT)
 		return;
-	if (is_damage(rc))
-		return move_aside(path, file_strerror(rc));
+	if (state_is_damage(rc))
+		return state_move_aside(path, file_strerror(rc));
 	if (rc < 0) {
 		log_warn_errno(rc, "cannot read %s, ignoring it", path);
 		return;
@@ -118,7 +100,7 @@ static void load_facts(struct state *state)
 	jread_init(&r, text, len);
 	jread_object(&r, fields, G_N_ELEMENTS(fields), &facts);
 	if (jread_finish(&r))
-		return move_aside(path, r.message);
+		return state_move_aside(path, r.message);
 	state->facts = facts;
 }
 
@@ -132,6 +114,7 @@ static int save_facts(const struct state *state)
 	jwrite_bool(text, "down", state->facts.down);
 	jwrite_string(text, "interface", state->facts.interface);
 	jwrite_int(text, "table", state->facts.table);
+	jwrite_int(text, "mtu", state->facts.mtu);
 	jwrite_close(text, '}');
 	g_string_append_c(text, '\n');
 	return file_write(path, text->str, text->len, 0600);
@@ -162,6 +145,17 @@ int state_set_interface(struct state *state, const char *name, uint32_t table)
 {
 	g_strlcpy(state->facts.interface, name, sizeof(state->facts.interface));
 	state->facts.table = table;
+	return save_facts(state);
+}
+
+uint32_t state_mtu(const struct state *state)
+{
+	return state->facts.mtu;
+}
+
+int state_set_mtu(struct state *state, uint32_t mtu)
+{
+	state->facts.mtu = mtu;
 	return save_facts(state);
 }
 
@@ -271,86 +265,103 @@ const char *state_instance(const struct state *state)
 	return state->instance;
 }
 
-/* -- peers ------------------------------------------------------------------------------------ */
+/* -- peers and memory ------------------------------------------------------------------------- */
 
-static void put_u32(char *at, uint32_t value)
-{
-	value = GUINT32_TO_LE(value);
-	memcpy(at, &value, sizeof(value));
-}
+/* One peer in the file "memory"; numbers are little-endian there. */
+struct record {
+	struct wg_key key;
+	uint8_t ip_version; /* of the endpoint: 4, 6; 0: unknown */
+	uint8_t flags;
+	uint16_t port;
+	uint32_t scope;
+	uint8_t addr[16];
+};
+static_assert(sizeof(struct record) == 56, "the file's form has no gaps");
 
-static uint32_t get_u32(const char *at)
-{
-	uint32_t value;
+enum { RECORD_PINNED = 1 };
 
-	memcpy(&value, at, sizeof(value));
-	return GUINT32_FROM_LE(value);
-}
-
-static void sum(const char *data, size_t len, char ret[static PEERS_SUM])
-{
-	g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
-	gsize n = PEERS_SUM;
-
-	g_checksum_update(checksum, (const guchar *)data, (gssize)len);
-	g_checksum_get_digest(checksum, (guint8 *)ret, &n);
-}
-
-/* What is wrong with the file, or NULL. */
-static const char *check_peers(const char *data, size_t len)
-{
-	char expected[PEERS_SUM];
-	size_t n;
-
-	if (len < PEERS_HEAD + PEERS_SUM)
-		return "too short";
-	if (memcmp(data, peers_magic, PEERS_MAGIC_LEN))
-		return "not a list of peers";
-	if (get_u32(data + PEERS_MAGIC_LEN) != PEERS_VERSION)
-		return "unknown version";
-	n = get_u32(data + PEERS_MAGIC_LEN + sizeof(uint32_t));
-	if (len != PEERS_HEAD + n * sizeof(struct wg_key) + PEERS_SUM)
-		return "wrong length";
-	sum(data, len - PEERS_SUM, expected);
-	return memcmp(expected, data + len - PEERS_SUM, PEERS_SUM) ? "wrong checksum" : NULL;
-}
+static const struct state_records peers_kind = { "lwpeers", 1, sizeof(struct wg_key) };
+static const struct state_records memory_kind = { "lwmemo", 1, sizeof(struct record) };
 
 int state_load_peers(struct state *state, struct wg_key **ret, size_t *ret_n)
 {
-	g_autofree char *path = path_of(state, "peers"), *data = NULL;
-	const char *problem;
-	size_t len = 0;
-	int r;
+	g_autofree char *path = path_of(state, "peers");
 
-	*ret = NULL;
-	*ret_n = 0;
-	r = file_read(
-		path, PEERS_HEAD + PEERS_MAX * sizeof(struct wg_key) + PEERS_SUM, &data, &len);
-	if (r < 0 && !is_damage(r))
-		return r == -ENOENT ? 0 : r;
-	problem = r < 0 ? file_strerror(r) : check_peers(data, len);
-	if (problem) {
-		move_aside(path, problem);
-		return 0;
-	}
-	*ret_n = (len - PEERS_HEAD - PEERS_SUM) / sizeof(struct wg_key);
-	*ret = g_memdup2(data + PEERS_HEAD, *ret_n * sizeof(struct wg_key));
-	return 0;
+	return state_records_load(path, &peers_kind, (uint8_t **)ret, ret_n);
 }
 
 int state_save_peers(struct state *state, const struct wg_key *keys, size_t n)
 {
-	g_autofree char *path = path_of(state, "peers"), *data = NULL;
-	size_t len = PEERS_HEAD + n * sizeof(*keys);
+	g_autofree char *path = path_of(state, "peers");
 
-	if (n > PEERS_MAX)
+	return state_records_save(path, &peers_kind, keys, n);
+}
+
+static void encode(const struct engine_memory *from, struct record *ret)
+{
+	const struct endpoint *e = &from->endpoint;
+
+	*ret = (struct record){ .key = from->key,
+		.ip_version = e->family == AF_INET ? 4
+			: e->family == AF_INET6    ? 6
+						   : 0,
+		.flags = from->pinned ? RECORD_PINNED : 0,
+		.port = GUINT16_TO_LE(e->port),
+		.scope = GUINT32_TO_LE(e->scope) };
+	memcpy(ret->addr, e->addr, sizeof(ret->addr));
+}
+
+/* False: no version of ours wrote this. `ret` is all zeros before. */
+static bool decode(const struct record *from, struct engine_memory *ret)
+{
+	bool v4 = from->ip_version == 4, v6 = from->ip_version == 6;
+
+	if (from->flags & ~RECORD_PINNED || (from->ip_version && !v4 && !v6) ||
+		!from->port != !from->ip_version)
+		return false;
+	ret->key = from->key;
+	ret->pinned = from->flags & RECORD_PINNED;
+	ret->endpoint.family = v4 ? AF_INET : v6 ? AF_INET6 : 0;
+	ret->endpoint.port = GUINT16_FROM_LE(from->port);
+	ret->endpoint.scope = v6 ? GUINT32_FROM_LE(from->scope) : 0;
+	memcpy(ret->endpoint.addr, from->addr, v4 ? 4 : v6 ? 16 : 0);
+	return true;
+}
+
+int state_load_memory(struct state *state, struct engine_memory **ret, size_t *ret_n)
+{
+	g_autofree char *path = path_of(state, "memory");
+	g_autofree struct engine_memory *memory = NULL;
+	g_autofree struct record *records = NULL;
+	size_t n;
+	int r;
+
+	*ret = NULL;
+	*ret_n = 0;
+	r = state_records_load(path, &memory_kind, (uint8_t **)&records, &n);
+	if (r < 0)
+		return r;
+	memory = g_new0(struct engine_memory, n);
+	for (size_t i = 0; i < n; i++) {
+		if (decode(&records[i], &memory[i]))
+			continue;
+		state_move_aside(path, "a record that makes no sense");
+		return 0;
+	}
+	*ret = g_steal_pointer(&memory);
+	*ret_n = n;
+	return 0;
+}
+
+int state_save_memory(struct state *state, const struct engine_memory *memory, size_t n)
+{
+	g_autofree char *path = path_of(state, "memory");
+	g_autofree struct record *records = NULL;
+
+	if (n > STATE_RECORDS_MAX)
 		return -EFBIG;
-	data = g_malloc(len + PEERS_SUM);
-	memcpy(data, peers_magic, PEERS_MAGIC_LEN);
-	put_u32(data + PEERS_MAGIC_LEN, PEERS_VERSION);
-	put_u32(data + PEERS_MAGIC_LEN + sizeof(uint32_t), (uint32_t)n);
-	if (n)
-		memcpy(data + PEERS_HEAD, keys, n * sizeof(*keys));
-	sum(data, len, data + len);
-	return file_write(path, data, len + PEERS_SUM, 0600);
+	records = g_new(struct record, n);
+	for (size_t i = 0; i < n; i++)
+		encode(&memory[i], &records[i]);
+	return state_records_save(path, &memory_kind, records, n);
 }

@@ -9,6 +9,7 @@
 
 #include "agent/base/key.h"
 
+struct engine_memory;
 struct state;
 
 /* Makes the directory (0700) when it is missing, locks it. -EBUSY: another daemon holds it,
@@ -29,7 +30,15 @@ const char *state_interface(const struct state *state);
 uint32_t state_table(const struct state *state);
 int state_set_interface(struct state *state, const char *name, uint32_t table);
 
+/* The interface's MTU, as somebody measured it; 0: nobody has. */
+uint32_t state_mtu(const struct state *state);
+int state_set_mtu(struct state *state, uint32_t mtu);
+
 /* The keys of the peers that we install; written before they are. A file that is damaged is moved
  * aside (.corrupt) and reads as empty; one that cannot be read is an error. Free with g_free. */
 int state_load_peers(struct state *state, struct wg_key **ret, size_t *ret_n);
 int state_save_peers(struct state *state, const struct wg_key *keys, size_t n);
+
+/* What is remembered of peers, in the same way; "memory" holds only those of which there is something. */
+int state_load_memory(struct state *state, struct engine_memory **ret, size_t *ret_n);
+int state_save_memory(struct state *state, const struct engine_memory *memory, size_t n);

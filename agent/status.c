@@ -32,6 +32,21 @@ static void write_time(GString *out, const char *key, int64_t wall_s)
 
 /* -- one peer ------------------------------------------------------------------------------- */
 
+static bool has_endpoint(const struct engine *e, uint32_t host)
+{
+	struct endpoint known;
+
+	return engine_lazy_candidates(e, host, &known, 1) > 0;
+}
+
+static bool last_wake_failed(const struct engine *e, uint32_t host)
+{
+	struct lazy_view view;
+
+	lazy_view(e->lazy, host, &view);
+	return view.unreachable;
+}
+
 static const char *peer_reason(
 	const struct engine *e, uint32_t host, int64_t now_ms, char *buf, size_t len)
 {
@@ -46,9 +61,12 @@ static const char *peer_reason(
 		snprintf(buf, len, "refused by the kernel: %s", strerror(-peer->error));
 	else if (!peer->endpoint.family && engine_names_error(e, host)[0])
 		snprintf(buf, len, "no address yet: %s", engine_names_error(e, host));
-	else if (!peer->endpoint.family && peer->state != PEER_UP)
+	else if (!has_endpoint(e, host) && peer->state != PEER_UP)
 		snprintf(buf, len, "no endpoint known: it has to begin");
-	else if (peer->state == PEER_UNREACHABLE || peer->state == PEER_CONNECTING)
+	else if (peer->state == PEER_PARKED && last_wake_failed(e, host))
+		snprintf(buf, len, "did not answer when it was last wanted");
+	else if (peer->state == PEER_UNREACHABLE || peer->state == PEER_CONNECTING ||
+		peer->state == PEER_WAKING)
 		snprintf(buf, len, "%s does not answer%s", endpoint_format(&peer->endpoint, text),
 			peer->asking_ms && now_ms - peer->asking_ms >= PEER_GIVE_UP_MS ? " any more"
 										       : "");
@@ -69,6 +87,52 @@ static void write_held(const struct engine *e, GString *out, uint32_t host)
 	jwrite_close(out, ']');
 }
 
+static void write_number(GString *out, const char *key, int64_t value, bool known)
+{
+	if (known)
+		jwrite_int(out, key, value);
+	else
+		jwrite_null(out, key);
+}
+
+static void write_lazy_peer(const struct engine *e, GString *out, uint32_t host, int64_t now_ms)
+{
+	const struct peer *peer = &e->peers[host];
+	struct lazy_view view;
+	bool permanent;
+
+	lazy_view(e->lazy, host, &view);
+	permanent = view.state == LAZY_PERMANENT;
+	jwrite_string(out, "lazy", lazy_state_name(view.state));
+	jwrite_string(out, "lazy_reason",
+		!permanent            ? NULL
+			: view.pinned ? "pinned"
+				      : engine_why_permanent(e, host));
+	jwrite_bool(out, "pinned", view.pinned);
+	write_number(out, "last_inner_seconds", (now_ms - view.inner_ms) / 1000, view.inner_ms);
+	write_number(out, "idle_after_seconds", view.idle_s, !permanent);
+	jwrite_open(out, "wakes", '{');
+	jwrite_int(out, "count", view.wakes);
+	jwrite_string(out, "cause", lazy_cause_name(view.cause));
+	write_number(out, "endpoint_us", peer->endpoint_us, peer->endpoint_us);
+	write_number(out, "answer_us", (int64_t)view.answer_ms * 1000, view.answer_ms);
+	jwrite_int(out, "dropped", peer->dropped);
+	jwrite_close(out, '}');
+}
+
+/* Where it may be, the likeliest first. */
+static void write_candidates(const struct engine *e, GString *out, uint32_t host)
+{
+	struct endpoint known[NETMAP_ENDPOINTS_MAX + 1];
+	size_t n = engine_lazy_candidates(e, host, known, G_N_ELEMENTS(known));
+	char text[ENDPOINT_STRLEN];
+
+	jwrite_open(out, "candidates", '[');
+	for (size_t i = 0; i < n; i++)
+		jwrite_string(out, NULL, endpoint_format(&known[i], text));
+	jwrite_close(out, ']');
+}
+
 static void write_peer(const struct engine *e, GString *out, uint32_t host, int64_t now_ms)
 {
 	const struct netmap_host *h = &e->map->hosts[host];
@@ -86,6 +150,7 @@ static void write_peer(const struct engine *e, GString *out, uint32_t host, int6
 	write_held(e, out, host);
 	jwrite_string(out, "endpoint",
 		peer->endpoint.family ? endpoint_format(&peer->endpoint, text) : NULL);
+	write_candidates(e, out, host);
 	if (peer->handshake_s)
 		jwrite_int(out, "last_handshake_seconds", (now_ms - peer->handshake_ms) / 1000);
 	else
@@ -93,10 +158,11 @@ static void write_peer(const struct engine *e, GString *out, uint32_t host, int6
 	jwrite_int(out, "rx_bytes", (int64_t)peer->rx);
 	jwrite_int(out, "tx_bytes", (int64_t)peer->tx);
 	jwrite_int(out, "keepalive_seconds", engine_wanted_keepalive(e, host));
+	write_lazy_peer(e, out, host, now_ms);
 	jwrite_close(out, '}');
 }
 
-static bool host_matches(const struct engine *e, uint32_t host, const char *only)
+bool engine_host_matches(const struct engine *e, uint32_t host, const char *only)
 {
 	const struct netmap_host *h = &e->map->hosts[host];
 	char key[KEY_STRLEN];
@@ -118,7 +184,7 @@ bool engine_write_peers(const struct engine *e, GString *out, const char *only, 
 
 	jwrite_open(out, "peers", '[');
 	for (uint32_t i = 0; e->map && i < e->map->n_hosts; i++) {
-		if (engine_holds_self(e, i) || !host_matches(e, i, only))
+		if (engine_holds_self(e, i) || !engine_host_matches(e, i, only))
 			continue;
 		write_peer(e, out, i, now_ms);
 		found = true;
@@ -218,6 +284,10 @@ static void write_interface(const struct engine *e, GString *out)
 		jwrite_int(out, "mtu", e->mtu);
 	else
 		jwrite_null(out, "mtu");
+	if (e->measured_mtu)
+		jwrite_int(out, "measured_mtu", e->measured_mtu);
+	else
+		jwrite_null(out, "measured_mtu");
 	jwrite_bool(out, "adopted", e->adopted);
 	jwrite_string(out, "state", interface_state(e));
 	jwrite_int(out, "repairs", e->repairs);
@@ -242,6 +312,64 @@ static void write_counts(const struct engine *e, GString *out)
 	jwrite_int(out, "foreign", (int64_t)e->n_foreign);
 	jwrite_close(out, '}');
 	jwrite_int(out, "pending", (int64_t)pending);
+}
+
+static void write_sentinels(const struct engine *e, GString *out)
+{
+	struct sentinel_status status = { 0 };
+
+	KERNEL(e, sentinel_get_status, &status);
+	jwrite_open(out, "sentinels", '{');
+	jwrite_int(out, "own", (int64_t)status.own);
+	jwrite_int(out, "shared", (int64_t)status.shared);
+	write_number(out, "port", status.shared_port, status.shared_port);
+	jwrite_int(out, "dropped", (int64_t)status.drops);
+	jwrite_string(out, "problem", status.problem[0] ? status.problem : NULL);
+	jwrite_close(out, '}');
+}
+
+static void write_lazy(const struct engine *e, GString *out)
+{
+	size_t counts[LAZY_ACTIVE + 1] = { 0 };
+	bool on;
+
+	if (!e->map) {
+		jwrite_null(out, "lazy");
+		return;
+	}
+	on = e->map->lazy.enabled && !e->no_lazy && !e->no_sentinel;
+	for (uint32_t i = 0; i < e->map->n_hosts; i++)
+		if (!engine_holds_self(e, i))
+			counts[lazy_state(e->lazy, i)]++;
+	jwrite_open(out, "lazy", '{');
+	jwrite_bool(out, "enabled", on);
+	for (enum lazy_state s = LAZY_PERMANENT; s <= LAZY_ACTIVE; s++)
+		jwrite_int(out, lazy_state_name(s), (int64_t)counts[s]);
+	write_sentinels(e, out);
+	jwrite_string(out, "idle_detection",
+		!on                          ? "off"
+			: e->nft_lazy.counts ? "counters"
+					     : "transfer");
+	jwrite_string(out, "remote_wake", !on ? "off" : e->nft_lazy.logs ? "events" : "check");
+	jwrite_close(out, '}');
+}
+
+void engine_tell_lazy(struct engine *e, const char *name, const char *state, const char *cause)
+{
+	g_autoptr(GString) out = g_string_new(NULL);
+	g_autofree char *message = NULL;
+
+	message = cause ? g_strdup_printf("%s is %s (%s)", name, state, cause)
+			: g_strdup_printf("%s is %s", name, state);
+	jwrite_open(out, NULL, '{');
+	jwrite_string(out, "event", "lazy");
+	write_time(out, "time", e->ops->wall_s(e->user));
+	jwrite_string(out, "name", name);
+	jwrite_string(out, "state", state);
+	jwrite_string(out, "cause", cause);
+	jwrite_string(out, "message", message);
+	jwrite_close(out, '}');
+	e->ops->event(out->str, e->user);
 }
 
 static void write_foreign(const struct engine *e, GString *out)
@@ -281,6 +409,7 @@ void engine_write_status(const struct engine *e, GString *out, bool detail, int6
 	write_host(e, out);
 	write_interface(e, out);
 	write_counts(e, out);
+	write_lazy(e, out);
 	write_foreign(e, out);
 	if (e->read_ms)
 		jwrite_int(out, "observed_seconds_ago", (now_ms - e->read_ms) / 1000);

@@ -100,7 +100,7 @@ static void read_lazy_enabled(struct jread *r, void *into)
 static void read_idle_minutes(struct jread *r, void *into)
 {
 	((struct mesh_builder *)into)->map->lazy.idle_minutes = (uint32_t)jread_int(
-		r, 1, 7 * 24 * 60);
+		r, 1, NETMAP_IDLE_MINUTES_MAX);
 }
 
 static const struct jread_field lazy_fields[] = {

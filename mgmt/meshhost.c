@@ -225,6 +225,12 @@ static void read_host_lazy(struct jread *r, void *into)
 	((struct mesh_builder *)into)->host->lazy = jread_bool(r);
 }
 
+static void read_host_idle_minutes(struct jread *r, void *into)
+{
+	((struct mesh_builder *)into)->host->idle_minutes = (uint16_t)jread_int(
+		r, 1, NETMAP_IDLE_MINUTES_MAX);
+}
+
 static void read_keepalive(struct jread *r, void *into)
 {
 	((struct mesh_builder *)into)->host->keepalive = (uint16_t)jread_int(r, 0, UINT16_MAX - 1);
@@ -249,6 +255,7 @@ static const struct jread_field host_fields[] = {
 	{ "endpoints", read_endpoints, false },
 	{ "routes", read_routes, false },
 	{ "lazy", read_host_lazy, false },
+	{ "idle_minutes", read_host_idle_minutes, false },
 	{ "keepalive", read_keepalive, false },
 	{ "psk_file", read_psk_file, false },
 };

@@ -23,7 +23,8 @@ static bool is_patch(
 	if (!key_is_same(&was->key, &is->key) || was->psk_file || is->psk_file ||
 		strcmp(netmap_text(old, was->name), netmap_text(piece, is->name)) ||
 		was->n_addresses != is->n_addresses || was->lazy != is->lazy ||
-		was->keepalive != is->keepalive || was->n_endpoints != is->n_endpoints ||
+		was->idle_minutes != is->idle_minutes || was->keepalive != is->keepalive ||
+		was->n_endpoints != is->n_endpoints ||
 		!same_items(netmap_prefixes(old, was), (size_t)was->n_addresses + was->n_routes,
 			netmap_prefixes(piece, is), piece->n_prefixes, sizeof(struct prefix)))
 		return false;

@@ -17,6 +17,7 @@ enum {
 	NETMAP_NAME_MAX = 63,
 	NETMAP_PREFIXES_MAX = 4096, /* addresses and routes of one host */
 	NETMAP_ENDPOINTS_MAX = 8, /* of one host */
+	NETMAP_IDLE_MINUTES_MAX = 7 * 24 * 60,
 };
 
 /* Where a host may be reached: an address, or a name to look up. */
@@ -33,6 +34,7 @@ struct netmap_host {
 	uint32_t endpoint; /* first of its endpoints */
 	uint16_t n_addresses, n_routes;
 	uint16_t keepalive; /* seconds between keepalives that this host sends; 0: none */
+	uint16_t idle_minutes; /* without inner packets, till it is parked; 0: as for the whole mesh */
 	uint8_t n_endpoints;
 	bool lazy;
 };

@@ -1,10 +1,14 @@
 /* netlink/monitor.c - receives kernel events and keeps those that concern us. */
 #include "netlink/monitor.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <glib.h>
 #include <libmnl/libmnl.h>
+#include <linux/filter.h>
+#include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
+#include <stddef.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -42,6 +46,21 @@ static int join(struct mnl_socket *socket, const int *groups, size_t n)
 	return 0;
 }
 
+/* Of nftables only the end of a transaction matters; thousands of elements may come before it. */
+static void let_through_generations(int fd)
+{
+	struct sock_filter code[] = {
+		BPF_STMT(BPF_LD | BPF_H | BPF_ABS, offsetof(struct nlmsghdr, nlmsg_type)),
+		BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K,
+			htons(NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWGEN), 0, 1),
+		BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
+		BPF_STMT(BPF_RET | BPF_K, 0),
+	};
+	const struct sock_fprog program = { G_N_ELEMENTS(code), code };
+
+	setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &program, sizeof(program));
+}
+
 static int open_socket(int protocol, const int *groups, size_t n, struct mnl_socket **ret)
 {
 	struct mnl_socket *socket = mnl_socket_open2(protocol, SOCK_NONBLOCK | SOCK_CLOEXEC);
@@ -73,6 +92,8 @@ int monitor_open(struct monitor **ret)
 	m->route = route;
 	m->self = (uint32_t)getpid();
 	open_socket(NETLINK_NETFILTER, nft_groups, G_N_ELEMENTS(nft_groups), &m->nft);
+	if (m->nft)
+		let_through_generations(mnl_socket_get_fd(m->nft));
 	*ret = m;
 	return 0;
 }

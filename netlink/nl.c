@@ -12,7 +12,7 @@
 #include "netlink/attr.h"
 #include "netlink/nl_reply.h"
 
-enum { TIMEOUT_S = 5 };
+enum { TIMEOUT_S = 5, TRANSACTION_MAX = 1 << 24 };
 
 struct nl {
 	struct mnl_socket *socket;
@@ -25,7 +25,7 @@ struct nl {
 static void set_options(struct mnl_socket *socket, int protocol)
 {
 	struct timeval timeout = { .tv_sec = TIMEOUT_S };
-	int on = 1;
+	int on = 1, size = TRANSACTION_MAX;
 
 	setsockopt(mnl_socket_get_fd(socket), SOL_SOCKET, SO_RCVTIMEO, &timeout, sizeof(timeout));
 	mnl_socket_setsockopt(socket, NETLINK_EXT_ACK, &on, sizeof(on));
@@ -33,6 +33,10 @@ static void set_options(struct mnl_socket *socket, int protocol)
 	/* Without it dumps are not filtered, which callers check anyway. */
 	if (protocol == NETLINK_ROUTE)
 		mnl_socket_setsockopt(socket, NETLINK_GET_STRICT_CHK, &on, sizeof(on));
+	/* A table is one send, with all of its rules. */
+	if (protocol == NETLINK_NETFILTER)
+		setsockopt(
+			mnl_socket_get_fd(socket), SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof(size));
 }
 
 int nl_open(int protocol, struct nl **ret)

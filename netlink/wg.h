@@ -43,6 +43,7 @@ struct wg_peer_status {
 	struct endpoint endpoint; /* family 0: none yet */
 	uint16_t keepalive;
 	int64_t last_handshake_s; /* wall clock; 0: never */
+	int64_t last_handshake_nsec; /* and part of a second */
 	uint64_t rx_bytes, tx_bytes;
 	const struct prefix *allowed; /* valid during the callback */
 	size_t n_allowed;

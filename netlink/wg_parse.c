@@ -62,13 +62,14 @@ static int parse_endpoint(const struct nlattr *a, struct endpoint *ret)
 	return r < 0 ? -EPROTO : 0;
 }
 
-static int parse_handshake(const struct nlattr *a, int64_t *ret_s)
+static int parse_handshake(const struct nlattr *a, struct wg_peer_status *peer)
 {
 	struct __kernel_timespec time;
 
 	if (!attr_copy(a, &time, sizeof(time)))
 		return -EPROTO;
-	*ret_s = time.tv_sec;
+	peer->last_handshake_s = time.tv_sec;
+	peer->last_handshake_nsec = time.tv_nsec;
 	return 0;
 }
 
@@ -87,7 +88,7 @@ static int parse_peer_attr(struct wg_parse *parse, const struct nlattr *a)
 		good = attr_copy(a, &peer->keepalive, sizeof(peer->keepalive));
 		break;
 	case WGPEER_A_LAST_HANDSHAKE_TIME:
-		return parse_handshake(a, &peer->last_handshake_s);
+		return parse_handshake(a, peer);
 	case WGPEER_A_RX_BYTES:
 		good = attr_copy(a, &peer->rx_bytes, sizeof(peer->rx_bytes));
 		break;

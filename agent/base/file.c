@@ -225,3 +225,12 @@ int file_write(const char *path, const void *data, size_t len, mode_t mode)
 	}
 	return fsync(dir) < 0 ? -errno : 0;
 }
+
+int file_make_parent(const char *path, mode_t mode)
+{
+	g_autofree char *dir = g_path_get_dirname(path), *above = g_path_get_dirname(dir);
+
+	if (g_mkdir_with_parents(above, 0755) < 0)
+		return -errno;
+	return mkdir(dir, mode) < 0 && errno != EEXIST ? -errno : 0;
+}

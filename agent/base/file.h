@@ -23,3 +23,6 @@ void file_explain(int r, const char *path, size_t limit, char *ret, size_t ret_l
 /* New content or old content, never half of it, also over a crash: temporary name in the same
  * directory, sync, rename, sync of the directory. */
 int file_write(const char *path, const void *data, size_t len, mode_t mode);
+
+/* Makes the directory in which this path lies, and with 0755 all above it; what is there stays as it is. */
+int file_make_parent(const char *path, mode_t mode);

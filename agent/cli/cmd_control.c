@@ -1,4 +1,4 @@
-/* agent/cli/cmd_control.c - up, down, log-level, version: short questions to the daemon. */
+/* agent/cli/cmd_control.c - up, down, one peer, log-level, version: short questions to the daemon. */
 #include <stdio.h>
 #include <string.h>
 
@@ -73,6 +73,65 @@ enum exit_code cmd_down(const struct options *o)
 		code = tell_change(&waiting, root, "down");
 	json_decref(root);
 	return code;
+}
+
+/* -- one peer --------------------------------------------------------------------------------- */
+
+/* "b: parked", "b: already pinned, stays up", ... */
+static void print_peer_change(const json_t *root, const char *command)
+{
+	const json_t *peer = json_array_get(json_object_get(root, "peers"), 0);
+	const char *lazy = get_text(peer, "lazy"), *before = "";
+	g_autofree char *name = text_safe(get_text(peer, "name"));
+	g_autofree char *reason = text_safe(get_text(peer, "lazy_reason"));
+	g_autofree char *message = text_safe(get_text(root, "message"));
+
+	if (!get_bool(root, "changed"))
+		before = strcmp(command, "unpin") ? "already " : "was not pinned; ";
+	printf("%s: %s", name, before);
+	if (get_bool(peer, "pinned"))
+		printf("pinned, stays up");
+	else if (!strcmp(lazy, "permanent"))
+		printf("up at all times (%s)", reason);
+	else
+		printf("%s", lazy);
+	printf("%s%s\n", *message ? ": " : "", message);
+}
+
+static enum exit_code change_peer(const struct options *o, const char *command)
+{
+	GString *request = client_request(command);
+	enum exit_code code;
+	json_t *root;
+
+	jwrite_string(request, "peer", o->argument);
+	if (o->wait)
+		jwrite_bool(request, "wait", true);
+	root = ask(o, request, &code);
+	if (root && !o->json)
+		print_peer_change(root, command);
+	json_decref(root);
+	return code;
+}
+
+enum exit_code cmd_wake(const struct options *o)
+{
+	return change_peer(o, "wake");
+}
+
+enum exit_code cmd_idle(const struct options *o)
+{
+	return change_peer(o, "idle");
+}
+
+enum exit_code cmd_pin(const struct options *o)
+{
+	return change_peer(o, "pin");
+}
+
+enum exit_code cmd_unpin(const struct options *o)
+{
+	return change_peer(o, "unpin");
 }
 
 /* -- log-level and version -------------------------------------------------------------------- */

@@ -23,15 +23,11 @@ static void print_member(const char *key, const json_t *value)
 	free(dumped);
 }
 
-/* Time and kind, then what else there is, in the daemon's order. */
-static void print_event(json_t *event)
+static void print_members(json_t *event)
 {
-	g_autofree char *time = text_safe(get_text(event, "time"));
-	g_autofree char *kind = text_safe(get_text(event, "event"));
 	const char *key;
 	json_t *value;
 
-	printf("%-20s %s", *time ? time : "-", kind);
 	json_object_foreach(event, key, value)
 	{
 		g_autofree char *name = text_safe(key);
@@ -39,6 +35,20 @@ static void print_event(json_t *event)
 		if (strcmp(key, "v") && strcmp(key, "time") && strcmp(key, "event"))
 			print_member(name, value);
 	}
+}
+
+/* Time and kind, then what else there is, in the daemon's order; of a lazy peer the message says it all. */
+static void print_event(json_t *event)
+{
+	g_autofree char *time = text_safe(get_text(event, "time"));
+	g_autofree char *kind = text_safe(get_text(event, "event"));
+	g_autofree char *message = text_safe(get_text(event, "message"));
+
+	printf("%-20s %s", *time ? time : "-", kind);
+	if (!strcmp(kind, "lazy") && *message)
+		printf(" %s", message);
+	else
+		print_members(event);
 	putchar('\n');
 }
 

@@ -25,17 +25,24 @@ static void line(const char *label, const char *format, ...)
 
 /* -- peers ------------------------------------------------------------------------------------ */
 
-static char *handshake(const json_t *peer)
+/* "-" when it is null. */
+static char *duration(const json_t *peer, const char *key)
 {
-	if (get_is_null(peer, "last_handshake_seconds"))
-		return g_strdup("-");
-	return text_duration(get_int(peer, "last_handshake_seconds"));
+	return get_is_null(peer, key) ? g_strdup("-") : text_duration(get_int(peer, key));
+}
+
+/* May it be parked? */
+static const char *may_sleep(const json_t *peer)
+{
+	if (get_bool(peer, "pinned"))
+		return "pinned";
+	return strcmp(get_text(peer, "lazy"), "permanent") ? "yes" : "no";
 }
 
 static void print_peer_table(const json_t *peers)
 {
-	static const char *const headers[] = { "NAME", "ADDRESS", "STATE", "ENDPOINT", ">HANDSHAKE",
-		">RX", ">TX", NULL };
+	static const char *const headers[] = { "NAME", "ADDRESS", "STATE", "LAZY", "ENDPOINT",
+		">HANDSHAKE", ">INNER", ">RX", ">TX", NULL };
 	struct table *table = table_new(headers);
 	const json_t *peer;
 	size_t i;
@@ -48,8 +55,10 @@ static void print_peer_table(const json_t *peers)
 		table_add(table, get_text(peer, "name"));
 		table_add(table, first ? first : "");
 		table_add(table, get_text(peer, "state"));
+		table_add(table, may_sleep(peer));
 		table_add(table, get_text(peer, "endpoint"));
-		table_take(table, handshake(peer));
+		table_take(table, duration(peer, "last_handshake_seconds"));
+		table_take(table, duration(peer, "last_inner_seconds"));
 		table_take(table, text_bytes(get_int(peer, "rx_bytes")));
 		table_take(table, text_bytes(get_int(peer, "tx_bytes")));
 	}
@@ -68,9 +77,52 @@ static void print_list(const char *label, const json_t *array)
 		line(label, "%s", text);
 }
 
+static void print_age(const char *label, const json_t *peer, const char *key)
+{
+	g_autofree char *age = duration(peer, key);
+
+	line(label, "%s%s", age, get_is_null(peer, key) ? "" : " ago");
+}
+
+static void add_ms(GString *out, const json_t *wakes, const char *key, const char *what)
+{
+	if (!get_is_null(wakes, key))
+		g_string_append_printf(
+			out, ", %s after %.1f ms", what, (double)get_int(wakes, key) / 1000);
+}
+
+static void print_wakes(const json_t *wakes)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	if (!get_int(wakes, "count"))
+		return;
+	g_string_printf(text, "%" PRId64 ", the last by %s", get_int(wakes, "count"),
+		get_text(wakes, "cause"));
+	add_ms(text, wakes, "endpoint_us", "endpoint set");
+	add_ms(text, wakes, "answer_us", "answer");
+	if (get_int(wakes, "dropped"))
+		g_string_append_printf(
+			text, "; %" PRId64 " packets dropped", get_int(wakes, "dropped"));
+	line("wakes", "%s", text->str);
+}
+
+static void print_lazy_peer(const json_t *peer)
+{
+	g_autofree char *idle = duration(peer, "idle_after_seconds");
+	const char *lazy = get_text(peer, "lazy");
+
+	if (!strcmp(lazy, "permanent"))
+		line("lazy", "no: %s", get_text(peer, "lazy_reason"));
+	else
+		line("lazy", "%s, idle after %s", lazy, idle);
+	print_age("inner", peer, "last_inner_seconds");
+	print_wakes(json_object_get(peer, "wakes"));
+}
+
 static void print_peer(const json_t *peer)
 {
-	g_autofree char *seen = handshake(peer), *rx = text_bytes(get_int(peer, "rx_bytes"));
+	g_autofree char *rx = text_bytes(get_int(peer, "rx_bytes"));
 	g_autofree char *tx = text_bytes(get_int(peer, "tx_bytes"));
 	const char *reason = get_text(peer, "reason"), *endpoint = get_text(peer, "endpoint");
 
@@ -81,10 +133,11 @@ static void print_peer(const json_t *peer)
 	print_list("routes", json_object_get(peer, "routes"));
 	print_list("holds", json_object_get(peer, "holds"));
 	line("endpoint", "%s", *endpoint ? endpoint : "-");
-	line("handshake", "%s%s", seen, get_is_null(peer, "last_handshake_seconds") ? "" : " ago");
+	print_age("handshake", peer, "last_handshake_seconds");
 	line("traffic", "%s in, %s out", rx, tx);
 	if (get_int(peer, "keepalive_seconds"))
 		line("keepalive", "%" PRId64 " s", get_int(peer, "keepalive_seconds"));
+	print_lazy_peer(peer);
 }
 
 static void print_peers(const json_t *root, bool one)
@@ -131,7 +184,8 @@ static void print_interface(const json_t *root)
 	g_string_printf(text, "%s %s, port %" PRId64, get_text(link, "name"),
 		get_text(link, "state"), get_int(link, "listen_port"));
 	if (get_int(link, "mtu"))
-		g_string_append_printf(text, ", MTU %" PRId64, get_int(link, "mtu"));
+		g_string_append_printf(text, ", MTU %" PRId64 "%s", get_int(link, "mtu"),
+			get_int(link, "measured_mtu") ? " (measured)" : "");
 	if (get_bool(link, "adopted"))
 		g_string_append(text, ", adopted");
 	if (get_int(link, "repairs"))
@@ -141,23 +195,64 @@ static void print_interface(const json_t *root)
 		line("conflict", "%s", get_text(link, "conflict"));
 }
 
+/* ", 3 up, 1 idle": those that there are. */
+static void add_counts(GString *out, const json_t *counts, const char *const *kinds, size_t n_kinds)
+{
+	for (size_t i = 0; i < n_kinds; i++)
+		if (get_int(counts, kinds[i]))
+			g_string_append_printf(
+				out, ", %" PRId64 " %s", get_int(counts, kinds[i]), kinds[i]);
+}
+
 static void print_counts(const json_t *root)
 {
-	static const char *const kinds[] = { "up", "connecting", "idle", "unreachable", "blocked",
-		"foreign" };
+	static const char *const kinds[] = { "up", "waking", "connecting", "idle", "parked",
+		"unreachable", "blocked", "foreign" };
 	const json_t *counts = json_object_get(root, "counts");
 	g_autoptr(GString) text = g_string_new(NULL);
 
 	g_string_printf(text, "%" PRId64, get_int(counts, "total"));
-	for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
-		if (get_int(counts, kinds[i]))
-			g_string_append_printf(
-				text, ", %" PRId64 " %s", get_int(counts, kinds[i]), kinds[i]);
+	add_counts(text, counts, kinds, G_N_ELEMENTS(kinds));
 	if (get_int(root, "pending"))
 		g_string_append_printf(
 			text, ", %" PRId64 " to be programmed", get_int(root, "pending"));
 	line("peers", "%s", text->str);
 	line("routes", "%" PRId64, get_int(json_object_get(root, "routes"), "installed"));
+}
+
+static void print_sentinels(const json_t *sentinels, bool detail)
+{
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	if (!detail && !get_int(sentinels, "dropped") && !*get_text(sentinels, "problem"))
+		return;
+	g_string_printf(text, "%" PRId64 " of their own", get_int(sentinels, "own"));
+	if (get_int(sentinels, "port"))
+		g_string_append_printf(text, ", %" PRId64 " share port %" PRId64,
+			get_int(sentinels, "shared"), get_int(sentinels, "port"));
+	g_string_append_printf(
+		text, ", %" PRId64 " packets dropped", get_int(sentinels, "dropped"));
+	if (*get_text(sentinels, "problem"))
+		g_string_append_printf(text, ": %s", get_text(sentinels, "problem"));
+	line("sentinels", "%s", text->str);
+}
+
+static void print_lazy(const json_t *root, bool detail)
+{
+	static const char *const kinds[] = { "parked", "waking", "active", "permanent" };
+	const json_t *lazy = json_object_get(root, "lazy");
+	g_autoptr(GString) text = g_string_new(NULL);
+
+	if (!json_is_object(lazy))
+		return;
+	if (!get_bool(lazy, "enabled")) {
+		line("lazy", "off");
+		return;
+	}
+	add_counts(text, lazy, kinds, G_N_ELEMENTS(kinds));
+	line("lazy", "%s; %s, %s", text->len ? text->str + 2 : "nobody",
+		get_text(lazy, "idle_detection"), get_text(lazy, "remote_wake"));
+	print_sentinels(json_object_get(lazy, "sentinels"), detail);
 }
 
 static void print_daemon(const json_t *root)
@@ -188,6 +283,7 @@ static void print_status(const json_t *root, bool detail)
 	print_mesh(root);
 	print_interface(root);
 	print_counts(root);
+	print_lazy(root, detail);
 	print_daemon(root);
 	print_problems(root);
 	if (!detail)

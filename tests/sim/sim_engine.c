@@ -26,6 +26,7 @@ enum {
 
 struct sim {
 	guint32 seed;
+	struct clock clock;
 	struct model *model;
 	struct engine *engine;
 	struct config config;
@@ -37,6 +38,7 @@ struct sim {
 	char recorded_interface[IFNAMSIZ];
 	uint32_t recorded_table;
 	GArray *recorded; /* struct wg_key */
+	GArray *memory; /* struct engine_memory */
 	bool psk_missing;
 	GArray *foreign; /* keys of peers that somebody else put there */
 	unsigned failures;
@@ -105,6 +107,8 @@ static void vanished(void *user)
 	engine_kernel_event(s->engine, MONITOR_LINK, 0, s->now_ms);
 }
 
+static const struct model_hooks hooks = { .peer_made = peer_made, .vanished = vanished };
+
 static void look_up(uint32_t id, const char *name, void *user)
 {
 	struct sim *s = user;
@@ -118,6 +122,16 @@ static void look_up(uint32_t id, const char *name, void *user)
 
 static void event(const char *json, void *user)
 {
+}
+
+static int record_memory(const struct engine_memory *memory, size_t n, void *user)
+{
+	struct sim *s = user;
+
+	g_array_set_size(s->memory, 0);
+	if (n)
+		g_array_append_vals(s->memory, memory, (guint)n);
+	return 0;
 }
 
 static int read_psk(const char *path, struct wg_key *ret, void *user)
@@ -140,11 +154,18 @@ static int64_t wall_s(void *user)
 	return 1700000000 + ((struct sim *)user)->now_ms / 1000;
 }
 
+static int record_mtu(uint32_t mtu, void *user)
+{
+	return 0;
+}
+
 static const struct engine_ops ops = {
 	.look_up = look_up,
 	.event = event,
 	.record_peers = record_peers,
 	.record_interface = record_interface,
+	.record_memory = record_memory,
+	.record_mtu = record_mtu,
 	.read_psk = read_psk,
 	.random = random32,
 	.wall_s = wall_s,
@@ -157,6 +178,7 @@ static int64_t turn(struct sim *s)
 {
 	int64_t next = 0;
 
+	s->clock.now_us = s->now_ms * 1000;
 	for (unsigned i = 0; i < STEPS_PER_TURN_MAX && next == 0; i++)
 		next = engine_step(s->engine, s->now_ms);
 	if (next == 0)
@@ -190,8 +212,10 @@ static void write_mesh(struct sim *s)
 	unsigned n = 0;
 
 	g_string_printf(out,
-		"{\"mesh\":\"sim\",\"interface\":{\"name\":\"%s\",\"listen_port\":%u},\"hosts\":[",
-		draw(s, 8) ? "wt0" : "wt9", 51820 + (draw(s, 6) ? 0 : 1));
+		"{\"mesh\":\"sim\",\"interface\":{\"name\":\"%s\",\"listen_port\":%u},"
+		"\"lazy\":{\"enabled\":%s,\"idle_minutes\":1},\"hosts\":[",
+		draw(s, 8) ? "wt0" : "wt9", 51820 + (draw(s, 6) ? 0 : 1),
+		draw(s, 4) ? "true" : "false");
 	for (unsigned i = 0; i < HOSTS_MAX; i++) {
 		char key[KEY_STRLEN];
 
@@ -215,6 +239,8 @@ static void write_mesh(struct sim *s)
 			g_string_append(out, ",\"psk_file\":\"/psk\"");
 		if (!draw(s, 5))
 			g_string_append_printf(out, ",\"keepalive\":%u", draw(s, 60));
+		if (!draw(s, 8))
+			g_string_append(out, ",\"lazy\":false");
 		g_string_append(out, "}");
 	}
 	g_string_append(out, "]}");
@@ -245,18 +271,18 @@ static void sweep(struct sim *s)
 	}
 }
 
+static void same_map(struct sim *s)
+{
+	engine_set_map(s->engine, parse(s), s->now_ms);
+}
+
 static void new_map(struct sim *s)
 {
 	sweep(s);
 	write_mesh(s);
 	netmap_free(s->wanted);
 	s->wanted = parse(s);
-	engine_set_map(s->engine, parse(s), s->now_ms);
-}
-
-static void same_map(struct sim *s)
-{
-	engine_set_map(s->engine, parse(s), s->now_ms);
+	same_map(s);
 }
 
 /* Somebody edits one address: the quick way, where it leads there. */
@@ -313,6 +339,39 @@ static bool is_refused(struct sim *s, const struct prefix *p)
 	return self_routes(s, p) || (!p->bits && !s->config.policy.default_route);
 }
 
+static bool keeps_alive(const struct netmap_host *from, const struct netmap_host *to)
+{
+	return from->keepalive && to->n_endpoints;
+}
+
+static bool sleeps(struct sim *s, const struct netmap_host *host)
+{
+	const struct netmap_host *self = &s->wanted->hosts[s->wanted->self];
+
+	return s->wanted->lazy.enabled && host->lazy && self->lazy && !keeps_alive(self, host) &&
+		!keeps_alive(host, self);
+}
+
+static void check_endpoint(
+	struct sim *s, const struct netmap_host *host, const struct model_peer *peer)
+{
+	const char *name = netmap_text(s->wanted, host->name);
+	bool known = false, sentinel = sentinel_is_one(&peer->endpoint);
+
+	if (sleeps(s, host) && !sentinel)
+		fail(s, "%s is not parked", name);
+	/* The kernel never forgets an endpoint: without another one the sentinel stays. */
+	if (!sleeps(s, host) && sentinel && host->n_endpoints)
+		fail(s, "%s is at a sentinel", name);
+	for (size_t i = 0; i < host->n_endpoints; i++) {
+		const struct netmap_endpoint *e = &s->wanted->endpoints[host->endpoint + i];
+
+		known |= e->name || endpoint_is_same(&e->address, &peer->endpoint);
+	}
+	if (!sleeps(s, host) && host->n_endpoints && !(known && peer->endpoint.family))
+		fail(s, "%s has no endpoint, or another one", name);
+}
+
 static void check_peer(struct sim *s, struct model_link *link, const struct netmap_host *host)
 {
 	const struct prefix *p = netmap_prefixes(s->wanted, host);
@@ -320,7 +379,6 @@ static void check_peer(struct sim *s, struct model_link *link, const struct netm
 	struct model_peer *peer = model_find_peer(link, &host->key);
 	const struct netmap_host *self = &s->wanted->hosts[s->wanted->self];
 	size_t n = host->n_addresses;
-	bool known = false;
 
 	if (is_blocked(s, host)) {
 		if (peer)
@@ -343,17 +401,38 @@ static void check_peer(struct sim *s, struct model_link *link, const struct netm
 	}
 	if (peer->allowed->len != n)
 		fail(s, "%s has %u prefixes, not %zu", name, peer->allowed->len, n);
-	if (peer->keepalive != (host->n_endpoints ? self->keepalive : 0))
+	if (peer->keepalive != (host->n_endpoints && !sleeps(s, host) ? self->keepalive : 0))
 		fail(s, "%s: keepalive %u", name, peer->keepalive);
 	if (key_is_zero(&peer->psk) == (host->psk_file != 0))
 		fail(s, "%s: pre-shared key", name);
-	for (size_t i = 0; i < host->n_endpoints; i++) {
-		const struct netmap_endpoint *e = &s->wanted->endpoints[host->endpoint + i];
+	check_endpoint(s, host, peer);
+}
 
-		known |= e->name || endpoint_is_same(&e->address, &peer->endpoint);
+/* Who sleeps has a sentinel of its own; beyond that, only those may have one that have left the kernel
+ * for want of their key, or have no other endpoint. */
+static void check_sentinels(struct sim *s, struct model_link *link)
+{
+	GHashTable *ports = g_hash_table_new(NULL, NULL);
+	unsigned asleep = 0, others = 0;
+
+	for (guint i = 0; i < link->peers->len; i++) {
+		const struct model_peer *peer = link->peers->pdata[i];
+
+		if (sentinel_is_one(&peer->endpoint) &&
+			!g_hash_table_add(ports, GUINT_TO_POINTER(peer->endpoint.port)))
+			fail(s, "two peers have the same sentinel");
 	}
-	if (host->n_endpoints && !(known && peer->endpoint.family))
-		fail(s, "%s has no endpoint, or another one", name);
+	g_hash_table_unref(ports);
+	for (size_t i = 0; i < s->wanted->n_hosts; i++) {
+		const struct netmap_host *host = &s->wanted->hosts[i];
+
+		if (is_blocked(s, host) || !sleeps(s, host))
+			others += is_blocked(s, host) || !host->n_endpoints;
+		else
+			asleep += (int64_t)i != s->wanted->self;
+	}
+	if (model_slots_taken(s->model) < asleep || model_slots_taken(s->model) > asleep + others)
+		fail(s, "%u sentinels are open, %u sleep", model_slots_taken(s->model), asleep);
 }
 
 static bool lists(struct sim *s, const struct netmap_host *host, const struct prefix *p)
@@ -378,7 +457,7 @@ static unsigned check_shared(struct sim *s, struct model_link *link, struct pref
 		could += !is_blocked(s, host);
 	}
 	for (guint i = 0; i < link->peers->len; i++)
-		holders += allows(&g_array_index(link->peers, struct model_peer, i), &shared);
+		holders += allows(link->peers->pdata[i], &shared);
 	if (is_refused(s, &shared))
 		could = listed = 0;
 	if (holders != (could > 0))
@@ -410,6 +489,7 @@ static void check_up(struct sim *s)
 	for (size_t i = 0; i < s->wanted->n_hosts; i++)
 		if ((int64_t)i != s->wanted->self)
 			check_peer(s, link, &s->wanted->hosts[i]);
+	check_sentinels(s, link);
 	check_shared(
 		s, link, (struct prefix){ .family = AF_INET, .bits = 16, .addr = { 10, 200 } });
 	/* A default route needs rules that keep our own packets out of it. */
@@ -417,7 +497,7 @@ static void check_up(struct sim *s)
 		2 * (check_shared(s, link, (struct prefix){ .family = AF_INET }) > 0))
 		fail(s, "%u routing rules", s->model->rules->len);
 	for (guint i = 0; i < link->peers->len; i++) {
-		struct model_peer *p = &g_array_index(link->peers, struct model_peer, i);
+		struct model_peer *p = link->peers->pdata[i];
 
 		if (!is_wanted_key(s, &p->key) && !has_key(s->foreign, &p->key))
 			fail(s, "a peer of ours is left over");
@@ -443,7 +523,7 @@ static void check_up(struct sim *s)
 			}
 	if (routed + 1 < s->wanted->n_hosts)
 		fail(s, "%u of %zu hosts have a route", routed, s->wanted->n_hosts);
-	if (!s->model->nft_table[0])
+	if (!s->model->nft.table[0])
 		fail(s, "there is no nftables table");
 }
 
@@ -455,7 +535,7 @@ static void check_down(struct sim *s)
 		fail(s, "down, but the interface is there");
 	if (s->model->rules->len)
 		fail(s, "down, but there are %u rules", s->model->rules->len);
-	if (s->model->nft_table[0])
+	if (s->model->nft.table[0])
 		fail(s, "down, but the nftables table is there");
 }
 
@@ -543,9 +623,9 @@ static void take_routes(struct sim *s)
 static void take_nft(struct sim *s)
 {
 	if (draw(s, 2))
-		s->model->nft_fingerprint += 100;
+		s->model->nft.fingerprint += 100;
 	else
-		s->model->nft_table[0] = '\0';
+		s->model->nft.table[0] = '\0';
 	tell(s, MONITOR_NFT);
 }
 
@@ -576,7 +656,7 @@ static void wg_set(struct sim *s)
 	default:
 		if (!link->peers->len)
 			break;
-		peer = &g_array_index(link->peers, struct model_peer, draw(s, link->peers->len));
+		peer = link->peers->pdata[draw(s, link->peers->len)];
 		if (has_key(s->foreign, &peer->key))
 			break;
 		if (draw(s, 2))
@@ -606,9 +686,12 @@ static void restart(struct sim *s)
 		.recorded_interface = s->recorded_interface,
 		.recorded_table = s->recorded_table,
 		.recorded_peers = (const struct wg_key *)(void *)s->recorded->data,
-		.n_recorded = s->recorded->len };
+		.n_recorded = s->recorded->len,
+		.memory = (const struct engine_memory *)(void *)s->memory->data,
+		.n_memory = s->memory->len };
 
 	engine_free(s->engine);
+	model_close(s->model);
 	s->engine = engine_new(&s->model->kernel, &ops, s, &identity);
 	engine_set_private_key(s->engine, &s->private_key);
 	engine_set_config(s->engine, &s->config);
@@ -666,11 +749,10 @@ static void begin(struct sim *s, guint32 seed)
 	s->seed = seed;
 	s->doing = "the start";
 	s->now_ms = 1000;
-	s->model = model_new(seed);
-	s->model->peer_made = peer_made;
-	s->model->vanished = vanished;
-	s->model->user = s;
+	clock_init(&s->clock);
+	s->model = model_new(seed, &s->clock, &hooks, s);
 	s->recorded = g_array_new(FALSE, FALSE, sizeof(struct wg_key));
+	s->memory = g_array_new(FALSE, FALSE, sizeof(struct engine_memory));
 	s->foreign = g_array_new(FALSE, FALSE, sizeof(struct wg_key));
 	for (unsigned i = 0; i < POOL; i++) {
 		struct wg_key private_key;
@@ -695,7 +777,9 @@ static void end(struct sim *s)
 	netmap_free(s->wanted);
 	config_done(&s->config);
 	model_free(s->model);
+	clock_done(&s->clock);
 	g_array_unref(s->recorded);
+	g_array_unref(s->memory);
 	g_array_unref(s->foreign);
 }
 
@@ -735,6 +819,7 @@ int main(int argc, char **argv)
 
 	log_set_level(
 		seeds == 1 ? LOG_LEVEL_DEBUG : LOG_LEVEL_ERROR); /* one life is told in full */
+	setlinebuf(stdout); /* whoever dies is known by its seed */
 	printf("1..%u\n# seeds %u to %u\n", seeds, first, first + seeds - 1);
 	for (unsigned i = 0; i < seeds; i++) {
 		unsigned failures = live(first + i);

@@ -1,0 +1,39 @@
+/* tests/sim/model_nft.h - our nftables table: its sets, and what its rules do with packets. */
+#pragma once
+
+#include <glib.h>
+
+#include "netlink/nft.h"
+
+/* Per prefix or endpoint, till some time. */
+struct model_nft {
+	char table[NFT_TABLE_NAME_MAX]; /* "": there is none */
+	char ifname[IFNAMSIZ];
+	struct nft_lazy lazy;
+	uint64_t fingerprint;
+	GArray *counted; /* of ranges, with their packets */
+	GArray *told, *watching, *refused, *heard; /* endpoints, each till some time */
+	struct {
+		bool untracked, logs, refuses, counts;
+	} lacks; /* this kernel cannot */
+};
+
+void model_nft_init(struct model_nft *nft);
+void model_nft_done(struct model_nft *nft);
+int model_nft_apply(struct model_nft *nft, const struct nft_config *config);
+void model_nft_flush(struct model_nft *nft); /* there is no table any more */
+/* High counters begin anew. */
+void model_nft_reset(struct model_nft *nft);
+int model_nft_change(
+	struct model_nft *nft, const char *table, const struct nft_change *change, int64_t now_us);
+int model_nft_counters(struct model_nft *nft, const char *table, nft_counter_fn fn, void *user);
+int model_nft_heard(
+	struct model_nft *nft, const char *table, const struct endpoint *from, int64_t now_us);
+
+bool model_nft_counts(const struct model_nft *nft, const struct prefix *address);
+/* An inner packet of this address passes the interface. True: it is to be logged. */
+bool model_nft_inner(struct model_nft *nft, const char *ifname, const struct prefix *address,
+	bool in, int64_t now_us);
+/* A packet of WireGuard's comes in: false if it is dropped. */
+bool model_nft_outer(struct model_nft *nft, uint16_t port, const struct endpoint *from,
+	uint8_t type, int64_t now_us, bool *ret_log);

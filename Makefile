@@ -8,7 +8,7 @@ Q       := $(if $(V),,@)
 say     = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 
 PKGS_DAEMON := gio-2.0 gio-unix-2.0 libmnl libnftnl libsodium jansson
-PKGS_CLI    := glib-2.0 libsodium jansson
+PKGS_CLI    := glib-2.0 libmnl libsodium jansson
 ifneq ($(shell pkg-config --exists $(PKGS_DAEMON) 2>/dev/null && echo yes),yes)
 ifeq ($(filter deps check clean help demo,$(MAKECMDGOALS)),)
 $(error libraries are missing: run `make deps` as root)
@@ -35,13 +35,15 @@ LIBS_CLI    := $(shell pkg-config --libs $(PKGS_CLI) 2>/dev/null)
 objs     = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(1)))
 BASE    := $(call objs,agent/base/*.c)
 CLI     := $(call objs,agent/cli/*.c)
-AGENT   := $(filter-out %/agent/main.o,$(call objs,agent/*.c netlink/*.c ice/*.c signal/*.c mgmt/*.c))
+AGENT   := $(filter-out %/agent/main.o,$(call objs,agent/*.c agent/lazy/*.c agent/tune/*.c netlink/*.c ice/*.c signal/*.c mgmt/*.c))
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 SIM     := $(patsubst tests/sim/%.c,$(BUILD)/tests/%,$(wildcard tests/sim/sim_*.c))
 FUZZ    := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAY  := $(addprefix $(BUILD)/tests/replay_,$(FUZZ))
+# Programs that scenarios run in their guests.
+LIVE    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/live_*.c))
 
-.PHONY: all deps check check-unit check-vm check-static check-clang asan fuzz bench demo install format \
+.PHONY: all deps check check-unit check-vm check-static check-clang asan sim fuzz bench demo install format \
 	format-check clean help tests
 all: $(BUILD)/lapwingd $(BUILD)/lapwing
 
@@ -72,7 +74,7 @@ $(BUILD)/obj/%.o: %.c Makefile
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(LW_CPPFLAGS) $(LW_CFLAGS) -c -o $@ $<
 
-$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(BUILD)/libcli.a $(BUILD)/libagent.a $(BUILD)/libbase.a
+$(BUILD)/tests/%: $(BUILD)/obj/tests/unit/%.o $(call objs,tests/unit/fake_*.c) $(BUILD)/libcli.a $(BUILD)/libagent.a $(BUILD)/libbase.a
 	$(Q)mkdir -p $(@D) && $(CC) $(LW_LDFLAGS) -o $@ $^ $(LIBS_DAEMON)
 $(BUILD)/tests/sim_%: $(BUILD)/obj/tests/sim/sim_%.o $(call objs,tests/sim/model_*.c) $(BUILD)/libagent.a $(BUILD)/libbase.a
 	$(Q)mkdir -p $(@D) && $(CC) $(LW_LDFLAGS) -o $@ $^ $(LIBS_DAEMON)
@@ -80,7 +82,7 @@ $(BUILD)/tests/replay_%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/rep
 	$(Q)mkdir -p $(@D) && $(CC) $(LW_LDFLAGS) -o $@ $^ $(LIBS_DAEMON)
 $(BUILD)/tests/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/libagent.a $(BUILD)/libbase.a
 	$(Q)mkdir -p $(@D) && $(CC) $(LW_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS_DAEMON)
-tests: $(UNIT) $(SIM) $(REPLAY)
+tests: $(UNIT) $(SIM) $(REPLAY) $(LIVE)
 .SECONDARY:
 
 # check: everything - static checks, unit, simulation, fuzz corpora, sanitizers, both compilers, VM
@@ -93,16 +95,19 @@ check-unit:
 check-static:
 	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" tests/check static
 # check-vm: scenarios on a real kernel in QEMU (S=name for one)
-check-vm: all
+check-vm: all tests
 	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" S="$(S)" tests/check vm
 # asan: unit tests, simulation and fuzz corpora under address and undefined behaviour sanitizers
 asan:
 	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" PROGRAM=$(PROGRAM) tests/check asan
+# sim: 10000 lives of each simulation, and the bugs that they must find
+sim:
+	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" tests/check sim
 # fuzz: every fuzzer for SECONDS (default 60) each, with coverage of the parser's file
 fuzz:
 	$(Q)MAKE="$(MAKE)" BUILD=$(BUILD) tests/fuzz/run $(FUZZ)
 # bench: the measured figures of the project, in the VM (slow)
-bench: all
+bench: all $(BUILD)/tests/live_fakehost
 	$(Q)BUILD=$(BUILD) tests/bench/run $(B)
 # demo: three hosts, a mesh, a deleted interface and its repair
 demo:
@@ -112,10 +117,13 @@ demo:
 install: all
 	install -D -m755 $(BUILD)/lapwingd $(DESTDIR)$(PREFIX)/sbin/lapwingd
 	install -D -m755 $(BUILD)/lapwing $(DESTDIR)$(PREFIX)/bin/lapwing
-	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man8 man/lapwingd.8 man/lapwing.8
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man8 man/lapwingd.8 man/lapwing.8 man/lapwing-tune.8
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/lapwing.json.5
 	install -d $(DESTDIR)$(PREFIX)/lib/systemd/system
-	sed "s,/usr/sbin/,$(PREFIX)/sbin/,; s,/usr/bin/,$(PREFIX)/bin/," scripts/lapwing.service >$(DESTDIR)$(PREFIX)/lib/systemd/system/lapwing.service
+	for unit in lapwing.service lapwing-tune.service lapwing-tune@.service; do \
+		sed "s,/usr/sbin/,$(PREFIX)/sbin/,; s,/usr/bin/,$(PREFIX)/bin/," scripts/$$unit \
+			>$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
+	install -D -m644 -t $(DESTDIR)$(PREFIX)/lib/udev/rules.d scripts/90-lapwing-tune.rules
 	install -D -m644 scripts/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/lapwing.conf
 	install -D -m644 scripts/modules-load.conf $(DESTDIR)$(PREFIX)/lib/modules-load.d/lapwing.conf
 	install -D -m644 scripts/sysctl.conf $(DESTDIR)$(PREFIX)/lib/sysctl.d/60-lapwing.conf

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "agent/base/file.h"
+#include "agent/base/jwrite.h"
 #include "agent/base/key.h"
 #include "agent/cli/command.h"
 #include "agent/cli/output.h"
@@ -26,16 +27,34 @@ static const char status_json[] =
 	"\"addresses\":[\"100.64.0.1/32\",\"fd00::1/128\"]},"
 	"\"interface\":{\"name\":\"wt0\",\"index\":7,\"listen_port\":51820,\"mtu\":1420,"
 	"\"adopted\":false,\"state\":\"up\",\"repairs\":2,\"conflict\":null},"
-	"\"counts\":{\"total\":2,\"up\":1,\"unreachable\":1},\"pending\":0,"
+	"\"counts\":{\"total\":3,\"up\":1,\"parked\":1,\"unreachable\":1},\"pending\":0,"
+	"\"lazy\":{\"enabled\":true,\"parked\":1,\"waking\":0,\"active\":1,\"permanent\":1,"
+	"\"sentinels\":{\"own\":1,\"shared\":2,\"port\":4711,\"dropped\":0,\"problem\":null},"
+	"\"idle_detection\":\"counters\",\"remote_wake\":\"events\"},"
 	"\"problems\":[{\"class\":\"routes\",\"message\":\"no\\u001b[31m room\",\"since\":\"T\"}],"
 	"\"routes\":{\"installed\":4},\"memory\":{\"rss_bytes\":6291456},\"peers\":[%s]}";
+#define NO_WAKES \
+	"\"wakes\":{\"count\":0,\"cause\":null,\"endpoint_us\":null,\"answer_us\":null,\"dropped\":0}"
 static const char peer_json[] =
 	"{\"name\":\"web\",\"public_key\":\"PK\",\"addresses\":[\"100.64.0.2/32\"],\"routes\":[],"
 	"\"state\":\"up\",\"reason\":null,\"endpoint\":\"192.0.2.1:51820\","
 	"\"last_handshake_seconds\":125,\"rx_bytes\":1536,\"tx_bytes\":10,"
-	"\"keepalive_seconds\":25,\"holds\":[\"10.1.0.0/24\"]},"
+	"\"keepalive_seconds\":25,\"holds\":[\"10.1.0.0/24\"],"
+	"\"lazy\":\"active\",\"lazy_reason\":null,\"pinned\":false,\"last_inner_seconds\":61,"
+	"\"idle_after_seconds\":900,\"wakes\":{\"count\":3,\"cause\":\"traffic\","
+	"\"endpoint_us\":840,\"answer_us\":92400,\"dropped\":2}},"
 	"{\"name\":\"off\",\"public_key\":\"PK2\",\"addresses\":[],\"state\":\"unreachable\","
-	"\"endpoint\":null,\"last_handshake_seconds\":null,\"rx_bytes\":0,\"tx_bytes\":0}";
+	"\"endpoint\":null,\"last_handshake_seconds\":null,\"rx_bytes\":0,\"tx_bytes\":0,"
+	"\"lazy\":\"permanent\",\"lazy_reason\":\"keepalives\",\"pinned\":false,"
+	"\"last_inner_seconds\":null,\"idle_after_seconds\":null," NO_WAKES "},"
+	"{\"name\":\"zoe\",\"public_key\":\"PK3\",\"addresses\":[],\"state\":\"parked\","
+	"\"endpoint\":null,\"last_handshake_seconds\":null,\"rx_bytes\":0,\"tx_bytes\":0,"
+	"\"lazy\":\"parked\",\"lazy_reason\":null,\"pinned\":false,"
+	"\"last_inner_seconds\":null,\"idle_after_seconds\":60," NO_WAKES "},"
+	"{\"name\":\"key\",\"public_key\":\"PK4\",\"addresses\":[],\"state\":\"up\","
+	"\"endpoint\":null,\"last_handshake_seconds\":null,\"rx_bytes\":0,\"tx_bytes\":0,"
+	"\"lazy\":\"permanent\",\"lazy_reason\":\"pinned\",\"pinned\":true,"
+	"\"last_inner_seconds\":null,\"idle_after_seconds\":null," NO_WAKES "}";
 
 struct fixture {
 	char *dir, *run;
@@ -51,6 +70,9 @@ static const char *server_state;
 static gboolean send_events(void *user)
 {
 	control_publish(server,
+		"{\"event\":\"lazy\",\"time\":\"2026-01-01T00:00:00Z\",\"name\":\"b\","
+		"\"state\":\"active\",\"cause\":\"traffic\",\"message\":\"b is active (traffic)\"}");
+	control_publish(server,
 		"{\"event\":\"peer\",\"time\":\"2026-01-01T00:00:00Z\","
 		"\"peer\":\"web\",\"message\":\"is up\",\"n\":3}");
 	return G_SOURCE_CONTINUE;
@@ -62,12 +84,73 @@ static gboolean stop_server(void *user)
 	_exit(0);
 }
 
-static void serve(const struct control_request *request, void *user)
+/* What becomes of these peers, whatever is asked. */
+static const struct {
+	const char *name, *lazy, *reason, *message;
+	bool pinned, changed;
+} fates[] = {
+	{ "b", "waking", NULL, NULL, false, true },
+	{ "up", "active", NULL, NULL, false, false },
+	{ "asleep", "parked", NULL, NULL, false, true },
+	{ "pinned", "permanent", "pinned", NULL, true, true },
+	{ "twice", "permanent", "pinned", NULL, true, false },
+	{ "nat", "permanent", "keepalives", NULL, false, false },
+	{ "told", "waking", NULL, "it is slow\x1b", false, true },
+};
+
+static bool serve_peer(const struct control_request *request)
 {
 	GString *out = g_string_new(NULL);
 
+	for (size_t i = 0; i < G_N_ELEMENTS(fates); i++) {
+		if (strcmp(fates[i].name, request->peer))
+			continue;
+		jwrite_open(out, NULL, '{');
+		jwrite_bool(out, "changed", fates[i].changed);
+		jwrite_string(out, "message", fates[i].message);
+		jwrite_open(out, "peers", '[');
+		jwrite_open(out, NULL, '{');
+		jwrite_string(out, "name", fates[i].name);
+		jwrite_string(out, "lazy", request->wait ? "active" : fates[i].lazy);
+		jwrite_string(out, "lazy_reason", fates[i].reason);
+		jwrite_bool(out, "pinned", fates[i].pinned);
+		jwrite_close(out, '}');
+		jwrite_close(out, ']');
+		jwrite_close(out, '}');
+		control_reply(server, request->client, out);
+		return true;
+	}
+	g_string_free(out, TRUE);
+	return false;
+}
+
+static void refuse_peer(const struct control_request *request)
+{
+	if (!strcmp(request->peer, "nobody"))
+		control_error(server, request->client, EXIT_USAGE, "look", "no peer nobody");
+	else if (!strcmp(request->peer, "far"))
+		control_error(server, request->client, EXIT_UNREACHABLE, NULL, "no answer");
+	else if (!strcmp(request->peer, "needed"))
+		control_error(server, request->client, EXIT_NOT_APPLICABLE, NULL, "needed stays");
+}
+
+static void serve(const struct control_request *request, void *user)
+{
+	GString *out;
+
+	if (strstr("wake idle pin unpin", request->command)) {
+		if (!serve_peer(request))
+			refuse_peer(request);
+		return;
+	}
+	out = g_string_new(NULL);
 	if (!strcmp(request->command, "status")) {
 		g_string_printf(out, status_json, server_state, peer_json);
+		if (!strcmp(server_state, "down"))
+			g_string_replace(out, "\"enabled\":true", "\"enabled\":false", 1);
+		if (!strcmp(server_state, "degraded"))
+			g_string_replace(out, "\"dropped\":0,\"problem\":null",
+				"\"dropped\":5,\"problem\":\"no memory\"", 1);
 	} else if (!strcmp(request->command, "peers") && !strcmp(request->peer, "nobody")) {
 		g_string_free(out, TRUE);
 		control_error(server, request->client, EXIT_USAGE, "look", "no peer nobody");
@@ -201,6 +284,13 @@ static void test_parse(void)
 		{ "--run /x status --check ready", EXIT_OK, "status", NULL },
 		{ "peers db1 --timeout=0.5", EXIT_OK, "peers", "db1" },
 		{ "peers -- --json", EXIT_OK, "peers", "--json" },
+		{ "wake db1 --wait", EXIT_OK, "wake", "db1" },
+		{ "wake --help", EXIT_OK, "wake", NULL },
+		{ "wake --version", EXIT_OK, "wake", NULL },
+		{ "wake", EXIT_USAGE, NULL, "wake: PEER is missing" },
+		{ "unpin", EXIT_USAGE, NULL, "unpin: PEER is missing" },
+		{ "idle db1 --wait", EXIT_USAGE, NULL, "idle does not know --wait" },
+		{ "pin a b", EXIT_USAGE, NULL, "what is 'b'?" },
 		{ "--help", EXIT_OK, NULL, NULL },
 		{ "--version", EXIT_OK, NULL, NULL },
 		{ "up --help", EXIT_OK, "up", NULL },
@@ -288,6 +378,27 @@ static void test_help(struct fixture *f, const void *data)
 	g_assert_cmpint(run(f, "fly --json"), ==, EXIT_USAGE);
 	g_assert_true(g_str_has_prefix(f->err, "lapwing: unknown command 'fly'\n"));
 	g_assert_nonnull(strstr(f->out, "\"class\":\"usage\""));
+}
+
+/* Whatever stands before the word; its own options and errors. */
+static void test_tune(struct fixture *f, const void *data)
+{
+	json_t *root;
+
+	g_assert_cmpint(run(f, "tune --help"), ==, EXIT_OK);
+	g_assert_nonnull(strstr(f->out, "Usage: lapwing tune SUBCOMMAND"));
+	g_assert_cmpint(run(f, "tune apply --help"), ==, EXIT_OK);
+	g_assert_nonnull(strstr(f->out, "--rollback-on-error"));
+	g_assert_cmpint(run(f, "tune"), ==, EXIT_USAGE);
+	g_assert_cmpint(run(f, "tune --version"), ==, EXIT_OK);
+	g_assert_cmpint(run(f, "-- tune aply"), ==, EXIT_USAGE);
+	g_assert_cmpint(run(f, "--json tune aply"), ==, EXIT_USAGE);
+	g_assert_nonnull(strstr(f->err, "the nearest is apply"));
+	root = parse_out(f);
+	g_assert_cmpstr(get_text(json_object_get(root, "error"), "class"), ==, "usage");
+	json_decref(root);
+	g_assert_cmpint(run(f, "tune show --root=%d/none"), ==, EXIT_USAGE);
+	g_assert_nonnull(strstr(f->err, "/none: No such file or directory"));
 }
 
 /* -- texts ------------------------------------------------------------------------------------ */
@@ -434,7 +545,7 @@ static void test_check_config(struct fixture *f, const void *data)
 static void test_not_running(struct fixture *f, const void *data)
 {
 	static const char *const table[] = { "status", "status --check=live", "peers", "up", "down",
-		"monitor", "log-level", "status --check=ready" };
+		"monitor", "log-level", "status --check=ready", "wake b --wait", "pin b" };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
 		g_assert_cmpint(run(f, table[i]), ==, EXIT_NOT_RUNNING);
@@ -453,11 +564,15 @@ static void test_status(struct fixture *f, const void *data)
 	g_assert_cmpint(run(f, "status"), ==, EXIT_OK);
 	g_assert_true(g_str_has_prefix(f->out, "state      ready\n"));
 	g_assert_nonnull(strstr(f->out, "interface  wt0 up, port 51820, MTU 1420, 2 repairs\n"));
-	g_assert_nonnull(strstr(f->out, "peers      2, 1 up, 1 unreachable\n"));
+	g_assert_nonnull(strstr(f->out, "peers      3, 1 up, 1 parked, 1 unreachable\n"));
+	g_assert_nonnull(strstr(
+		f->out, "lazy       1 parked, 1 active, 1 permanent; counters, events\ndaemon "));
 	g_assert_nonnull(strstr(f->out, "daemon     9.9, since 1d 1h, 6.0 MiB\n"));
 	g_assert_nonnull(strstr(f->out, "problem    routes: no\\x1b[31m room"));
 	g_assert_null(strstr(f->out, "HANDSHAKE"));
 	g_assert_cmpint(run(f, "status -d"), ==, EXIT_OK);
+	g_assert_nonnull(strstr(
+		f->out, "sentinels  1 of their own, 2 share port 4711, 0 packets dropped\n"));
 	g_assert_nonnull(strstr(f->out, "HANDSHAKE"));
 	g_assert_cmpint(run(f, "status --json --detail"), ==, EXIT_OK);
 	root = parse_out(f);
@@ -467,9 +582,16 @@ static void test_status(struct fixture *f, const void *data)
 	g_assert_cmpint(run(f, "status --check=live"), ==, EXIT_OK);
 }
 
+static void test_status_off(struct fixture *f, const void *data)
+{
+	g_assert_cmpint(run(f, "status -d"), ==, EXIT_OK);
+	g_assert_nonnull(strstr(f->out, "lazy       off\ndaemon "));
+}
+
 static void test_status_degraded(struct fixture *f, const void *data)
 {
 	g_assert_cmpint(run(f, "status"), ==, EXIT_OK);
+	g_assert_nonnull(strstr(f->out, ", 5 packets dropped: no memory\n"));
 	g_assert_cmpint(run(f, "status --check=live"), ==, EXIT_OK);
 	g_assert_cmpint(run(f, "status --check=ready"), ==, EXIT_FAILED);
 	g_assert_cmpint(run(f, "status --check=ready --json"), ==, EXIT_FAILED);
@@ -481,12 +603,19 @@ static void test_peers(struct fixture *f, const void *data)
 {
 	g_assert_cmpint(run(f, "peers"), ==, EXIT_OK);
 	g_assert_cmpstr(f->out, ==,
-		"NAME  ADDRESS        STATE        ENDPOINT         HANDSHAKE       RX    TX\n"
-		"web   100.64.0.2/32  up           192.0.2.1:51820      2m 5s  1.5 KiB  10 B\n"
-		"off   -              unreachable  -                        -      0 B   0 B\n");
+		"NAME  ADDRESS        STATE        LAZY    ENDPOINT         HANDSHAKE  INNER       RX    TX\n"
+		"web   100.64.0.2/32  up           yes     192.0.2.1:51820      2m 5s  1m 1s  1.5 KiB  10 B\n"
+		"off   -              unreachable  no      -                        -      -      0 B   0 B\n"
+		"zoe   -              parked       yes     -                        -      -      0 B   0 B\n"
+		"key   -              up           pinned  -                        -      -      0 B   0 B\n");
 	g_assert_cmpint(run(f, "peers web"), ==, EXIT_OK);
 	g_assert_nonnull(strstr(f->out, "handshake  2m 5s ago\n"));
 	g_assert_nonnull(strstr(f->out, "holds      10.1.0.0/24\n"));
+	g_assert_nonnull(strstr(f->out,
+		"lazy       active, idle after 15m 0s\ninner      1m 1s ago\n"
+		"wakes      3, the last by traffic, endpoint set after 0.8 ms, answer after 92.4 ms; "
+		"2 packets dropped\n"));
+	g_assert_nonnull(strstr(f->out, "lazy       no: keepalives\ninner      -\n\n"));
 	g_assert_cmpint(run(f, "peers --json"), ==, EXIT_OK);
 	json_decref(parse_out(f));
 	g_assert_cmpint(run(f, "peers nobody"), ==, EXIT_USAGE);
@@ -509,19 +638,60 @@ static void test_changes(struct fixture *f, const void *data)
 	g_assert_nonnull(strstr(f->out, "\"daemon_version\":\"9.9\""));
 }
 
+static void test_peer_changes(struct fixture *f, const void *data)
+{
+	static const struct {
+		const char *args;
+		enum exit_code code;
+		const char *out;
+	} table[] = {
+		{ "wake b", EXIT_OK, "b: waking\n" },
+		{ "wake b --wait", EXIT_OK, "b: active\n" },
+		{ "wake up", EXIT_OK, "up: already active\n" },
+		{ "wake nat", EXIT_OK, "nat: already up at all times (keepalives)\n" },
+		{ "wake told", EXIT_OK, "told: waking: it is slow\\x1b\n" },
+		{ "wake twice", EXIT_OK, "twice: already pinned, stays up\n" },
+		{ "wake far", EXIT_UNREACHABLE, "" },
+		{ "wake nobody", EXIT_USAGE, "" },
+		{ "idle asleep", EXIT_OK, "asleep: parked\n" },
+		{ "idle needed", EXIT_NOT_APPLICABLE, "" },
+		{ "pin pinned", EXIT_OK, "pinned: pinned, stays up\n" },
+		{ "pin twice", EXIT_OK, "twice: already pinned, stays up\n" },
+		{ "unpin b", EXIT_OK, "b: waking\n" },
+		{ "unpin up", EXIT_OK, "up: was not pinned; active\n" },
+		{ "unpin nat", EXIT_OK, "nat: was not pinned; up at all times (keepalives)\n" },
+		{ "wake silent --wait --timeout=0.1", EXIT_TIMEOUT, "" },
+		{ "wake silent --timeout=0.1", EXIT_NOT_RUNNING, "" },
+	};
+	json_t *root;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+		g_assert_cmpint(run(f, table[i].args), ==, table[i].code);
+		g_assert_cmpstr(f->out, ==, table[i].out);
+	}
+	g_assert_cmpint(run(f, "pin pinned --json"), ==, EXIT_OK);
+	root = parse_out(f);
+	g_assert_true(get_bool(root, "changed"));
+	g_assert_true(get_bool(json_array_get(json_object_get(root, "peers"), 0), "pinned"));
+	json_decref(root);
+	g_assert_cmpint(run(f, "wake far --json"), ==, EXIT_UNREACHABLE);
+	g_assert_nonnull(strstr(f->out, "\"class\":\"unreachable\""));
+}
+
 /* Until the daemon ends. */
 static void test_monitor(struct fixture *f, const void *data)
 {
 	g_assert_cmpint(run(f, "monitor"), ==, EXIT_NOT_RUNNING);
-	g_assert_true(g_str_has_prefix(
-		f->out, "2026-01-01T00:00:00Z peer peer=web message=\"is up\" n=3\n"));
+	g_assert_true(g_str_has_prefix(f->out,
+		"2026-01-01T00:00:00Z lazy b is active (traffic)\n"
+		"2026-01-01T00:00:00Z peer peer=web message=\"is up\" n=3\n"));
 	g_assert_nonnull(strstr(f->err, "closed the connection"));
 }
 
 static void test_monitor_json(struct fixture *f, const void *data)
 {
 	g_assert_cmpint(run(f, "monitor --json"), ==, EXIT_NOT_RUNNING);
-	g_assert_true(g_str_has_prefix(f->out, "{\"v\":1,\"event\":\"peer\","));
+	g_assert_true(g_str_has_prefix(f->out, "{\"v\":1,\"event\":\"lazy\","));
 }
 
 int main(int argc, char **argv)
@@ -534,14 +704,17 @@ int main(int argc, char **argv)
 #define ADD(name, state) \
 	g_test_add("/cli/" #name, struct fixture, state, set_up, test_##name, tear_down)
 	ADD(help, NULL);
+	ADD(tune, NULL);
 	ADD(keys, NULL);
 	ADD(bad_keys, NULL);
 	ADD(check_config, NULL);
 	ADD(not_running, NULL);
 	ADD(status, "ready");
+	ADD(status_off, "down");
 	ADD(status_degraded, "degraded");
 	ADD(peers, "ready");
 	ADD(changes, "ready");
+	ADD(peer_changes, "ready");
 	ADD(monitor, "ready, briefly");
 	ADD(monitor_json, "ready, briefly");
 	return g_test_run();

@@ -259,6 +259,10 @@ static void test_reading(void)
 		{ "log-level", "debug", false },
 		{ "up", "", false },
 		{ "down", "", false },
+		{ "wake", "", false },
+		{ "idle", "", false },
+		{ "pin", "", false },
+		{ "unpin", "", false },
 		{ "what", "", false },
 	};
 

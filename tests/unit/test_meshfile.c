@@ -56,7 +56,7 @@ static void test_everything(void)
 	static const char text[] =
 		"{\"hosts\": [" HOST_A ", \"routes\": [\"10.0.0.0/8\", \"fd01::/64\"],"
 		" \"endpoints\": [\"a.example.net:51820\", \"[2001:db8::1]:7\"], \"lazy\": false,"
-		" \"keepalive\": 0, \"psk_file\": \"/etc/psk\"},"
+		" \"keepalive\": 0, \"idle_minutes\": 10080, \"psk_file\": \"/etc/psk\"},"
 		" {\"routes\": [\"10.0.0.0/8\"], \"addresses\": [\"fd00::2\", \"100.64.0.2\"],"
 		"  \"public_key\": \"" KEY_B "\", \"name\": \"b\"}],\n"
 		" \"interface\": {\"name\": \"mesh0\", \"listen_port\": 1, \"mtu\": 1300},\n"
@@ -71,7 +71,10 @@ static void test_everything(void)
 	g_assert_cmpstr(map->interface.name, ==, "mesh0");
 	g_assert_cmpint(map->interface.mtu, ==, 1300);
 	g_assert_false(map->lazy.enabled);
+	g_assert_cmpint(map->lazy.idle_minutes, ==, 1);
 	g_assert_false(map->hosts[0].lazy);
+	g_assert_cmpint(map->hosts[0].idle_minutes, ==, 10080);
+	g_assert_cmpint(map->hosts[1].idle_minutes, ==, 0); /* as the mesh says */
 	g_assert_cmpstr(netmap_text(map, map->hosts[0].psk_file), ==, "/etc/psk");
 	g_assert_cmpint(map->hosts[0].n_endpoints, ==, 2);
 	g_assert_cmpstr(netmap_text(map, map->endpoints[0].name), ==, "a.example.net");
@@ -131,6 +134,13 @@ static const struct {
 		NULL, "8" },
 	{ MESH(HOST_A ",\"psk_file\":\"psk\"}"), NULL, "psk_file" },
 	{ MESH(HOST_A ",\"keepalive\":65535}"), NULL, "keepalive" },
+	{ MESH(HOST_A ",\"idle_minutes\":0}"), NULL,
+		"line 1: hosts[0].idle_minutes: must be 1 to 10080" },
+	{ MESH(HOST_A ",\"idle_minutes\":10081}"), NULL,
+		"hosts[0].idle_minutes: must be 1 to 10080" },
+	{ MESH(HOST_A ",\"idle_minutes\":true}"), NULL, "hosts[0].idle_minutes: a number" },
+	{ "{\"mesh\":\"m\",\"lazy\":{\"idle_minutes\":0},\"hosts\":[]}", NULL,
+		"lazy.idle_minutes: must be 1 to 10080" },
 	{ "{\"mesh\":\"m\",\"interface\":{\"name\":\"a/b\"},\"hosts\":[]}", NULL,
 		"interface.name" },
 	{ "{\"mesh\":\"m\",\"interface\":{\"mtu\":\"big\"},\"hosts\":[]}", NULL, "interface.mtu" },
@@ -240,6 +250,9 @@ static const struct {
 	{ B ",\"endpoints\":[\"[2001:db8::1]:2\"],\"routes\":[\"10.0.0.0/8\"]", true },
 	{ B ",\"endpoints\":[\"192.0.2.1:1\"],\"routes\":[\"fd00::/8\"]", false },
 	{ B ",\"endpoints\":[\"192.0.2.1:1\"],\"routes\":[\"10.0.0.0/8\"],\"keepalive\":7,\"lazy\":false",
+		false },
+	{ B ",\"endpoints\":[\"192.0.2.1:1\"],\"routes\":[\"10.0.0.0/8\"],\"lazy\":false", false },
+	{ B ",\"endpoints\":[\"192.0.2.1:1\"],\"routes\":[\"10.0.0.0/8\"],\"idle_minutes\":15",
 		false },
 	{ "\"routes\":[\"10.0.0.0/8\"],\"endpoints\":[\"192.0.2.1:1\"]," B, true },
 	{ B ",\"endpoints\":[\"192.0.2.1:1\"],\"routes\":[\"10.0.0.1\"]", false },

@@ -65,12 +65,55 @@ static void test_never_answers(void)
 		{ 270, 1, 92, 888, PEER_UP, PEER_ACT_CHANGED });
 }
 
+/* Two dumps between two attempts of the kernel see nothing new, and yet it asks on: its endpoints are
+ * not gone through once more from the beginning, as each write would make it ask for longer. */
+static void test_asks_on(void)
+{
+	struct peer peer = { 0 };
+	struct peer_observation o = { .now_ms = 100000, .wall_s = WALL };
+	unsigned tried = 0;
+
+	peer_observe(&peer, &o);
+	for (int s = 1; s <= 200; s++) {
+		o.now_ms += 1000;
+		o.wall_s++;
+		o.tx += s % 6 ? 0 : PEER_INITIATION_BYTES;
+		if (s % 5 == 0)
+			tried += !!(peer_observe(&peer, &o) & PEER_ACT_NEXT_ENDPOINT);
+	}
+	g_assert_cmpuint(tried, >=, PEER_ROTATE_MS / 5000 - 3);
+	g_assert_cmpuint(tried, <=, PEER_ROTATE_MS / 5000);
+	for (int s = 1; s <= 25; s++) {
+		o.now_ms += 1000;
+		peer_observe(&peer, &o);
+	}
+	g_assert_cmpint(peer.asking_ms, ==, 0);
+}
+
 static void test_dies(void)
 {
 	RUN(0, { 0, 10, 1000, 1000, PEER_UP, PEER_ACT_CHANGED }, { 5, 15, 2000, 2000, PEER_UP, 0 },
 		{ 10, 20, 2000, 3000, PEER_UP, PEER_ACT_WATCH },
+		{ 26, 36, 2000, 3000, PEER_UP, PEER_ACT_NEXT_ENDPOINT },
 		{ 35, 45, 2000, 4000, PEER_UNREACHABLE, PEER_ACT_CHANGED },
 		{ 40, 1, 2092, 4148, PEER_UP, PEER_ACT_CHANGED });
+}
+
+/* Who only listens says so after ten seconds: that is no silence under a session that lives. */
+static void test_one_way(void)
+{
+	struct peer peer = { 0 };
+	struct peer_observation o = { .now_ms = 100000, .wall_s = WALL, .handshake_s = WALL - 5 };
+
+	peer_observe(&peer, &o);
+	for (int s = 1; s <= 15; s++) {
+		o.now_ms += 1000;
+		o.wall_s++;
+		o.tx += 1000;
+		g_assert_false(peer_observe(&peer, &o) & PEER_ACT_NEXT_ENDPOINT);
+	}
+	o.now_ms += 2000;
+	g_assert_true(peer_observe(&peer, &o) & PEER_ACT_NEXT_ENDPOINT);
 }
 
 /* Keepalives get no answer, and that is no sign of anything. */
@@ -125,7 +168,7 @@ static void test_lost_and_failing(void)
 /* It is one of 100,000. */
 static void test_size(void)
 {
-	g_assert_cmpuint(sizeof(struct peer), <=, 88);
+	g_assert_cmpuint(sizeof(struct peer), <=, 96);
 }
 
 int main(int argc, char **argv)
@@ -134,7 +177,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/peer/silent", test_silent);
 	g_test_add_func("/peer/comes-up", test_comes_up);
 	g_test_add_func("/peer/never-answers", test_never_answers);
+	g_test_add_func("/peer/asks-on", test_asks_on);
 	g_test_add_func("/peer/dies", test_dies);
+	g_test_add_func("/peer/one-way", test_one_way);
 	g_test_add_func("/peer/keepalives", test_keepalives);
 	g_test_add_func("/peer/clock", test_clock);
 	g_test_add_func("/peer/lost-and-failing", test_lost_and_failing);

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/engine.h"
 #include "agent/state.h"
 
 struct fixture {
@@ -232,6 +233,182 @@ static void test_damaged_peers(struct fixture *f, const void *data)
 		expect_damaged(f, path, good, cut);
 }
 
+/* -- memory --------------------------------------------------------------------------------- */
+
+enum { HEAD = 16, RECORD = 56, SUM = 32 };
+
+static void random_bytes(void *at, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		((uint8_t *)at)[i] = (uint8_t)g_test_rand_int();
+}
+
+static void random_memory(struct engine_memory *m)
+{
+	static const uint8_t families[] = { 0, AF_INET, AF_INET6 };
+	struct endpoint *e = &m->endpoint;
+
+	random_bytes(&m->key, sizeof(m->key));
+	m->pinned = g_test_rand_bit();
+	e->family = families[g_test_rand_int_range(0, 3)];
+	if (!e->family)
+		return;
+	e->port = (uint16_t)g_test_rand_int_range(1, 65536);
+	random_bytes(e->addr, e->family == AF_INET ? 4 : 16);
+	if (e->family == AF_INET6)
+		e->scope = (uint32_t)g_test_rand_int();
+}
+
+static void test_memory(struct fixture *f, const void *data)
+{
+	static const size_t sizes[] = { 0, 1, 2, 1000, 100000 };
+	struct engine_memory *read;
+	size_t n = 1;
+
+	g_assert_cmpint(state_load_memory(f->state, &read, &n), ==, 0);
+	g_assert_null(read);
+	g_assert_cmpuint(n, ==, 0);
+	for (size_t i = 0; i < G_N_ELEMENTS(sizes); i++) {
+		g_autofree struct engine_memory *m = g_new0(struct engine_memory, sizes[i]);
+
+		for (size_t k = 0; k < sizes[i]; k++)
+			random_memory(&m[k]);
+		g_assert_cmpint(state_save_memory(f->state, m, sizes[i]), ==, 0);
+		reopen(f);
+		g_assert_cmpint(state_load_memory(f->state, &read, &n), ==, 0);
+		g_assert_cmpmem(read, n * sizeof(*read), m, sizes[i] * sizeof(*m));
+		g_free(read);
+	}
+	g_assert_cmpint(state_save_memory(f->state, NULL, 2 * 1024 * 1024 + 1), ==, -EFBIG);
+}
+
+/* With this in the file: its number of records, or -1: it was moved aside. */
+static int load_memory(struct fixture *f, const void *content, size_t len)
+{
+	g_autofree char *path = path_of(f, "memory"), *aside = path_of(f, "memory.corrupt");
+	g_autofree struct engine_memory *read = NULL;
+	size_t n = 7;
+	bool there;
+
+	g_assert_true(g_file_set_contents_full(
+		path, content, (gssize)len, G_FILE_SET_CONTENTS_NONE, 0600, NULL));
+	g_assert_cmpint(state_load_memory(f->state, &read, &n), ==, 0);
+	there = g_access(path, F_OK) == 0;
+	g_assert_true(there == (g_unlink(aside) < 0));
+	g_assert_true(there || (!n && !read));
+	return there ? (int)n : -1;
+}
+
+/* The form of the file, byte for byte, with a sum that is right. */
+static size_t compose(char *at, uint32_t count, const void *records, size_t len)
+{
+	g_autoptr(GChecksum) checksum = g_checksum_new(G_CHECKSUM_SHA256);
+	gsize n = SUM;
+
+	memcpy(at, "lwmemo\0\0\1\0\0\0", 12);
+	for (int i = 0; i < 4; i++)
+		at[12 + i] = (char)(count >> 8 * i);
+	memcpy(at + HEAD, records, len);
+	g_checksum_update(checksum, (guchar *)at, (gssize)(HEAD + len));
+	g_checksum_get_digest(checksum, (guint8 *)at + HEAD + len, &n);
+	return HEAD + len + SUM;
+}
+
+static void test_memory_form(struct fixture *f, const void *data)
+{
+	static const uint8_t records[2 * RECORD] = { 0xaa, [31] = 0xbb, 6, 1, 0x6c, 0xca, 7, 1, 0,
+		0, 0xfe, 0x80, [55] = 9, 0xcc, [56 + 32] = 4, 0, 1, 0, [56 + 40] = 192, 0, 2, 1 };
+	struct engine_memory m[2] = {
+		{ { { 0xaa, [31] = 0xbb } }, { AF_INET6, 51820, 263, { 0xfe, 0x80, [15] = 9 } },
+			true },
+		{ { { 0xcc } }, { AF_INET, 1, 0, { 192, 0, 2, 1 } }, false },
+	};
+	g_autofree char *path = path_of(f, "memory"), *written = NULL;
+	char expected[HEAD + 2 * RECORD + SUM];
+	gsize len;
+
+	g_assert_cmpint(state_save_memory(f->state, m, 2), ==, 0);
+	g_assert_true(g_file_get_contents(path, &written, &len, NULL));
+	g_assert_cmpuint(
+		compose(expected, 2, records, sizeof(records)), ==, HEAD + 2 * RECORD + SUM);
+	g_assert_cmpmem(written, len, expected, sizeof(expected));
+}
+
+static void test_damaged_memory(struct fixture *f, const void *data)
+{
+	static const uint32_t counts[] = { 0, 1, 3, 0x20000002, 0x80000002, 0xffffffff };
+	struct engine_memory m[2] = { { .pinned = true },
+		{ .endpoint = { AF_INET, 1, 0, { 1 } } } };
+	g_autofree char *path = path_of(f, "memory"), *good = NULL;
+	char whole[HEAD + 2 * RECORD + SUM];
+	gsize len;
+
+	g_assert_cmpint(state_save_memory(f->state, m, 2), ==, 0);
+	g_assert_true(g_file_get_contents(path, &good, &len, NULL));
+	g_assert_cmpint(load_memory(f, good, len), ==, 2);
+	for (size_t bit = 0; bit < len * 8; bit++) {
+		good[bit / 8] ^= (char)(1 << bit % 8);
+		g_assert_cmpint(load_memory(f, good, len), ==, -1);
+		good[bit / 8] ^= (char)(1 << bit % 8);
+	}
+	for (size_t cut = 0; cut < len; cut++)
+		g_assert_cmpint(load_memory(f, good, cut), ==, -1);
+	/* A right sum does not help against a count that does not fit. */
+	for (size_t i = 0; i < G_N_ELEMENTS(counts); i++) {
+		compose(whole, counts[i], good + HEAD, 2 * RECORD);
+		g_assert_cmpint(load_memory(f, whole, sizeof(whole)), ==, -1);
+	}
+	compose(whole, 2, good + HEAD, 2 * RECORD);
+	g_assert_cmpint(load_memory(f, whole, sizeof(whole)), ==, 2);
+}
+
+/* Any record under a right sum: taken only when it makes sense. */
+static void test_strange_memory(struct fixture *f, const void *data)
+{
+	unsigned taken = 0;
+
+	for (unsigned round = 0; round < 2000; round++) {
+		uint8_t record[RECORD];
+		char whole[HEAD + RECORD + SUM];
+		unsigned version, port;
+		bool good;
+
+		random_bytes(record, sizeof(record));
+		if (g_test_rand_bit())
+			record[32] %= 8;
+		record[33] &= 0x83;
+		if (!g_test_rand_int_range(0, 4))
+			record[34] = record[35] = 0;
+		version = record[32];
+		port = (unsigned)record[34] | record[35];
+		good = !(record[33] & ~1) &&
+			((!version && !port) || ((version == 4 || version == 6) && port));
+		compose(whole, 1, record, sizeof(record));
+		g_assert_cmpint(load_memory(f, whole, sizeof(whole)), ==, good ? 1 : -1);
+		taken += good;
+	}
+	g_assert_cmpuint(taken, >, 10);
+}
+
+/* Neither file is taken for the other. */
+static void test_mistaken(struct fixture *f, const void *data)
+{
+	g_autofree char *peers = path_of(f, "peers"), *memory = path_of(f, "memory");
+	struct engine_memory m[4] = { { .pinned = true } }, *read;
+	struct wg_key keys[7] = { { { 1 } } };
+	size_t n;
+
+	g_assert_cmpint(state_save_peers(f->state, keys, 7), ==, 0);
+	g_assert_cmpint(g_rename(peers, memory), ==, 0);
+	g_assert_cmpint(state_load_memory(f->state, &read, &n), ==, 0);
+	g_assert_cmpint(g_access(memory, F_OK), <, 0);
+	g_assert_cmpint(state_save_memory(f->state, m, 4), ==, 0);
+	g_assert_true(g_file_test(memory, G_FILE_TEST_EXISTS));
+	g_assert_cmpint(g_rename(memory, peers), ==, 0);
+	g_assert_cmpint(state_load_peers(f->state, &(struct wg_key *){ NULL }, &n), ==, 0);
+	g_assert_cmpint(g_access(peers, F_OK), <, 0);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -245,5 +422,10 @@ int main(int argc, char **argv)
 	ADD(read_only);
 	ADD(peers);
 	ADD(damaged_peers);
+	ADD(memory);
+	ADD(memory_form);
+	ADD(damaged_memory);
+	ADD(strange_memory);
+	ADD(mistaken);
 	return g_test_run();
 }

@@ -182,7 +182,7 @@ running() { kill -0 "${pids[$1]}" 2>/dev/null; }
 started() { listening "$1" || ! running "$1"; }
 stopped() { ! running "$1"; }
 
-# start_daemon HOST [ARGUMENT...]: returns when it listens; fails when it has ended or does not listen after 10 s.
+# start_daemon HOST [ARGUMENT...]: returns when it listens; fails when it has ended or does not listen after 30 s.
 start_daemon() {
 	local dir=/tmp/$1
 	ip netns exec "$1" "${confined[@]}" \
@@ -190,7 +190,7 @@ start_daemon() {
 		</dev/null >>"$dir/log" 2>&1 {tap}>&- {never}<&- &
 	pids[$1]=$!
 	echo $! >"$dir/pid"
-	wait_for 10 started "$1" && running "$1"
+	wait_for 30 started "$1" && running "$1"
 }
 
 # stop_daemon HOST [SIGNAL]: returns the daemon's status; 124 when it had to be killed after 10 s.
@@ -214,7 +214,7 @@ ready() { lw "$1" status --check=ready; }
 up() {
 	local name
 	for name; do start_daemon "$name"; done
-	for name; do wait_for 10 ready "$name"; done
+	for name; do wait_for 30 ready "$name"; done
 }
 
 # says HOST TEXT COMMAND...: whether the JSON that the command line tool prints for it has TEXT in it.

@@ -3,6 +3,9 @@
 # timeout: 90
 . /job/lib.sh
 
+# What peers always up have; sleeping ones are told of elsewhere.
+mesh_members='"lazy": {"enabled": false}, "interface": {"name": "wt0", "listen_port": 51820}'
+
 host a b c d
 lan net a=10.0.0.1/24 b=10.0.0.2/24 c=10.0.0.3/24 d=10.0.0.4/24
 mesh a b c d
@@ -90,7 +93,7 @@ ok "c is still reached" reaches a 100.64.0.3
 kill -INT $witness
 wait $witness || true
 ok "no packet between the others was lost" grep -q ' 0% packet loss' /tmp/witness
-ok "and there were many" [ "$(sed -n 's/ packets transmitted.*//p' /tmp/witness)" -gt 200 ]
+ok "and there were many" [ "$(sed -n 's/ packets transmitted.*//p' /tmp/witness)" -gt 100 ]
 is "$(handshake b)" "$shaken" "their session is the same"
 is "$(ip -n a -o link show wt0 | cut -d : -f 1)" "$index" "and the interface"
 fails "nothing was repaired" logged a repairing

@@ -31,7 +31,7 @@ picture() { # INTERFACE TABLE: everything of one instance
 	ip -n a -6 route show table all dev "$1"
 	ip -n a rule | grep -w "$2"
 	on a wg show "$1" | grep -v -e handshake -e transfer
-	on a nft -a list table inet "lapwing-$1"
+	on a nft -a -s list table inet "lapwing-$1" | grep -v expires
 }
 index() { ip -n a -o link show "$1" | cut -d : -f 1; }
 is "$(ip -n a -o link show type wireguard | wc -l)" 2 "two interfaces"

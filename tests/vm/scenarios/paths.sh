@@ -3,16 +3,21 @@
 # timeout: 120
 . /job/lib.sh
 
+# What peers always up have; sleeping ones are told of elsewhere.
+mesh_members='"lazy": {"enabled": false}, "interface": {"name": "wt0", "listen_port": 51820}'
+
 key() { cat "/tmp/$1/key.pub"; }
 endpoint() { on "$1" wg show wt0 endpoints | grep "^$(key "$2")" | cut -f 2; }
 
 # ---- Endpoints: b's first is dead, c has none, d's is a name that appears later.
-host a b c d
-lan net a=10.0.0.1/24 b=10.0.0.2/24 c=10.0.0.3/24 d=10.0.0.4/24
-mesh_endpoint[b]='' mesh_endpoint[c]='' mesh_endpoint[d]=''
+# e's first is one of IPv6, which nobody here has.
+host a b c d e
+lan net a=10.0.0.1/24 b=10.0.0.2/24 c=10.0.0.3/24 d=10.0.0.4/24 e=10.0.0.5/24
+mesh_endpoint[b]='' mesh_endpoint[c]='' mesh_endpoint[d]='' mesh_endpoint[e]=''
 mesh_extra[b]='"endpoints": ["10.0.0.77:51820", "10.0.0.2:51820"]'
 mesh_extra[d]='"endpoints": ["d.test:51820"]'
-mesh a b c d
+mesh_extra[e]='"endpoints": ["[2001:db8::5]:51820", "10.0.0.5:51820"]'
+mesh a b c d e
 mkdir -p /tmp/etc /etc/netns
 mount -t tmpfs netns /etc/netns
 mkdir /etc/netns/a
@@ -20,7 +25,7 @@ echo "127.0.0.1 localhost" >/etc/netns/a/hosts
 : >/etc/netns/a/resolv.conf
 # b does not know where a is: it is a who has to find it.
 sed -i 's/10.0.0.1:51820/10.0.0.78:51820/' /tmp/b/mesh.json
-up a b d
+up a b d e
 
 is "$(endpoint a b)" 10.0.0.77:51820 "the first endpoint comes first"
 is "$(endpoint a c)" "(none)" "a peer without endpoint has none"
@@ -28,6 +33,8 @@ fails "and is not reached before it begins" reaches a 100.64.0.3
 ok "its state says why" says a '"reason":"no endpoint known: it has to begin"' peers c
 is "$(endpoint a d)" "(none)" "nor has one whose name is not known"
 ok "its state says why" says a '"reason":"no address yet: ' peers d
+is "$(endpoint a e)" 10.0.0.5:51820 "an endpoint that cannot be sent to is passed over"
+within 5 "and its peer is reached" reaches a 100.64.0.5
 within 25 "a peer is found at its second endpoint" reaches a 100.64.0.2
 is "$(endpoint a b)" 10.0.0.2:51820 "which is the one in use"
 start_daemon c

@@ -4,6 +4,9 @@
 # shellcheck disable=SC2015,SC2016 # the last word may fail; expanded by eval
 . /job/lib.sh
 
+# What peers always up have; sleeping ones are told of elsewhere.
+mesh_members='"lazy": {"enabled": false}, "interface": {"name": "wt0", "listen_port": 51820}'
+
 # ends HOST: its daemon is to end by itself; the status is printed, the log is in /tmp/HOST/said.
 ends() {
 	local status=0

@@ -40,7 +40,7 @@ has_mtu() { [[ $(link) == *" mtu $1 "* ]]; }
 has_address() { [[ $(ip -n a -o address show dev wt0) == *" $1 "* ]]; }
 has_route() { [[ $(ip -n a "$1" route show proto 108) == *"$2"* ]]; }
 has_table() { on a nft list table inet lapwing-wt0; }
-guards() { [ "$(on a nft list table inet lapwing-wt0 | grep -c -e drop -e maxseg)" = 4 ]; }
+guards() { [ "$(on a nft list table inet lapwing-wt0 | grep -c -e "local drop" -e maxseg)" = 4 ]; }
 whole() { has_address 100.64.0.1/32 && has_address fd00:6c::1/128 && is_up && has_route -4 100.64.0.2 && has_route -6 fd00:6c::2 && guards; }
 handshake() { on a wg show wt0 latest-handshakes | grep "^$(key "$1")" | cut -f 2; }
 repairs() { [[ $(lw a status --json) =~ \"repairs\":([0-9]+) ]] && echo "${BASH_REMATCH[1]}"; }

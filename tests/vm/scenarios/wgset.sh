@@ -3,6 +3,9 @@
 # timeout: 180
 . /job/lib.sh
 
+# What peers always up have; sleeping ones are told of elsewhere.
+mesh_members='"lazy": {"enabled": false}, "interface": {"name": "wt0", "listen_port": 51820}'
+
 host a b c d e
 lan net a=10.0.0.1/24 b=10.0.0.2/24 c=10.0.0.3/24 d=10.0.0.4/24 e=10.0.0.5/24
 mesh a b c d e

@@ -7,7 +7,7 @@ V       ?=
 Q       := $(if $(V),,@)
 say     = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 
-PKGS_DAEMON := gio-2.0 gio-unix-2.0 libmnl libnftnl libsodium jansson
+PKGS_DAEMON := gio-2.0 gio-unix-2.0 libmnl libnftnl libsodium jansson libcurl libnghttp2 libprotobuf-c openssl
 PKGS_CLI    := glib-2.0 libmnl libsodium jansson
 ifneq ($(shell pkg-config --exists $(PKGS_DAEMON) 2>/dev/null && echo yes),yes)
 ifeq ($(filter deps check clean help demo,$(MAKECMDGOALS)),)
@@ -25,7 +25,7 @@ HARDEN   := -fPIE -fstack-protector-strong -fstack-clash-protection \
 	$(call takes,-fcf-protection=full -mbranch-protection=standard)
 # Level 3 needs gcc 12; the sanitizers want none.
 HARDEN   += $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(if $(call takes,-ftrivial-auto-var-init=zero),3,2))
-LW_CPPFLAGS := -iquote . -D_GNU_SOURCE -DLAPWING_VERSION='"$(VERSION)"' \
+LW_CPPFLAGS := -iquote . -iquote $(BUILD)/gen -D_GNU_SOURCE -DLAPWING_VERSION='"$(VERSION)"' \
 	$(shell pkg-config --cflags $(PKGS_DAEMON) 2>/dev/null | sed 's/-I/-isystem /g') $(CPPFLAGS)
 LW_CFLAGS   := -std=gnu17 $(WARNINGS) $(HARDEN) $(SAN) -fno-strict-aliasing -MMD -MP $(CFLAGS)
 LW_LDFLAGS  := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(SAN) $(LDFLAGS)
@@ -35,7 +35,8 @@ LIBS_CLI    := $(shell pkg-config --libs $(PKGS_CLI) 2>/dev/null)
 objs     = $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard $(1)))
 BASE    := $(call objs,agent/base/*.c)
 CLI     := $(call objs,agent/cli/*.c)
-AGENT   := $(filter-out %/agent/main.o,$(call objs,agent/*.c agent/lazy/*.c agent/tune/*.c netlink/*.c ice/*.c signal/*.c mgmt/*.c))
+PROTOS  := $(patsubst %.proto,$(BUILD)/gen/%.pb-c.c,$(wildcard mgmt/*.proto signal/*.proto))
+AGENT   := $(PROTOS:$(BUILD)/gen/%.c=$(BUILD)/obj/gen/%.o) $(filter-out %/agent/main.o,$(call objs,agent/*.c agent/lazy/*.c agent/rpc/*.c agent/tune/*.c netlink/*.c ice/*.c signal/*.c mgmt/*.c))
 UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test_*.c))
 SIM     := $(patsubst tests/sim/%.c,$(BUILD)/tests/%,$(wildcard tests/sim/sim_*.c))
 FUZZ    := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
@@ -70,7 +71,15 @@ $(BUILD)/lib%.a:
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && $(AR) rcs $@ $^
 
-$(BUILD)/obj/%.o: %.c Makefile
+# Messages of servers: generated before anything that may include them.
+$(BUILD)/gen/%.pb-c.c: %.proto
+	$(call say,PROTO,$<)
+	$(Q)mkdir -p $(@D) && protoc-c --c_out=$(BUILD)/gen $<
+$(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c Makefile
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D) && $(CC) $(LW_CPPFLAGS) $(filter-out -W%,$(LW_CFLAGS)) -c -o $@ $<
+
+$(BUILD)/obj/%.o: %.c Makefile | $(PROTOS)
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(LW_CPPFLAGS) $(LW_CFLAGS) -c -o $@ $<
 

@@ -12,6 +12,8 @@ void netmap_free(struct netmap *map)
 		return;
 	g_free(map->hosts);
 	g_free(map->prefixes);
+	g_free(map->metrics);
+	g_free(map->rules);
 	g_free(map->endpoints);
 	g_free(map->text);
 	g_free(map->by_key);

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "agent/base/addr.h"
+#include "agent/base/filter.h"
 #include "agent/base/key.h"
 
 enum {
@@ -65,8 +66,16 @@ struct netmap {
 	size_t n_hosts;
 	struct prefix *prefixes;
 	size_t n_prefixes;
+	uint16_t *metrics; /* one per prefix: of those who share a routed one the lowest is taken first; NULL:
+			    * the order of the hosts decides */
 	struct netmap_endpoint *endpoints;
 	size_t n_endpoints;
+	/* Only what these accept comes in over the tunnel; without them (false) everything does. */
+	bool has_rules;
+	struct filter_rule *rules;
+	size_t n_rules;
+	struct prefix networks
+		[2]; /* the overlay's own, routed to the interface as a whole; family 0: none */
 	char *text; /* names; offset 0 is "" */
 	size_t text_len;
 	struct netmap_source *sources; /* one per host, or NULL */

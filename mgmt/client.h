@@ -1,0 +1,107 @@
+/* mgmt/client.h - follows a management server: logs in, keeps the Sync stream, answers what it asks.
+ *
+ * What to do when is decided in mgmt/session.h (pure); this does it, on agent/rpc/grpc.h. Nothing that the
+ * server does or fails to do ends the client: it retries, and says how it is. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/base/key.h"
+#include "agent/rpc/stream.h"
+
+struct mgmt_client;
+struct update;
+
+enum { MGMT_SETUP_KEY_MAX = 128, MGMT_ERROR_MAX = 512, MGMT_LABELS_MAX = 32 };
+
+/* Copied, the key too. */
+struct mgmt_options {
+	const char *url; /* checked by mgmt_url_parse */
+	const char *address; /* where it was last: tried when its name is not found; NULL: unknown */
+	const char *ca_file, *ca_dir, *client_cert, *client_key; /* NULL: none */
+	uint32_t mark; /* of its socket */
+	const struct wg_key *private_key;
+	size_t max_peers;
+	const char *hostname; /* NULL: that of the host */
+	const char *const *dns_labels; /* NULL-terminated; NULL: none */
+	const char *const *file_checks; /* path prefixes that a server may ask about; NULL: none */
+	const char *interface; /* its addresses are not told */
+	bool jobs; /* jobs are taken: still answered with "not implemented", else refused */
+};
+
+enum mgmt_state {
+	MGMT_STOPPED,
+	MGMT_CONNECTING, /* to the server, or logging in */
+	MGMT_CONNECTED, /* the Sync stream gave a message */
+	MGMT_WAITING, /* something failed, the next try is at `next_ms` */
+	MGMT_LOGIN_NEEDED, /* the server does not know us (any more): no further tries */
+};
+
+/* Why an attempt failed; also the outcome of an enrolment. */
+enum mgmt_failure {
+	MGMT_OK,
+	MGMT_UNREACHABLE, /* name, connection, timeout, unavailable */
+	MGMT_TLS,
+	MGMT_KEY_REFUSED, /* the setup key is unknown, expired, used up */
+	MGMT_KEY_NEEDED, /* not known there, and no setup key was given */
+	MGMT_DENIED, /* blocked, pending, expired login, ... */
+	MGMT_PROTOCOL, /* what came makes no sense */
+	MGMT_SERVER_KEY_CHANGED, /* over cleartext, see mgmt_trust_key */
+	MGMT_REFUSED, /* any other answer of the server */
+};
+
+struct mgmt_status {
+	enum mgmt_state state;
+	enum mgmt_failure failure; /* of the last attempt */
+	char error[MGMT_ERROR_MAX]; /* one line; "" when it is well */
+	int64_t since_ms; /* it is so (monotonic) */
+	int64_t next_ms; /* MGMT_WAITING */
+	int64_t message_ms; /* the last message of the stream; 0: none */
+	uint64_t serial, attempts, messages, dropped; /* dropped: messages that could not be used */
+	char address[64]; /* of the server; "" unknown */
+	bool cleartext; /* http:// outside loopback */
+	bool job_unsupported;
+	size_t files_refused; /* paths that policy.file_checks does not allow */
+};
+
+struct mgmt_callbacks {
+	/* Takes the update: the first of each login comes from its answer (from_login), which has a map
+	 * with us alone and is not to replace one that is in force. */
+	void (*update)(struct update *update, bool from_login, void *user);
+	/* mgmt_client_get_status says something new. */
+	void (*changed)(void *user);
+	/* A registration (mgmt_client_start with a setup key) has ended; once. */
+	void (*enrolled)(enum mgmt_failure failure, const char *error, void *user);
+};
+
+struct mgmt_client *mgmt_client_new(
+	const struct mgmt_options *options, const struct mgmt_callbacks *callbacks, void *user);
+/* Ends the stream; says nothing to the server. NULL is fine. */
+void mgmt_client_free(struct mgmt_client *client);
+
+/* Logs in and follows. With a setup key (may be NULL; wiped after use) it registers if the server asks
+ * for it, calls enrolled() and gives up on errors that do not go away by waiting, and after 2 minutes. */
+void mgmt_client_start(struct mgmt_client *client, const char *setup_key);
+void mgmt_client_stop(struct mgmt_client *client);
+/* Deletes this peer at the server; `done` is called once. Stops following. */
+void mgmt_client_logout(struct mgmt_client *client,
+	void (*done)(enum mgmt_failure failure, const char *error, void *user), void *user);
+/* Something has changed that may help: try now. */
+void mgmt_client_retry(struct mgmt_client *client);
+void mgmt_client_get_status(const struct mgmt_client *client, struct mgmt_status *ret);
+
+/* Over http:// outside loopback the server's key comes unauthenticated: one that differs from the one
+ * remembered is refused until it is trusted anew. `key` NULL: take the next one. */
+void mgmt_client_trust_key(struct mgmt_client *client, const struct wg_key *key);
+/* The key that it used last; false: none yet. */
+bool mgmt_client_server_key(const struct mgmt_client *client, struct wg_key *ret);
+
+/* "http://h", "https://h:443/x" to "https://h:443" with the port; 0, or -EINVAL with one line. *ret is
+ * g_malloc'ed. A path, query or user in it is an error that says so. */
+int mgmt_url_parse(const char *text, char **ret, char error[static MGMT_ERROR_MAX]);
+/* http:// to another host: everything but the sealed bodies can be read on the way. */
+bool mgmt_url_is_cleartext(const char *url);
+const char *mgmt_state_name(enum mgmt_state state);
+const char *mgmt_failure_name(enum mgmt_failure failure);

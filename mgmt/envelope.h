@@ -1,0 +1,18 @@
+/* mgmt/envelope.h - messages sealed between us and a server (NaCl box) inside of EncryptedMessage. Pure. */
+#pragma once
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/base/key.h"
+
+enum { ENVELOPE_NONCE = 24, ENVELOPE_TAG = 16, ENVELOPE_OVERHEAD = ENVELOPE_NONCE + ENVELOPE_TAG };
+
+/* Plain bytes to a packed EncryptedMessage: free with g_free. The nonce is random. */
+uint8_t *envelope_seal(const struct wg_key *own_private, const struct wg_key *own_public,
+	const struct wg_key *server, const void *plain, size_t len, size_t *ret_len);
+/* A packed EncryptedMessage to plain bytes (free with envelope_wipe). 0; -EPROTO: no such message;
+ * -EBADMSG: it was not sealed for us by `server`. */
+int envelope_open(const struct wg_key *own_private, const struct wg_key *server,
+	const uint8_t *message, size_t len, uint8_t **ret, size_t *ret_len);
+void envelope_wipe(uint8_t *plain, size_t len); /* wipes and frees; NULL is fine */

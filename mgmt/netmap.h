@@ -89,6 +89,9 @@ struct netmap {
 
 void netmap_free(struct netmap *map); /* NULL is fine */
 
+/* Do both say the same? Where a source keeps its pieces apart (`sources`) is not looked at. */
+bool netmap_is_same(const struct netmap *a, const struct netmap *b);
+
 /* One host's addresses changed, nothing else of it: as many endpoints as before, none of them a name. */
 struct netmap_patch {
 	uint32_t host;

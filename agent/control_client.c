@@ -67,12 +67,11 @@ static void append_in(struct client *c, const char *text, size_t len)
 	g_string_append_len(c->in, text, (gssize)len);
 }
 
-/* The first `len` bytes of what came in. What follows moves to the front, and its copy behind is wiped. */
+/* The first `len` bytes of what came in: what follows moves to the front, and the rest is wiped. */
 static void consume_in(struct client *c, size_t len)
 {
 	if (len == c->in->len)
 		return drop_in(c);
-	explicit_bzero(c->in->str, len);
 	g_string_erase(c->in, 0, (gssize)len);
 	explicit_bzero(c->in->str + c->in->len, len);
 }

@@ -183,49 +183,43 @@ char **profile_imported(const struct profile *profile)
 	return (char **)g_ptr_array_steal(keys, NULL);
 }
 
-/* What it says, where that is not what it would be anyhow; NULL: it is. */
-static char *unusual(const struct profile *profile, const struct profile_member *m)
+/* A member that could have an effect is one of these kinds. */
+static char *value_text(const struct profile_member *m, const void *at)
 {
-	const void *at = profile_at(profile, m);
-	g_autofree char *list = NULL;
+	if (m->kind == PROFILE_BOOL)
+		return g_strdup(*(const bool *)at ? "true" : "");
+	if (m->kind == PROFILE_INT)
+		return g_strdup_printf("%" G_GINT64_FORMAT, *(const int64_t *)at);
+	if (m->kind == PROFILE_LIST)
+		return g_strjoinv(" ", *(char **const *)at);
+	return g_strdup(*(char *const *)at);
+}
 
-	switch (m->kind) {
-	case PROFILE_BOOL:
-		return *(const bool *)at ? g_strdup("true") : NULL;
-	case PROFILE_INT:
-		return *(const int64_t *)at != m->number
-			? g_strdup_printf("%" G_GINT64_FORMAT, *(const int64_t *)at)
-			: NULL;
-	case PROFILE_STRING:
-		return g_strcmp0(*(char *const *)at, m->text ? m->text : "")
-			? g_strdup(*(char *const *)at)
-			: NULL;
-	case PROFILE_LIST:
-		list = g_strjoinv(" ", *(char **const *)at);
-		return g_strcmp0(list, m->text ? m->text : "") ? g_steal_pointer(&list) : NULL;
-	case PROFILE_SWITCH:
-	case PROFILE_INT_OR_NULL:
-	case PROFILE_URL:
-	case PROFILE_KEY:
-		break;
-	}
-	return NULL;
+/* What it says, where that is not what it would be anyhow; NULL: it is. */
+static char *unusual(const struct profile_member *m, const void *at, const void *usual_at)
+{
+	g_autofree char *value = value_text(m, at), *usual = value_text(m, usual_at);
+
+	return strcmp(value, usual) ? g_steal_pointer(&value) : NULL;
 }
 
 char **profile_ignored(const struct profile *profile)
 {
 	g_autoptr(GPtrArray) lines = g_ptr_array_new();
+	struct profile usual;
 
+	profile_init(&usual);
 	for (size_t i = 0; i < PROFILE_MEMBERS; i++) {
 		const struct profile_member *m = &profile_members[i];
 		g_autofree char *value = NULL;
 
 		if (m->instead && was_given(profile, i))
-			value = unusual(profile, m);
+			value = unusual(m, profile_at(profile, m), profile_at(&usual, m));
 		if (value)
 			g_ptr_array_add(lines,
 				g_strdup_printf("%s: %s; instead: %s", m->key, value, m->instead));
 	}
+	profile_done(&usual);
 	g_ptr_array_add(lines, NULL);
 	return (char **)g_ptr_array_steal(lines, NULL);
 }

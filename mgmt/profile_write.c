@@ -116,7 +116,7 @@ static bool closes(const char *at, const char *end)
 
 GString *profile_indent(const char *json, size_t len)
 {
-	/* No element is shorter than four bytes with its comma and grows by more than twelve. */
+	/* The most grows what is an empty string in a list: from three bytes to twelve. */
 	GString *out = g_string_sized_new(4 * len + 64);
 	const char *end = json + len;
 	size_t depth = 0;

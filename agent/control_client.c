@@ -21,6 +21,61 @@ static gboolean on_client(int fd, GIOCondition condition, void *data);
 static gboolean on_timer(void *data);
 static void read_input(struct client *c);
 
+/* -- what was said, without a trace of secrets ------------------------------------------------ */
+
+static void wipe_string(GString *s)
+{
+	explicit_bzero(s->str, s->allocated_len);
+	g_string_free(s, TRUE);
+}
+
+/* Any request may hold a secret, also one that is not understood. */
+static void drop_in(struct client *c)
+{
+	if (c->in)
+		wipe_string(g_steal_pointer(&c->in));
+}
+
+static void drop_line(struct client *c, GString *line)
+{
+	if (c->secret)
+		wipe_string(line);
+	else
+		g_string_free(line, TRUE);
+	c->secret = false;
+}
+
+static void drop_out(struct client *c)
+{
+	if (c->out)
+		drop_line(c, g_steal_pointer(&c->out));
+}
+
+/* By copy and not by realloc: no half of a secret stays behind. */
+static void append_in(struct client *c, const char *text, size_t len)
+{
+	size_t old = c->in ? c->in->len : 0;
+	GString *bigger;
+
+	if (!c->in || c->in->allocated_len <= old + len) {
+		bigger = g_string_sized_new(2 * old + len);
+		if (c->in)
+			g_string_append_len(bigger, c->in->str, (gssize)old);
+		drop_in(c);
+		c->in = bigger;
+	}
+	g_string_append_len(c->in, text, (gssize)len);
+}
+
+/* The first `len` bytes of what came in: what follows moves to the front, and the rest is wiped. */
+static void consume_in(struct client *c, size_t len)
+{
+	if (len == c->in->len)
+		return drop_in(c);
+	g_string_erase(c->in, 0, (gssize)len);
+	explicit_bzero(c->in->str + c->in->len, len);
+}
+
 /* -- one client: life and limits ------------------------------------------------------------- */
 
 static bool has_line(const struct client *c)
@@ -85,10 +140,8 @@ void client_free(struct client *c)
 	control->n_monitors -= c->monitor;
 	g_source_remove(c->source);
 	close(c->fd);
-	if (c->in)
-		g_string_free(c->in, TRUE);
-	if (c->out)
-		g_string_free(c->out, TRUE);
+	drop_in(c);
+	drop_out(c);
 	g_free(c);
 }
 
@@ -106,8 +159,7 @@ static void doom(struct client *c)
 	c->doomed = true;
 	c->lost = 0;
 	c->partial_since_us = 0;
-	if (c->out)
-		g_string_free(g_steal_pointer(&c->out), TRUE);
+	drop_out(c);
 	shutdown(c->fd, SHUT_RDWR);
 	watch(c);
 }
@@ -186,7 +238,7 @@ static void flush(struct client *c)
 		c->progress_us = g_get_monotonic_time();
 		if (c->sent < c->out->len)
 			continue;
-		g_string_free(g_steal_pointer(&c->out), TRUE);
+		drop_out(c);
 		if (c->lost)
 			queue_gap(c);
 	}
@@ -243,6 +295,21 @@ static void start_monitor(struct client *c)
 	queue(c, control_result_line(g_string_new("{\"schema\":\"lapwing.events/1\"}")));
 }
 
+static void handle_request(struct client *c, const struct control_request *request)
+{
+	if (!request->may_change && !control_is_reading(request))
+		return refuse(c, EXIT_PERMISSION, "only root may change anything");
+	if (!strcmp(request->command, "ping"))
+		return queue(c, control_result_line(g_string_new("{}")));
+	if (!strcmp(request->command, "monitor"))
+		return start_monitor(c);
+	c->asking = true;
+	c->secret = control_is_secret(request);
+	c->in_handler = true;
+	c->control->fn(request, c->control->user);
+	c->in_handler = false;
+}
+
 static void handle_line(struct client *c, const char *line, size_t len)
 {
 	struct control_request request;
@@ -252,16 +319,8 @@ static void handle_line(struct client *c, const char *line, size_t len)
 		return refuse(c, EXIT_USAGE, error);
 	request.client = c->id;
 	request.may_change = c->access == CONTROL_ACCESS_CHANGE;
-	if (!request.may_change && !control_is_reading(&request))
-		return refuse(c, EXIT_PERMISSION, "only root may change anything");
-	if (!strcmp(request.command, "ping"))
-		return queue(c, control_result_line(g_string_new("{}")));
-	if (!strcmp(request.command, "monitor"))
-		return start_monitor(c);
-	c->asking = true;
-	c->in_handler = true;
-	c->control->fn(&request, c->control->user);
-	c->in_handler = false;
+	handle_request(c, &request);
+	explicit_bzero(&request, sizeof(request));
 }
 
 /* The time of a request that has begun runs from its first byte to its last. */
@@ -293,9 +352,7 @@ static void handle_input(struct client *c)
 		return refuse_and_close(c, EXIT_USAGE, "the request is too long");
 	if (end) {
 		handle_line(c, c->in->str, len);
-		g_string_erase(c->in, 0, (gssize)len + 1);
-		if (!c->in->len)
-			g_string_free(g_steal_pointer(&c->in), TRUE);
+		consume_in(c, len + 1);
 		flush(c);
 	}
 	note_partial(c);
@@ -316,9 +373,8 @@ static void read_input(struct client *c)
 			doom(c);
 		return;
 	}
-	if (!c->in)
-		c->in = g_string_new(NULL);
-	g_string_append_len(c->in, chunk, n);
+	append_in(c, chunk, (size_t)n);
+	explicit_bzero(chunk, (size_t)n);
 	handle_input(c);
 }
 
@@ -372,7 +428,7 @@ static gboolean on_timer(void *data)
 void client_answer(struct client *c, GString *line)
 {
 	if (!c->asking || c->doomed) {
-		g_string_free(line, TRUE);
+		drop_line(c, line);
 		return;
 	}
 	c->asking = false;

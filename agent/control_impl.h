@@ -15,6 +15,7 @@ struct client {
 	enum control_access access;
 	bool monitor;
 	bool asking; /* a request is with control_fn, its reply is due */
+	bool secret; /* the answer is to be wiped */
 	bool in_handler; /* control_fn runs for this client right now */
 	bool eof; /* nothing more will come in */
 	bool closing; /* to be closed when `out` is flushed */

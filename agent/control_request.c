@@ -70,6 +70,73 @@ static void read_wait(struct jread *r, void *into)
 	((struct control_request *)into)->wait = jread_bool(r);
 }
 
+static void read_until(struct jread *r, void *into)
+{
+	static const char *const names[] = {
+		[CONTROL_UNTIL_CONTROL] = "control",
+		[CONTROL_UNTIL_READY] = "ready",
+	};
+	struct control_request *request = into;
+	struct slice s = jread_string(r);
+
+	for (size_t i = CONTROL_UNTIL_CONTROL; i < G_N_ELEMENTS(names); i++)
+		if (s.len == strlen(names[i]) && !memcmp(s.s, names[i], s.len))
+			request->until = (enum control_until)i;
+	if (!request->until)
+		jread_fail(r, "control or ready");
+}
+
+static void read_url(struct jread *r, void *into)
+{
+	struct control_request *request = into;
+
+	read_text(r, request->url, sizeof(request->url));
+}
+
+static void read_setup_key(struct jread *r, void *into)
+{
+	struct slice s = jread_string(r);
+
+	if (!r->error && uuid_parse(s.s, s.len, ((struct control_request *)into)->setup_key) < 0)
+		jread_fail(r, "not a setup key");
+}
+
+static void read_hostname(struct jread *r, void *into)
+{
+	struct control_request *request = into;
+	struct slice s = jread_string(r);
+
+	if (r->error)
+		return;
+	if (!text_is_hostname(s.s, s.len))
+		return jread_fail(r, "not a host name");
+	memcpy(request->hostname, s.s, s.len);
+}
+
+static void read_force(struct jread *r, void *into)
+{
+	((struct control_request *)into)->force = jread_bool(r);
+}
+
+static void read_purge(struct jread *r, void *into)
+{
+	((struct control_request *)into)->purge = jread_bool(r);
+}
+
+/* Well-formed, but what it says is for others to judge. */
+static void read_profile(struct jread *r, void *into)
+{
+	struct control_request *request = into;
+	struct slice s = { 0 };
+
+	if (jread_peek(r) == '{')
+		s = jread_skip(r);
+	else
+		jread_fail(r, "an object is wanted");
+	request->profile = s.s;
+	request->profile_len = s.len;
+}
+
 static const struct jread_field fields[] = {
 	{ "v", read_version, true },
 	{ "command", read_command, true },
@@ -79,6 +146,13 @@ static const struct jread_field fields[] = {
 	{ "mtu", read_mtu, false },
 	{ "detail", read_detail, false },
 	{ "wait", read_wait, false },
+	{ "until", read_until, false },
+	{ "url", read_url, false },
+	{ "setup_key", read_setup_key, false },
+	{ "hostname", read_hostname, false },
+	{ "force", read_force, false },
+	{ "purge", read_purge, false },
+	{ "profile", read_profile, false },
 };
 
 int control_parse(
@@ -89,12 +163,15 @@ int control_parse(
 
 	jread_init(&r, line, len);
 	jread_object(&r, fields, G_N_ELEMENTS(fields), &request);
-	if (jread_finish(&r)) {
+	jread_finish(&r);
+	if (r.error)
 		g_strlcpy(error, r.message, error_len);
-		return -EINVAL;
-	}
-	*ret = request;
-	return 0;
+	else
+		*ret = request;
+	/* A setup key may have been in either. */
+	explicit_bzero(r.scratch, sizeof(r.scratch));
+	explicit_bzero(&request, sizeof(request));
+	return r.error;
 }
 
 enum control_access control_access(const struct control_caller *caller, uid_t own, gid_t group)
@@ -119,4 +196,9 @@ bool control_is_reading(const struct control_request *request)
 		if (!strcmp(request->command, reading[i]))
 			return true;
 	return !strcmp(request->command, "log-level") && !request->level[0];
+}
+
+bool control_is_secret(const struct control_request *request)
+{
+	return !strcmp(request->command, "export");
 }

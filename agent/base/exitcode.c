@@ -19,6 +19,9 @@ static const char *const classes[] = {
 	[EXIT_REFUSED] = "refused",
 	[EXIT_CONFIG] = "config",
 	[EXIT_IN_USE] = "in_use",
+	[EXIT_SETUP_KEY] = "setup_key",
+	[EXIT_TLS] = "tls",
+	[EXIT_PROTOCOL] = "protocol",
 };
 
 const char *exit_code_class(enum exit_code code)

@@ -18,6 +18,10 @@ enum exit_code {
 	EXIT_REFUSED = 12,
 	EXIT_CONFIG = 13,
 	EXIT_IN_USE = 14,
+	EXIT_SETUP_KEY = 15, /* unknown, expired or used up */
+	EXIT_TLS = 16,
+	EXIT_PROTOCOL = 17, /* what a server says makes no sense */
+	EXIT_LAST = EXIT_PROTOCOL,
 };
 
 /* "not_running"; "failed" for what is none of them. */

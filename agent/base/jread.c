@@ -41,7 +41,12 @@ static void format_path(const struct jread *r, char buf[static PATH_MAX_SHOWN])
 	for (unsigned i = 0; i < r->depth && at < PATH_MAX_SHOWN; i++) {
 		size_t left = PATH_MAX_SHOWN - at;
 		const char *key = r->path[i].key;
+		char foreign[SHOWN_MAX];
 
+		if (key && r->path[i].key_len) {
+			text_escape(foreign, sizeof(foreign), key, r->path[i].key_len);
+			key = foreign;
+		}
 		if (key)
 			at += (size_t)snprintf(buf + at, left, "%s%s", i ? "." : "", key);
 		else
@@ -408,6 +413,14 @@ static G_GNUC_NO_INLINE void fail_key(struct jread *r, struct slice key, const c
 	jread_fail(r, "key \"%s\" %s", shown, why);
 }
 
+static inline void read_colon(struct jread *r)
+{
+	if (next(r) != ':')
+		fail_at(r, r->at, r->at < r->end ? "a colon is missing" : "the text ends here");
+	else
+		r->at++;
+}
+
 /* Reads a key and its colon. Returns the index of the field, of no use after an error. */
 static inline size_t read_key(struct jread *r, const struct jread_field *fields, size_t n_fields,
 	size_t from, uint64_t seen)
@@ -427,10 +440,8 @@ static inline size_t read_key(struct jread *r, const struct jread_field *fields,
 		fail_key(r, key, "is unknown");
 	else if (seen >> i & 1)
 		fail_key(r, key, "is repeated");
-	else if (next(r) != ':')
-		fail_at(r, r->at, r->at < r->end ? "a colon is missing" : "the text ends here");
 	else
-		r->at++;
+		read_colon(r);
 	return i;
 }
 
@@ -458,6 +469,7 @@ void jread_object(struct jread *r, const struct jread_field *fields, size_t n_fi
 			if (r->error)
 				return;
 			seen |= UINT64_C(1) << field;
+			r->path[r->depth].key_len = 0;
 			r->path[r->depth++].key = fields[field].key;
 			fields[field++].read(r, into);
 			r->depth--;
@@ -465,6 +477,50 @@ void jread_object(struct jread *r, const struct jread_field *fields, size_t n_fi
 	}
 	r->value = start;
 	check_required(r, fields, n_fields, seen);
+}
+
+/* Errors in the value show the key as it stands in the text: what its escapes mean may be gone by then. */
+static void read_member(
+	struct jread *r, void (*member)(struct jread *r, struct slice key, void *into), void *into)
+{
+	struct slice key;
+	const char *raw;
+
+	if (begin(r) != '"')
+		return fail_kind(r, "a key in quotes");
+	raw = r->at + 1;
+	key = scan_string(r);
+	if (r->error)
+		return;
+	r->path[r->depth].key_len = (size_t)(r->at - raw - 1);
+	r->path[r->depth].key = r->path[r->depth].key_len ? raw : "";
+	read_colon(r);
+	if (r->error)
+		return;
+	r->depth++;
+	member(r, key, into);
+	r->depth--;
+}
+
+void jread_members(struct jread *r, size_t max,
+	void (*member)(struct jread *r, struct slice key, void *into), void *into)
+{
+	const char *start;
+	size_t n = 0;
+
+	if (!open_container(r, '{', "an object"))
+		return;
+	start = r->value;
+	if (!is_empty(r, '}')) {
+		do {
+			if (n++ == max) {
+				begin(r);
+				return jread_fail(r, "more than %zu in the object", max);
+			}
+			read_member(r, member, into);
+		} while (has_more(r, '}'));
+	}
+	r->value = start;
 }
 
 void jread_array(

@@ -16,7 +16,8 @@ struct jread {
 	unsigned depth;
 	struct {
 		const char *key; /* NULL: array element */
-		size_t key_len, index;
+		size_t key_len; /* of a foreign key, which is not terminated; 0: it is one of a table */
+		size_t index;
 	} path[JREAD_DEPTH_MAX];
 	int error; /* 0, or -EINVAL once something was wrong */
 	char message[JREAD_ERROR_MAX]; /* "line 12: hosts[3].public_key: not a key" */
@@ -41,6 +42,10 @@ int jread_finish(struct jread *r);
 /* Reads an object whose keys are exactly those of the table (at most 64), each at most once.
  * Unknown, repeated and missing required keys are errors. */
 void jread_object(struct jread *r, const struct jread_field *fields, size_t n_fields, void *into);
+/* An object with any keys, at most `max`: calls `member` for each, which reads or skips its value. What
+ * is repeated, or missing, is the caller's to find. */
+void jread_members(struct jread *r, size_t max,
+	void (*member)(struct jread *r, struct slice key, void *into), void *into);
 /* Calls `element` for each element; more than `max` are an error that names the limit. */
 void jread_array(
 	struct jread *r, size_t max, void (*element)(struct jread *r, void *into), void *into);
@@ -50,6 +55,8 @@ void jread_array(
 struct slice jread_string(struct jread *r);
 bool jread_bool(struct jread *r);
 int64_t jread_int(struct jread *r, int64_t min, int64_t max);
+/* Any value, null too, and its text as it stands there. */
+struct slice jread_skip(struct jread *r);
 /* What comes next: '{' '[' '"' '0' (number) 't' (true or false) 'n' (null), 0 at error or end. */
 char jread_peek(struct jread *r);
 

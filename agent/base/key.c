@@ -108,6 +108,18 @@ void key_wipe(struct wg_key *key)
 	sodium_memzero(key, sizeof(*key));
 }
 
+void key_hash(const struct wg_key *key, const char *purpose, const void *data, size_t len,
+	struct wg_key *ret)
+{
+	crypto_generichash_state state;
+
+	crypto_generichash_init(&state, key->b, sizeof(key->b), sizeof(ret->b));
+	crypto_generichash_update(&state, (const uint8_t *)purpose, strlen(purpose) + 1);
+	crypto_generichash_update(&state, data, len);
+	crypto_generichash_final(&state, ret->b, sizeof(ret->b));
+	sodium_memzero(&state, sizeof(state));
+}
+
 static bool is_space(char c)
 {
 	return c == ' ' || c == '\t' || c == '\r' || c == '\n';

@@ -20,6 +20,10 @@ void key_public_from_private(const struct wg_key *private_key, struct wg_key *re
 bool key_is_zero(const struct wg_key *key); /* constant time */
 bool key_is_same(const struct wg_key *a, const struct wg_key *b); /* constant time */
 void key_wipe(struct wg_key *key);
+/* A hash of some bytes that nobody can make, or check, without the key. `purpose` (a literal) keeps what is
+ * hashed for different ends apart. */
+void key_hash(const struct wg_key *key, const char *purpose, const void *data, size_t len,
+	struct wg_key *ret);
 
 /* Reads one base64 key (white space around it allowed) from a file that only its owner, root or a
  * group may read and only root or its owner may write (file_read rules plus: not world readable).

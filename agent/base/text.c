@@ -53,3 +53,27 @@ size_t text_escape(char *buf, size_t size, const char *s, size_t len)
 	buf[at] = '\0';
 	return at;
 }
+
+static bool is_label(const char *s, size_t len)
+{
+	if (len < 1 || len > 63 || s[0] == '-' || s[len - 1] == '-')
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (!g_ascii_isalnum(s[i]) && s[i] != '-')
+			return false;
+	return true;
+}
+
+bool text_is_hostname(const char *s, size_t len)
+{
+	const char *end = s + len, *dot;
+
+	if (len > HOSTNAME_MAX)
+		return false;
+	while ((dot = memchr(s, '.', (size_t)(end - s)))) {
+		if (!is_label(s, (size_t)(dot - s)))
+			return false;
+		s = dot + 1;
+	}
+	return is_label(s, (size_t)(end - s));
+}

@@ -1,6 +1,7 @@
 /* agent/base/text.h - foreign text: UTF-8, and a form that is safe to print. */
 #pragma once
 
+#include <stdbool.h>
 #include <stddef.h>
 
 /* Bytes of the well-formed UTF-8 character at `s`, before `end`; 0 when there is none. */
@@ -9,3 +10,7 @@ size_t text_utf8_len(const char *s, const char *end);
 /* Copies text to a terminated buffer; bytes that are not printable UTF-8 come out as \x1b, and what
  * does not fit is cut with "...". `size` is at least 4. Returns the length of the copy. */
 size_t text_escape(char *buf, size_t size, const char *s, size_t len);
+
+/* "db1", "db1.example.net": labels of letters, digits and inner hyphens, of at most 63 bytes each. */
+enum { HOSTNAME_MAX = 253 };
+bool text_is_hostname(const char *s, size_t len);

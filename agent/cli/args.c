@@ -53,7 +53,7 @@ static enum args_kind take_option(struct args *args, const char *arg,
 		g_snprintf(error, ARGS_ERROR_MAX, "--%s takes no value", option->name);
 		return ARGS_ERROR;
 	}
-	if (equals || !option->value)
+	if (equals || !option->value || option->value[0] == '[')
 		return ARGS_OPTION;
 	if (args->next == args->argc) {
 		g_snprintf(
@@ -97,9 +97,9 @@ void args_help(FILE *out, const struct args_option *table, unsigned bits)
 	for (const struct args_option *o = table; o->name; o++) {
 		g_autofree char *letter = o->letter ? g_strdup_printf("-%c, ", o->letter) : NULL;
 		g_autofree char *text = g_strdup_printf("%s--%s%s%s", letter ? letter : "", o->name,
-			o->value ? "=" : "", o->value ? o->value : "");
+			o->value && o->value[0] != '[' ? "=" : "", o->value ? o->value : "");
 
 		if (o->bit & bits)
-			fprintf(out, "  %-21s %s\n", text, o->help);
+			fprintf(out, "  %-22s %s\n", text, o->help);
 	}
 }

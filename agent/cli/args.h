@@ -9,7 +9,7 @@ enum { ARGS_ERROR_MAX = 256, ARGS_OPTIONS_MAX = 64 };
 struct args_option {
 	const char *name;
 	char letter; /* 0: none */
-	const char *value; /* NULL: takes none */
+	const char *value; /* NULL: takes none; "[=A|B]": may have one, after "=" only */
 	unsigned bit;
 	const char *help;
 };
@@ -23,7 +23,8 @@ struct args {
 
 enum args_kind { ARGS_END, ARGS_WORD, ARGS_OPTION, ARGS_ERROR };
 
-/* What comes next; *ret_text is the word, or the value of the option. An error is a line for people. */
+/* What comes next; *ret_text is the word, or the value of the option, NULL
+ * where it has none. An error is a line for people. */
 enum args_kind args_next(struct args *args, const struct args_option **ret_option,
 	const char **ret_text, char error[static ARGS_ERROR_MAX]);
 /* The name of the first option of `bits`. */

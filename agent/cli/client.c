@@ -180,7 +180,7 @@ static enum exit_code bad_reply(const char *line, size_t len, struct failure *f)
 	int64_t code = get_int(error, "code");
 	const char *hint = get_text(error, "hint");
 
-	if (!json_is_object(error) || code < EXIT_FAILED || code > EXIT_IN_USE)
+	if (!json_is_object(error) || code < EXIT_FAILED || code > EXIT_LAST)
 		failure_set(f, EXIT_FAILED, "are lapwing and lapwingd of the same version?",
 			"lapwingd gave an answer that is not understood");
 	else
@@ -259,10 +259,17 @@ enum exit_code client_listen(const struct options *o, const char *request,
 	return code;
 }
 
+/* Setup keys go out, private keys come in with an export. */
+static void free_wiped(GString *s)
+{
+	explicit_bzero(s->str, s->allocated_len);
+	g_string_free(s, TRUE);
+}
+
 void client_reply_done(struct client_reply *reply)
 {
 	if (reply->line)
-		g_string_free(reply->line, TRUE);
+		free_wiped(reply->line);
 	*reply = (struct client_reply){ 0 };
 }
 
@@ -278,12 +285,43 @@ json_t *client_reply_parse(const struct client_reply *reply, struct failure *f)
 	return NULL;
 }
 
-GString *client_request(const char *command)
+GString *client_request_sized(const char *command, size_t room)
 {
-	GString *request = g_string_new(NULL);
+	GString *request = g_string_sized_new(room + strlen(command) + 64);
 
 	jwrite_open(request, NULL, '{');
 	jwrite_int(request, "v", 1);
 	jwrite_string(request, "command", command);
 	return request;
+}
+
+GString *client_request(const char *command)
+{
+	return client_request_sized(command, 1024);
+}
+
+const char *client_request_end(GString *request)
+{
+	jwrite_close(request, '}');
+	return g_string_append_c(request, '\n')->str;
+}
+
+json_t *client_ask_document(const struct options *o, GString *request, enum exit_code *ret_code)
+{
+	struct client_reply reply = { 0 };
+	json_t *root = NULL;
+	struct failure f;
+
+	*ret_code = client_ask(o, client_request_end(request), &reply, &f);
+	if (!*ret_code) {
+		root = client_reply_parse(&reply, &f);
+		*ret_code = root ? EXIT_OK : f.code;
+	}
+	if (!root)
+		failure_report(o, &f);
+	else if (o->json)
+		printf("%.*s\n", (int)reply.result_len, reply.result);
+	client_reply_done(&reply);
+	free_wiped(request);
+	return root;
 }

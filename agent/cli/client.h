@@ -26,3 +26,10 @@ void client_reply_done(struct client_reply *reply);
 json_t *client_reply_parse(const struct client_reply *reply, struct failure *f);
 /* {"v":1,"command":... - to be extended, closed and ended by a line break. */
 GString *client_request(const char *command);
+/* The same with room for what is to come, so that it leaves no copy of a secret when it grows. */
+GString *client_request_sized(const char *command, size_t room);
+/* Closes it and ends the line. Returns its text. */
+const char *client_request_end(GString *request);
+/* Ends and asks `request`, which it takes and wipes, and parses the answer; with --json the document is
+ * printed as it came. NULL: the failure was reported. */
+json_t *client_ask_document(const struct options *o, GString *request, enum exit_code *ret_code);

@@ -5,6 +5,10 @@
 
 enum exit_code cmd_genkey(const struct options *o);
 enum exit_code cmd_pubkey(const struct options *o);
+enum exit_code cmd_enroll(const struct options *o);
+enum exit_code cmd_deregister(const struct options *o);
+enum exit_code cmd_import(const struct options *o);
+enum exit_code cmd_export(const struct options *o);
 enum exit_code cmd_up(const struct options *o);
 enum exit_code cmd_down(const struct options *o);
 enum exit_code cmd_status(const struct options *o);

@@ -7,30 +7,6 @@
 #include "agent/cli/cmd.h"
 #include "agent/cli/output.h"
 
-/* Closes the request, asks, and parses the answer; the CLI's failure was reported when it is NULL.
- * With --json the document is printed as it came. Takes the request. */
-static json_t *ask(const struct options *o, GString *request, enum exit_code *ret_code)
-{
-	g_autoptr(GString) text = request;
-	struct client_reply reply = { 0 };
-	json_t *root = NULL;
-	struct failure f;
-
-	jwrite_close(text, '}');
-	g_string_append_c(text, '\n');
-	*ret_code = client_ask(o, text->str, &reply, &f);
-	if (!*ret_code) {
-		root = client_reply_parse(&reply, &f);
-		*ret_code = root ? EXIT_OK : f.code;
-	}
-	if (!root)
-		failure_report(o, &f);
-	else if (o->json)
-		printf("%.*s\n", (int)reply.result_len, reply.result);
-	client_reply_done(&reply);
-	return root;
-}
-
 /* -- up and down ------------------------------------------------------------------------------ */
 
 /* With --wait the mesh is there, or the exit status says that it is not. */
@@ -43,7 +19,10 @@ static enum exit_code tell_change(const struct options *o, const json_t *root, c
 	if (!o->json)
 		printf("%s%s: %s%s%s\n", changed ? "" : "already ", verb, state, *text ? ": " : "",
 			text);
-	return o->wait && strcmp(state, "ready") && strcmp(state, verb) ? EXIT_FAILED : EXIT_OK;
+	/* That the server is there is for the daemon to know. */
+	if (!o->wait || !g_strcmp0(o->until, "control"))
+		return EXIT_OK;
+	return strcmp(state, "ready") && strcmp(state, verb) ? EXIT_FAILED : EXIT_OK;
 }
 
 enum exit_code cmd_up(const struct options *o)
@@ -53,7 +32,9 @@ enum exit_code cmd_up(const struct options *o)
 	json_t *root;
 
 	jwrite_bool(request, "wait", o->wait);
-	root = ask(o, request, &code);
+	if (o->until)
+		jwrite_string(request, "until", o->until);
+	root = client_ask_document(o, request, &code);
 	if (root)
 		code = tell_change(o, root, "up");
 	json_decref(root);
@@ -68,7 +49,7 @@ enum exit_code cmd_down(const struct options *o)
 	json_t *root;
 
 	waiting.wait = true;
-	root = ask(&waiting, client_request("down"), &code);
+	root = client_ask_document(&waiting, client_request("down"), &code);
 	if (root)
 		code = tell_change(&waiting, root, "down");
 	json_decref(root);
@@ -107,7 +88,7 @@ static enum exit_code change_peer(const struct options *o, const char *command)
 	jwrite_string(request, "peer", o->argument);
 	if (o->wait)
 		jwrite_bool(request, "wait", true);
-	root = ask(o, request, &code);
+	root = client_ask_document(o, request, &code);
 	if (root && !o->json)
 		print_peer_change(root, command);
 	json_decref(root);
@@ -144,7 +125,7 @@ enum exit_code cmd_log_level(const struct options *o)
 
 	if (o->argument)
 		jwrite_string(request, "level", o->argument);
-	root = ask(o, request, &code);
+	root = client_ask_document(o, request, &code);
 	if (root && !o->json)
 		puts(get_text(root, "level"));
 	json_decref(root);

@@ -5,6 +5,8 @@
 #include <glib.h>
 #include <string.h>
 
+#include "agent/base/text.h"
+#include "agent/base/uuid.h"
 #include "agent/cli/args.h"
 #include "agent/cli/cmd.h"
 #include "agent/cli/output.h"
@@ -21,6 +23,13 @@ enum option_bit {
 	OPT_WAIT = 64,
 	OPT_DETAIL = 128,
 	OPT_CHECK = 256,
+	OPT_UNTIL = 512, /* --wait with a value; whoever knows it knows --wait */
+	OPT_URL = 1024,
+	OPT_KEY_FILE = 2048,
+	OPT_KEY_STDIN = 4096,
+	OPT_HOSTNAME = 8192,
+	OPT_PURGE = 16384,
+	OPT_ENROLL = OPT_URL | OPT_KEY_FILE | OPT_KEY_STDIN | OPT_HOSTNAME | OPT_FORCE | OPT_UNTIL,
 };
 
 static const struct args_option option_table[] = {
@@ -29,21 +38,35 @@ static const struct args_option option_table[] = {
 	{ "timeout", 0, "SEC", OPT_TIMEOUT, "wait so long for the daemon" },
 	{ "help", 0, NULL, OPT_HELP, "this text, also of a command" },
 	{ "version", 0, NULL, OPT_VERSION, "the version of this program" },
-	{ "force", 0, NULL, OPT_FORCE, "replace a key that is there" },
+	{ "management-url", 0, "URL", OPT_URL, "the server of the network" },
+	{ "setup-key-file", 0, "FILE", OPT_KEY_FILE, "the setup key is in it" },
+	{ "setup-key-stdin", 0, NULL, OPT_KEY_STDIN, "the setup key comes from standard input" },
+	{ "hostname", 0, "NAME", OPT_HOSTNAME, "this host's name there (default: its own)" },
+	{ "purge", 0, NULL, OPT_PURGE, "and delete the private key" },
+	{ "force", 0, NULL, OPT_FORCE, "replace, or trust, what is refused otherwise" },
+	/* The first of a name is what is parsed; the help of a command shows its own. */
+	{ "wait", 0, "[=control|ready]", OPT_UNTIL, "until the server is there, or all is in place" },
 	{ "wait", 0, NULL, OPT_WAIT, "until it is done, or known not to work" },
 	{ "detail", 'd', NULL, OPT_DETAIL, "with every peer" },
 	{ "check", 0, "live|ready", OPT_CHECK, "only the exit status: 0 when it is" },
 	{ 0 },
 };
 
-enum { ASK_S = 5, CHANGE_S = 60 };
+enum { ASK_S = 5, CHANGE_S = 60, ENROLL_S = 120 };
 
 const struct command commands[] = {
 	{ "genkey", "[FILE]", "make the private key of this host, print the public one", OPT_FORCE,
 		ASK_S, cmd_genkey },
 	{ "pubkey", "[FILE]", "print the public key that belongs to the private one", 0, ASK_S,
 		cmd_pubkey },
-	{ "up", NULL, "bring the mesh up, also after the next start", OPT_WAIT, CHANGE_S, cmd_up },
+	{ "enroll", NULL, "join the network of a management server", OPT_ENROLL, ENROLL_S,
+		cmd_enroll },
+	{ "deregister", NULL, "leave that network", OPT_PURGE, CHANGE_S, cmd_deregister },
+	{ "import-netbird", "[FILE]", "become the peer that the NetBird agent was here", OPT_FORCE,
+		CHANGE_S, cmd_import },
+	{ "export-netbird", "[FILE]", "write this peer down for the NetBird agent", OPT_FORCE, ASK_S,
+		cmd_export },
+	{ "up", NULL, "bring the mesh up, also after the next start", OPT_UNTIL, CHANGE_S, cmd_up },
 	{ "down", NULL, "remove what we made, also after the next start", 0, CHANGE_S, cmd_down },
 	{ "status", NULL, "how the daemon and the mesh are", OPT_DETAIL | OPT_CHECK, ASK_S,
 		cmd_status },
@@ -130,12 +153,34 @@ static bool take_option(struct parser *p, enum option_bit bit, const char *value
 	case OPT_FORCE:
 		o->force = true;
 		return true;
-	case OPT_WAIT:
+	case OPT_UNTIL:
 		o->wait = true;
+		o->until = value ? value : "ready";
+		if (!value)
+			p->given ^= OPT_UNTIL | OPT_WAIT;
+		return !strcmp(o->until, "control") || !strcmp(o->until, "ready") ||
+			usage(p, "--wait: control or ready is wanted, not '%s'", value);
+	case OPT_URL:
+		o->management_url = value;
+		return *value ? true : usage(p, "--management-url: an URL is wanted");
+	case OPT_KEY_FILE:
+		o->setup_key_file = value;
+		return *value ? true : usage(p, "--setup-key-file: a file is wanted");
+	case OPT_KEY_STDIN:
+		o->setup_key_stdin = true;
+		return true;
+	case OPT_HOSTNAME:
+		o->hostname = value;
+		return text_is_hostname(value, strlen(value)) ||
+			usage(p, "--hostname: a host name is wanted, not '%s'", value);
+	case OPT_PURGE:
+		o->purge = true;
 		return true;
 	case OPT_DETAIL:
 		o->detail = true;
 		return true;
+	case OPT_WAIT:
+	case OPT_ENROLL:
 	case OPT_GLOBAL:
 		break;
 	}
@@ -174,6 +219,40 @@ static bool parse(struct parser *p, int argc, char **argv)
 	}
 }
 
+/* Where a setup key was given as an argument: it can be read by all in the list of processes, and is in
+ * the history of the shell. It may stand in the place of a file's name, but be a host's name. */
+static bool has_setup_key(int argc, char **argv)
+{
+	char uuid[UUID_STRLEN];
+
+	for (int i = 1; i < argc; i++) {
+		const char *value = strchr(argv[i], '='), *text = value ? value + 1 : argv[i];
+
+		if (!strcmp(argv[i], "--setup-key") || g_str_has_prefix(argv[i], "--setup-key="))
+			return true;
+		if (uuid_parse(text, strlen(text), uuid) == 0 && strcmp(argv[i - 1], "--hostname") &&
+			!g_str_has_prefix(argv[i], "--hostname="))
+			return true;
+	}
+	return false;
+}
+
+static bool is_enroll(int argc, char **argv)
+{
+	for (int i = 1; i < argc; i++)
+		if (!strcmp(argv[i], "enroll"))
+			return true;
+	return false;
+}
+
+static bool check_secrets(struct parser *p, int argc, char **argv)
+{
+	return !is_enroll(argc, argv) || !has_setup_key(argc, argv) ||
+		usage(p,
+			"a setup key is no argument: everybody on this host can read it there. Give "
+			"it by --setup-key-file or --setup-key-stdin, and revoke this one");
+}
+
 static bool is_required(const char *argument)
 {
 	return argument && argument[0] != '[';
@@ -190,6 +269,10 @@ static bool check_command(struct parser *p, const struct command **ret)
 	if (!command)
 		return usage(p, "unknown command '%s'", p->words[0]);
 	strange = p->given & ~(command->options | OPT_GLOBAL);
+	if (command->options & OPT_UNTIL)
+		strange &= ~(unsigned)OPT_WAIT;
+	if (strange & OPT_UNTIL && command->options & OPT_WAIT)
+		return usage(p, "%s: --wait takes no value", command->name);
 	if (strange)
 		return usage(p, "%s does not know --%s", command->name,
 			args_name(option_table, strange));
@@ -212,7 +295,10 @@ enum exit_code command_parse(int argc, char **argv, const struct command **ret_c
 	*ret_command = NULL;
 	*ret = (struct options){ .run_dir = "/run/lapwing" };
 	error[0] = '\0';
-	return parse(&p, argc, argv) && check_command(&p, ret_command) ? EXIT_OK : EXIT_USAGE;
+	return check_secrets(&p, argc, argv) && parse(&p, argc, argv) &&
+			check_command(&p, ret_command)
+		? EXIT_OK
+		: EXIT_USAGE;
 }
 
 /* -- help ------------------------------------------------------------------------------------- */
@@ -228,9 +314,8 @@ void command_help(FILE *out, const struct command *command)
 	}
 	fputs("Usage: lapwing COMMAND [OPTION]...   See lapwing(8), lapwing.json(5).\n\n", out);
 	for (const struct command *c = commands; c->name; c++)
-		fprintf(out, "  %-12s %-8s %s\n", c->name, c->argument ? c->argument : "", c->help);
-	fputs("\n", out);
-	args_help(out, option_table, OPT_GLOBAL);
+		fprintf(out, "  %-14s %-7s %s\n", c->name, c->argument ? c->argument : "", c->help);
+	fputs("Options: --run=DIR --json --timeout=SEC --version; COMMAND --help tells more\n", out);
 }
 
 /* -- the program ------------------------------------------------------------------------------ */

@@ -13,8 +13,10 @@ struct options {
 	const char *run_dir;
 	const char *check; /* NULL: not given */
 	const char *argument; /* the operand; NULL: none */
+	const char *until; /* of --wait; NULL: the command's own notion of done */
+	const char *management_url, *setup_key_file, *hostname; /* NULL: not given */
 	int timeout_ms;
-	bool json, detail, force, wait, help, version;
+	bool json, detail, force, wait, purge, setup_key_stdin, help, version;
 };
 
 struct command {

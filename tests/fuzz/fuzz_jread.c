@@ -1,5 +1,5 @@
 /* tests/fuzz/fuzz_jread.c - any bytes as JSON, read by what they are and by a table. */
-/* covers: agent/base/jread.c */
+/* covers: agent/base/jread.c agent/base/jread_skip.c */
 #include <glib.h>
 #include <jansson.h>
 #include <string.h>
@@ -100,6 +100,20 @@ static void read_host(struct jread *r, void *into)
 	jread_object(r, FIELDS, G_N_ELEMENTS(FIELDS), into);
 }
 
+/* -- what nobody asks for ------------------------------------------------------------------- */
+
+static void take_member(struct jread *r, struct slice key, void *into)
+{
+	struct slice value;
+
+	g_assert_true(g_utf8_validate(key.s, (gssize)key.len, NULL));
+	value = jread_skip(r);
+	check(r);
+	g_assert_true(r->error || (value.len && value.s + value.len == r->at));
+	if (!r->error && value.len == 3)
+		jread_fail(r, "three");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	const char *text = (const char *)data;
@@ -118,6 +132,17 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	jread_init(&r, text, size);
 	jread_object(&r, FIELDS, G_N_ELEMENTS(FIELDS), NULL);
+	jread_finish(&r);
+	check(&r);
+
+	jread_init(&r, text, size);
+	jread_skip(&r);
+	if (jread_finish(&r) == 0)
+		g_assert_true(!memchr(text, '\0', size));
+	check(&r);
+
+	jread_init(&r, text, size);
+	jread_members(&r, 3, take_member, NULL);
 	jread_finish(&r);
 	check(&r);
 	return 0;

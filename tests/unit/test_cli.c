@@ -14,10 +14,13 @@
 #include "agent/base/file.h"
 #include "agent/base/jwrite.h"
 #include "agent/base/key.h"
+#include "agent/cli/cmd_netbird.h"
 #include "agent/cli/command.h"
 #include "agent/cli/output.h"
+#include "agent/cli/secret.h"
 #include "agent/cli/table.h"
 #include "agent/control.h"
+#include "mgmt/profile.h"
 
 static const char status_json[] =
 	"{\"schema\":\"lapwing.status/1\",\"generated_at\":\"2026-01-01T00:00:00Z\",\"state\":\"%s\","
@@ -60,6 +63,7 @@ struct fixture {
 	char *dir, *run;
 	pid_t server;
 	char *out, *err; /* of the last run */
+	char *in; /* a file as standard input; NULL: none */
 };
 
 /* -- the server ------------------------------------------------------------------------------- */
@@ -134,10 +138,83 @@ static void refuse_peer(const struct control_request *request)
 		control_error(server, request->client, EXIT_NOT_APPLICABLE, NULL, "needed stays");
 }
 
+/* Tells what it was asked in its message; some servers are no good. */
+static void serve_enroll(const struct control_request *request)
+{
+	static const struct {
+		const char *url;
+		enum exit_code code;
+	} bad[] = {
+		{ "https://used.example", EXIT_SETUP_KEY },
+		{ "https://other.example", EXIT_REFUSED },
+		{ "https://tls.example", EXIT_TLS },
+		{ "https://mad.example", EXIT_PROTOCOL },
+		{ "https://far.example", EXIT_UNREACHABLE },
+	};
+	GString *out;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+		if (!strcmp(request->url, bad[i].url))
+			return control_error(server, request->client, bad[i].code, NULL, "no");
+	if (!strcmp(request->url, "https://slow.example"))
+		return;
+	out = g_string_new("{");
+	jwrite_string(out, "schema", "lapwing.enroll/1");
+	jwrite_string(out, "state", strstr(request->url, "bad") ? "degraded" : "ready");
+	jwrite_bool(out, "changed", !strstr(request->url, "again"));
+	g_string_append(out, ",\"message\":\"");
+	g_string_append_printf(out, "%.4s %s%s%s%s until %d", request->setup_key, request->url,
+		*request->hostname ? " as " : "", request->hostname,
+		request->force ? " by force" : "", request->wait ? (int)request->until : -1);
+	control_reply(server, request->client, g_string_append(out, "\"}"));
+}
+
+static void serve_import(const struct control_request *request)
+{
+	GString *out;
+
+	if (!strstr(server_state, "new") && !request->force)
+		return control_error(server, request->client, EXIT_REFUSED, "--force", "enrolled");
+	out = g_string_new("{");
+	jwrite_bool(out, "changed", request->profile_len > 0);
+	jwrite_open(out, "imported", '[');
+	jwrite_string(out, NULL, "PrivateKey");
+	jwrite_string(out, NULL, "ManagementURL");
+	jwrite_close(out, ']');
+	jwrite_open(out, "ignored", '[');
+	jwrite_string(out, NULL, "WgPort: 1");
+	jwrite_close(out, ']');
+	control_reply(server, request->client, g_string_append_c(out, '}'));
+}
+
+static bool serve_network(const struct control_request *request)
+{
+	if (!strcmp(request->command, "enroll"))
+		serve_enroll(request);
+	else if (!strcmp(request->command, "import"))
+		serve_import(request);
+	else if (!strcmp(request->command, "deregister"))
+		control_reply(server, request->client,
+			g_string_new(request->purge ? "{\"state\":\"waiting\",\"changed\":true}"
+						    : "{\"changed\":false}"));
+	else if (!strcmp(request->command, "export") && strstr(server_state, "none"))
+		control_error(server, request->client, EXIT_NOT_ENROLLED, NULL, "not enrolled");
+	else if (!strcmp(request->command, "export"))
+		control_reply(server, request->client,
+			g_string_new("{\"schema\":\"lapwing.export/1\",\"profile\":"
+				     "{\"PrivateKey\":\"k\",\"DNSLabels\":[\"a\",\"b\"],"
+				     "\"ManagementURL\":{\"Host\":\"h\"},\"X\":[],\"Y\":{}}}"));
+	else
+		return false;
+	return true;
+}
+
 static void serve(const struct control_request *request, void *user)
 {
 	GString *out;
 
+	if (serve_network(request))
+		return;
 	if (strstr("wake idle pin unpin", request->command)) {
 		if (!serve_peer(request))
 			refuse_peer(request);
@@ -157,6 +234,8 @@ static void serve(const struct control_request *request, void *user)
 		return;
 	} else if (!strcmp(request->command, "peers")) {
 		g_string_printf(out, "{\"peers\":[%s]}", peer_json);
+	} else if (!strcmp(request->command, "up") && request->until == CONTROL_UNTIL_CONTROL) {
+		g_string_append(out, "{\"state\":\"degraded\",\"changed\":false}");
 	} else if (!strcmp(request->command, "up") && request->wait) {
 		g_string_free(out, TRUE); /* never settles */
 		return;
@@ -218,6 +297,7 @@ static void tear_down(struct fixture *f, const void *data)
 	}
 	g_free(f->out);
 	g_free(f->err);
+	g_free(f->in);
 	g_assert_cmpint(system(command), ==, 0);
 	g_free(f->dir);
 	g_free(f->run);
@@ -243,7 +323,8 @@ static int run(struct fixture *f, const char *args)
 	fflush(stdout);
 	child = fork();
 	if (child == 0) {
-		if (!freopen(out, "w", stdout) || !freopen(err, "w", stderr))
+		if (!freopen(out, "w", stdout) || !freopen(err, "w", stderr) ||
+			!freopen(f->in ? f->in : "/dev/null", "r", stdin))
 			_exit(99);
 		status = command_main(argc, argv);
 		fflush(NULL);
@@ -268,6 +349,8 @@ static json_t *parse_out(const struct fixture *f)
 		g_error("%s: %s", error.text, f->out);
 	return root;
 }
+
+#define KEY "A2C8E62B-38F5-4553-B31E-DD66C696CEBB"
 
 /* -- the command line ------------------------------------------------------------------------- */
 
@@ -307,6 +390,32 @@ static void test_parse(void)
 		{ "status db1", EXIT_USAGE, NULL, "status takes no argument" },
 		{ "peers a b", EXIT_USAGE, NULL, "what is 'b'?" },
 		{ "peers -- a b", EXIT_USAGE, NULL, "what is 'b'?" },
+		{ "up --wait", EXIT_OK, "up", NULL },
+		{ "up --wait=control", EXIT_OK, "up", NULL },
+		{ "up --wait=ready --json", EXIT_OK, "up", NULL },
+		{ "up --wait ready", EXIT_USAGE, NULL, "up takes no argument" },
+		{ "up --wait=", EXIT_USAGE, NULL, "--wait: control or ready is wanted" },
+		{ "up --wait=done", EXIT_USAGE, NULL, "--wait: control or ready is wanted" },
+		{ "wake db1 --wait=ready", EXIT_USAGE, NULL, "wake: --wait takes no value" },
+		{ "status --wait=ready", EXIT_USAGE, NULL, "status does not know --wait" },
+		{ "enroll --management-url=https://a --setup-key-file /k", EXIT_OK, "enroll", NULL },
+		{ "enroll --management-url=https://a --setup-key-stdin --force --wait", EXIT_OK,
+			"enroll", NULL },
+		{ "enroll --management-url=", EXIT_USAGE, NULL, "an URL is wanted" },
+		{ "enroll --setup-key-file=", EXIT_USAGE, NULL, "a file is wanted" },
+		{ "enroll --hostname=a_b", EXIT_USAGE, NULL, "a host name is wanted, not 'a_b'" },
+		{ "enroll --hostname=" KEY, EXIT_OK, "enroll", NULL },
+		{ "enroll --hostname " KEY, EXIT_OK, "enroll", NULL },
+		{ "enroll " KEY, EXIT_USAGE, NULL, "a setup key is no argument" },
+		{ KEY " enroll", EXIT_USAGE, NULL, "a setup key is no argument" },
+		{ "enroll --setup-key " KEY, EXIT_USAGE, NULL, "a setup key is no argument" },
+		{ "enroll --setup-key=x", EXIT_USAGE, NULL, "a setup key is no argument" },
+		{ "enroll --setup-key-file=" KEY, EXIT_USAGE, NULL, "a setup key is no argument" },
+		{ "enroll --setup-key-file " KEY, EXIT_USAGE, NULL, "a setup key is no argument" },
+		{ "enroll --purge", EXIT_USAGE, NULL, "enroll does not know --purge" },
+		{ "deregister --purge", EXIT_OK, "deregister", NULL },
+		{ "import-netbird - --force", EXIT_OK, "import-netbird", "-" },
+		{ "export-netbird /x", EXIT_OK, "export-netbird", "/x" },
 		{ "status --timeout=0", EXIT_USAGE, NULL, "--timeout: seconds" },
 		{ "status --timeout=-1", EXIT_USAGE, NULL, "--timeout: seconds" },
 		{ "status --timeout=nan", EXIT_USAGE, NULL, "--timeout: seconds" },
@@ -326,6 +435,7 @@ static void test_parse(void)
 
 		g_test_message("%s: %s", table[i].args, error);
 		g_assert_cmpint(code, ==, table[i].code);
+		g_assert_true(!strstr(error, KEY));
 		if (code) {
 			g_assert_nonnull(strstr(error, table[i].argument));
 			continue;
@@ -347,6 +457,7 @@ static void test_parse_values(void)
 	g_assert_cmpstr(o.run_dir, ==, "/r");
 	g_assert_cmpint(o.timeout_ms, ==, 2500);
 	g_assert_true(o.wait && o.json && !o.detail && !o.force && !o.help);
+	g_assert_cmpstr(o.until, ==, "ready");
 	g_assert_cmpint(command_parse(1, (char **)argv + 3, &command, &o, error), ==, EXIT_USAGE);
 	argv[2] = "status";
 	g_assert_cmpint(command_parse(2, (char **)argv + 1, &command, &o, error), ==, EXIT_OK);
@@ -545,7 +656,8 @@ static void test_check_config(struct fixture *f, const void *data)
 static void test_not_running(struct fixture *f, const void *data)
 {
 	static const char *const table[] = { "status", "status --check=live", "peers", "up", "down",
-		"monitor", "log-level", "status --check=ready", "wake b --wait", "pin b" };
+		"monitor", "log-level", "status --check=ready", "wake b --wait", "pin b", "deregister",
+		"export-netbird" };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
 		g_assert_cmpint(run(f, table[i]), ==, EXIT_NOT_RUNNING);
@@ -629,6 +741,8 @@ static void test_changes(struct fixture *f, const void *data)
 	g_assert_cmpint(run(f, "up --json"), ==, EXIT_OK);
 	g_assert_nonnull(strstr(f->out, "\"changed\":true"));
 	g_assert_cmpint(run(f, "up --wait --timeout=0.1"), ==, EXIT_TIMEOUT);
+	g_assert_cmpint(run(f, "up --wait=control"), ==, EXIT_OK);
+	g_assert_cmpstr(f->out, ==, "already up: degraded\n");
 	g_assert_cmpint(run(f, "down"), ==, EXIT_PERMISSION);
 	g_assert_cmpint(run(f, "log-level"), ==, EXIT_OK);
 	g_assert_cmpstr(f->out, ==, "info\n");
@@ -678,6 +792,223 @@ static void test_peer_changes(struct fixture *f, const void *data)
 	g_assert_nonnull(strstr(f->out, "\"class\":\"unreachable\""));
 }
 
+/* -- networks --------------------------------------------------------------------------------- */
+
+static void put_secret(const struct fixture *f, const char *name, const char *text, mode_t mode)
+{
+	g_autofree char *path = g_build_filename(f->dir, name, NULL);
+
+	g_assert_cmpint(file_write(path, text, strlen(text), mode), ==, 0);
+}
+
+static void test_enroll(struct fixture *f, const void *data)
+{
+	static const struct {
+		const char *args;
+		enum exit_code code;
+		const char *out;
+	} table[] = {
+		{ "enroll --management-url=https://a --setup-key-file=%d/key", EXIT_OK,
+			"enrolled: ready: a2c8 https://a until -1\n" },
+		{ "enroll --management-url=https://a --setup-key-file=%d/key --hostname=db --force "
+		  "--wait=control",
+			EXIT_OK, "enrolled: ready: a2c8 https://a as db by force until 1\n" },
+		{ "enroll --management-url=https://again --setup-key-file=%d/key", EXIT_OK,
+			"already enrolled: ready: a2c8 https://again until -1\n" },
+		{ "enroll --management-url=https://bad --setup-key-file=%d/key --wait=control",
+			EXIT_OK, "enrolled: degraded: a2c8 https://bad until 1\n" },
+		{ "enroll --management-url=https://bad --setup-key-file=%d/key --wait", EXIT_FAILED,
+			"enrolled: degraded: a2c8 https://bad until 2\n" },
+		{ "enroll --management-url=https://used.example --setup-key-file=%d/key",
+			EXIT_SETUP_KEY, "" },
+		{ "enroll --management-url=https://other.example --setup-key-file=%d/key",
+			EXIT_REFUSED, "" },
+		{ "enroll --management-url=https://tls.example --setup-key-file=%d/key", EXIT_TLS,
+			"" },
+		{ "enroll --management-url=https://mad.example --setup-key-file=%d/key",
+			EXIT_PROTOCOL, "" },
+		{ "enroll --management-url=https://far.example --setup-key-file=%d/key",
+			EXIT_UNREACHABLE, "" },
+		{ "enroll --management-url=https://slow.example --setup-key-file=%d/key "
+		  "--timeout=0.1",
+			EXIT_TIMEOUT, "" },
+		{ "enroll --management-url=https://a --setup-key-file=%d/none", EXIT_FAILED, "" },
+		{ "enroll --management-url=https://a --setup-key-file=%d", EXIT_FAILED, "" },
+		{ "enroll --management-url=https://a --setup-key-file=%d/nokey", EXIT_SETUP_KEY,
+			"" },
+		{ "enroll --management-url=https://a --setup-key-file=%d/long", EXIT_FAILED, "" },
+		{ "enroll --management-url=https://a --setup-key-file=%d/key --setup-key-stdin",
+			EXIT_USAGE, "" },
+		{ "enroll --management-url=https://a", EXIT_USAGE, "" },
+		{ "enroll --setup-key-file=%d/key", EXIT_USAGE, "" },
+	};
+	g_autofree char *filler = g_strnfill(5000, ' ');
+
+	put_secret(f, "key", " " KEY "\r\n", 0600);
+	put_secret(f, "nokey", KEY "0\n", 0600);
+	put_secret(f, "long", filler, 0600);
+	for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+		g_assert_cmpint(run(f, table[i].args), ==, table[i].code);
+		g_assert_cmpstr(f->out, ==, table[i].out);
+		g_assert_true(!strstr(f->err, KEY) && !strstr(f->err, "warning"));
+	}
+	g_assert_cmpint(
+		run(f, "enroll --management-url=https://used.example --setup-key-file=%d/key --json"),
+		==, EXIT_SETUP_KEY);
+	g_assert_nonnull(strstr(f->out, "{\"error\":{\"code\":15,\"class\":\"setup_key\""));
+	g_assert_cmpint(
+		run(f, "enroll --management-url=https://a --setup-key-file=%d/key --json"), ==, EXIT_OK);
+	g_assert_true(g_str_has_prefix(f->out, "{\"schema\":\"lapwing.enroll/1\""));
+}
+
+/* Where else the key may come from, and who can see it there. */
+static void test_setup_keys(struct fixture *f, const void *data)
+{
+	static const char enroll[] = "enroll --management-url=https://a";
+
+	put_secret(f, "key", KEY, 0644);
+	g_assert_cmpint(run(f, "enroll --management-url=https://a --setup-key-file=%d/key"), ==,
+		EXIT_OK);
+	g_assert_nonnull(strstr(f->err, "warning: everybody on this host can read "));
+	g_assert_cmpint(run(f, "enroll --management-url=https://a --setup-key-stdin"), ==,
+		EXIT_SETUP_KEY);
+	f->in = g_build_filename(f->dir, "key", NULL);
+	g_assert_cmpint(
+		run(f, "enroll --management-url=https://a --setup-key-stdin"), ==, EXIT_OK);
+	g_assert_cmpstr(f->err, ==, "");
+	/* The credential counts when neither option is there. */
+	g_setenv("CREDENTIALS_DIRECTORY", f->dir, TRUE);
+	g_assert_cmpint(run(f, enroll), ==, EXIT_USAGE);
+	g_assert_nonnull(strstr(f->err, "or the credential lapwing.setup-key"));
+	put_secret(f, "lapwing.setup-key", KEY, 0400);
+	g_assert_cmpint(run(f, enroll), ==, EXIT_OK);
+	put_secret(f, "lapwing.setup-key", "no key", 0400);
+	g_assert_cmpint(run(f, enroll), ==, EXIT_SETUP_KEY);
+	g_assert_cmpint(run(f, "enroll --management-url=https://a --setup-key-file=%d/key"), ==,
+		EXIT_OK);
+	g_unsetenv("CREDENTIALS_DIRECTORY");
+}
+
+static void test_deregister(struct fixture *f, const void *data)
+{
+	g_assert_cmpint(run(f, "deregister"), ==, EXIT_OK);
+	g_assert_cmpstr(f->out, ==, "not enrolled, nothing to leave\n");
+	g_assert_cmpint(run(f, "deregister --purge"), ==, EXIT_OK);
+	g_assert_cmpstr(f->out, ==, "left, the key is deleted: waiting\n");
+	g_assert_cmpint(run(f, "deregister --purge --json"), ==, EXIT_OK);
+	g_assert_nonnull(strstr(f->out, "\"changed\":true"));
+}
+
+#define PROFILE \
+	"{\n  \"PrivateKey\": \"kJ5Q+wwZ3cLqOTHnTrq4ZZZlrAPqTIFEHRuIDdEMrlM=\",\n" \
+	"  \"ManagementURL\": \"https://nb.example\"%s\n}\n"
+
+static void test_import(struct fixture *f, const void *data)
+{
+	g_autofree char *good = g_strdup_printf(PROFILE, ""), *big = NULL, *fill = NULL;
+	g_autofree char *bad = g_strdup_printf(PROFILE, ",\n  \"WgPort\": \"x\"");
+
+	put_secret(f, "good.json", good, 0600);
+	put_secret(f, "bad.json", bad, 0600);
+	g_assert_cmpint(run(f, "import-netbird %d/good.json"), ==, EXIT_OK);
+	g_assert_nonnull(strstr(f->out, "good.json: PrivateKey, ManagementURL\nignored: WgPort: 1\n"));
+	g_assert_true(g_str_has_prefix(f->out, "imported from /"));
+	g_assert_cmpint(run(f, "import-netbird %d/bad.json"), ==, EXIT_CONFIG);
+	g_assert_nonnull(strstr(f->err, "bad.json: line 4: WgPort: a number is wanted"));
+	g_assert_cmpint(run(f, "import-netbird %d/none.json --json"), ==, EXIT_CONFIG);
+	g_assert_nonnull(strstr(f->out, "none.json: there is no profile"));
+	put_secret(f, "open.json", good, 0644);
+	g_assert_cmpint(run(f, "import-netbird %d/open.json"), ==, EXIT_CONFIG);
+	g_assert_cmpint(run(f, "import-netbird -"), ==, EXIT_CONFIG);
+	f->in = g_build_filename(f->dir, "good.json", NULL);
+	g_assert_cmpint(run(f, "import-netbird - --json"), ==, EXIT_OK);
+	g_assert_nonnull(strstr(f->out, "\"imported\":[\"PrivateKey\""));
+	/* The largest one gets through. */
+	fill = g_strnfill(PROFILE_SIZE_MAX - strlen(good) - 1, ' ');
+	big = g_strconcat(good, fill, "\n", NULL);
+	put_secret(f, "big.json", big, 0600);
+	g_assert_cmpint(run(f, "import-netbird %d/big.json"), ==, EXIT_OK);
+	g_free(big);
+	big = g_strconcat(good, fill, "\n\n", NULL);
+	put_secret(f, "big.json", big, 0600);
+	g_assert_cmpint(run(f, "import-netbird %d/big.json"), ==, EXIT_CONFIG);
+}
+
+static void test_import_refused(struct fixture *f, const void *data)
+{
+	g_autofree char *good = g_strdup_printf(PROFILE, "");
+
+	put_secret(f, "good.json", good, 0600);
+	g_assert_cmpint(run(f, "import-netbird %d/good.json"), ==, EXIT_REFUSED);
+	g_assert_cmpint(run(f, "import-netbird %d/good.json --force"), ==, EXIT_OK);
+}
+
+/* The first that is there counts, also when it is no good. */
+static void test_find_profile(struct fixture *f, const void *data)
+{
+	g_autofree char *one = g_build_filename(f->dir, "one", NULL);
+	g_autofree char *two = g_build_filename(f->dir, "two", NULL);
+	const char *const places[] = { one, two, NULL };
+	const char *path;
+	struct failure failure;
+	char *text;
+	size_t len;
+
+	g_assert_cmpint(netbird_find(places, &path, &text, &len, &failure), ==, EXIT_CONFIG);
+	g_assert_true(g_str_has_prefix(failure.message, one));
+	put_secret(f, "two", "2", 0600);
+	g_assert_cmpint(netbird_find(places, &path, &text, &len, &failure), ==, EXIT_OK);
+	g_assert_cmpstr(path, ==, two);
+	g_assert_cmpstr(text, ==, "2");
+	secret_free(text, len);
+	put_secret(f, "one", "1", 0644);
+	g_assert_cmpint(netbird_find(places, &path, &text, &len, &failure), ==, EXIT_CONFIG);
+	g_assert_true(g_str_has_prefix(failure.message, one));
+}
+
+static void test_export(struct fixture *f, const void *data)
+{
+	static const char profile[] = "{\n"
+				      "    \"PrivateKey\": \"k\",\n"
+				      "    \"DNSLabels\": [\n"
+				      "        \"a\",\n"
+				      "        \"b\"\n"
+				      "    ],\n"
+				      "    \"ManagementURL\": {\n"
+				      "        \"Host\": \"h\"\n"
+				      "    },\n"
+				      "    \"X\": [],\n"
+				      "    \"Y\": {}\n"
+				      "}\n";
+	g_autofree char *path = g_build_filename(f->dir, "nb.json", NULL), *text = NULL;
+	struct stat st;
+
+	g_assert_cmpint(run(f, "export-netbird"), ==, EXIT_OK);
+	g_assert_cmpstr(f->out, ==, profile);
+	g_assert_cmpint(run(f, "export-netbird --json"), ==, EXIT_OK);
+	g_assert_nonnull(strstr(f->out, "\"profile\":{\"PrivateKey\":"));
+	g_assert_cmpint(run(f, "export-netbird %d/nb.json --json"), ==, EXIT_OK);
+	g_assert_null(strstr(f->out, "PrivateKey"));
+	g_assert_nonnull(strstr(f->out, "\"changed\":true,\"file\":\""));
+	g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+	g_assert_cmpstr(text, ==, profile);
+	g_assert_cmpint(stat(path, &st), ==, 0);
+	g_assert_cmpint(st.st_mode & 07777, ==, 0600);
+	g_assert_cmpuint(st.st_nlink, ==, 1);
+	put_secret(f, "nb.json", "old", 0644);
+	g_assert_cmpint(run(f, "export-netbird %d/nb.json"), ==, EXIT_REFUSED);
+	g_assert_cmpint(run(f, "export-netbird %d/nb.json --force"), ==, EXIT_OK);
+	g_assert_cmpstr(f->out, ==, "");
+	g_assert_cmpint(stat(path, &st), ==, 0);
+	g_assert_cmpint(st.st_mode & 07777, ==, 0600);
+	g_assert_cmpint(run(f, "export-netbird %d/no/such"), ==, EXIT_FAILED);
+}
+
+static void test_export_none(struct fixture *f, const void *data)
+{
+	g_assert_cmpint(run(f, "export-netbird %d/nb.json"), ==, EXIT_NOT_ENROLLED);
+}
+
 /* Until the daemon ends. */
 static void test_monitor(struct fixture *f, const void *data)
 {
@@ -715,6 +1046,14 @@ int main(int argc, char **argv)
 	ADD(peers, "ready");
 	ADD(changes, "ready");
 	ADD(peer_changes, "ready");
+	ADD(enroll, "ready");
+	ADD(setup_keys, "ready");
+	ADD(deregister, "ready");
+	ADD(import, "new");
+	ADD(import_refused, "ready");
+	ADD(find_profile, NULL);
+	ADD(export, "ready");
+	ADD(export_none, "none");
 	ADD(monitor, "ready, briefly");
 	ADD(monitor_json, "ready, briefly");
 	return g_test_run();

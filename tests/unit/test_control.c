@@ -10,9 +10,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/control.h"
+#include "canary.h"
 
 enum { WAIT_MS = 5000, SHORT_MS = 50 };
 
@@ -173,6 +175,8 @@ static int next_wakeup_ms(void)
 
 /* -- pure ------------------------------------------------------------------------------------- */
 
+#define KEY_TEXT "A2C8E62B-38F5-4553-B31E-DD66C696CEBB"
+
 static void test_parse(void)
 {
 	static const struct {
@@ -198,6 +202,19 @@ static void test_parse(void)
 		{ "{\"v\":1,\"command\":\"status\"}}", false },
 		{ "{\"v\":1,\"command\":\"status\"", false },
 		{ "{\"v\":1,\"command\":\"a\\nb\"}", false },
+		{ "{\"v\":1,\"command\":\"up\",\"wait\":true,\"until\":\"control\"}", true },
+		{ "{\"v\":1,\"command\":\"up\",\"until\":\"\"}", false },
+		{ "{\"v\":1,\"command\":\"up\",\"until\":\"readyx\"}", false },
+		{ "{\"v\":1,\"command\":\"enroll\",\"setup_key\":\"" KEY_TEXT "\"}", true },
+		{ "{\"v\":1,\"command\":\"enroll\",\"setup_key\":\"" KEY_TEXT "0\"}", false },
+		{ "{\"v\":1,\"command\":\"enroll\",\"setup_key\":\"\"}", false },
+		{ "{\"v\":1,\"command\":\"enroll\",\"hostname\":\"db1.example\"}", true },
+		{ "{\"v\":1,\"command\":\"enroll\",\"hostname\":\"a b\"}", false },
+		{ "{\"v\":1,\"command\":\"enroll\",\"url\":\"\"}", false },
+		{ "{\"v\":1,\"command\":\"deregister\",\"purge\":1}", false },
+		{ "{\"v\":1,\"command\":\"import\",\"profile\":\"{}\"}", false },
+		{ "{\"v\":1,\"command\":\"import\",\"profile\":{\"a\":}}", false },
+		{ "{\"v\":1,\"command\":\"import\",\"profile\":{}}", true },
 		{ "{\"v\":1,\"command\":\"0123456789012345678901234567890\"}", true },
 		{ "{\"v\":1,\"command\":\"01234567890123456789012345678901\"}", false },
 	};
@@ -211,6 +228,32 @@ static void test_parse(void)
 		g_test_message("%s: %s", line, error);
 		g_assert_cmpint(r, ==, table[i].good ? 0 : -EINVAL);
 		g_assert_true(table[i].good == !*error);
+	}
+}
+
+static void test_parse_network(void)
+{
+	static const char enroll[] =
+		"{\"v\":1,\"command\":\"enroll\",\"url\":\"https://nb.example:443\",\"setup_key\":\"" KEY_TEXT
+		"\",\"hostname\":\"db1\",\"force\":true,\"wait\":true,\"until\":\"ready\"}";
+	static const char import[] = "{\"v\":1,\"command\":\"import\",\"profile\": {\"a\": [1, null]} }";
+	static const char *const secret[] = { "enroll", "deregister", "import", "export" };
+	struct control_request r;
+	char error[256];
+
+	g_assert_cmpint(control_parse(enroll, strlen(enroll), &r, error, sizeof(error)), ==, 0);
+	g_assert_cmpstr(r.url, ==, "https://nb.example:443");
+	g_assert_cmpstr(r.setup_key, ==, "a2c8e62b-38f5-4553-b31e-dd66c696cebb");
+	g_assert_cmpstr(r.hostname, ==, "db1");
+	g_assert_true(r.force && r.wait && r.until == CONTROL_UNTIL_READY && !r.purge);
+	g_assert_null(r.profile);
+	g_assert_cmpint(control_parse(import, strlen(import), &r, error, sizeof(error)), ==, 0);
+	g_assert_cmpmem(r.profile, r.profile_len, "{\"a\": [1, null]}", 16);
+	g_assert_cmpint(r.until, ==, CONTROL_UNTIL_DONE);
+	for (size_t i = 0; i < G_N_ELEMENTS(secret); i++) {
+		g_strlcpy(r.command, secret[i], sizeof(r.command));
+		g_assert_false(control_is_reading(&r));
+		g_assert_true(control_is_secret(&r) == !strcmp(secret[i], "export"));
 	}
 }
 
@@ -674,10 +717,117 @@ static void test_probe_crowded(struct fixture *f, const void *data)
 		close(fds[i]);
 }
 
+/* -- secrets ---------------------------------------------------------------------------------- */
+
+/* A setup key, hidden. */
+static const char hidden[] = "6db2bc2f.1111.5111.9111.6fd5f8cffg12";
+
+struct secret {
+	struct control *control;
+	unsigned n; /* requests that came in with it, or asked for it */
+	uint32_t late; /* is to be answered when it is gone; 0: at once */
+};
+
+static GString *secret_result(void)
+{
+	GString *result = g_string_sized_new(256);
+
+	g_string_append(result, "{\"key\":\"");
+	for (const char *at = hidden; *at; at++)
+		g_string_append_c(result, (char)(*at - 1));
+	return g_string_append(result, "\"}");
+}
+
+static void on_secret(const struct control_request *request, void *user)
+{
+	struct secret *s = user;
+	bool has = canary_is_at(hidden, request->setup_key) ||
+		(request->profile && canary_is_at(hidden, request->profile + 6));
+
+	if (!strcmp(request->peer, "late")) {
+		s->late = request->client;
+		return;
+	}
+	s->n += has || control_is_secret(request);
+	control_reply(s->control, request->client,
+		control_is_secret(request) ? secret_result() : g_string_new("{}"));
+}
+
+/* A caller in a process of its own says these lines, with the key for $, and waits for as many answers. */
+static void call_with_secret(const char *path, const char *const *parts, bool answered)
+{
+	struct sockaddr_un sa = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0), status;
+	char key[sizeof(hidden)], c;
+	pid_t child = fork();
+
+	if (child == 0) {
+		canary_reveal(hidden, key);
+		g_strlcpy(sa.sun_path, path, sizeof(sa.sun_path));
+		if (connect(fd, (struct sockaddr *)&sa, sizeof(sa)) < 0)
+			_exit(1);
+		for (; *parts; parts++) {
+			GString *text = g_string_new(*parts);
+
+			g_string_replace(text, "$", key, 0);
+			if (send(fd, text->str, text->len, 0) < 0)
+				_exit(2);
+			g_usleep(20000);
+		}
+		while (answered && recv(fd, &c, 1, 0) == 1 && c != '\n')
+			;
+		_exit(0);
+	}
+	close(fd);
+	while (waitpid(child, &status, WNOHANG) == 0)
+		turn();
+	g_assert_cmpint(status, ==, 0);
+	run_for(SHORT_MS);
+}
+
+static void test_secrets(void)
+{
+	static const struct {
+		const char *parts[4];
+		bool answered;
+		unsigned n;
+	} table[] = {
+		{ { "{\"v\":1,\"command\":\"enroll\",\"setup_key\":\"$\"}\n" }, true, 1 },
+		{ { "{\"v\":1,\"command\":\"enroll\",\"setup_key\":\"$\"", "}\n" }, true, 1 },
+		/* Not understood, cut off, and with another one behind. */
+		{ { "{\"v\":1,\"command\":\"enroll\",\"setup\":\"$\"}\n" }, true, 0 },
+		{ { "{\"v\":1,\"command\":\"enroll\",\"setup_key\":\"$\\u0030\"}\n" }, true, 0 },
+		{ { "{\"v\":1,\"setup_key\":\"$\"" }, false, 0 },
+		{ { "{\"v\":1,\"command\":\"ping\"}\n{\"v\":1,\"setup_key\":\"$\"" }, true, 0 },
+		{ { "{\"v\":1,\"command\":\"import\",\"profile\":{\"a\":\"$\"}}\n" }, true, 1 },
+		{ { "{\"v\":1,\"command\":\"export\"}\n" }, true, 1 },
+		{ { "{\"v\":1,\"command\":\"export\"}\n{\"v\":1,\"command\":\"ping\"}\n" }, true, 1 },
+		{ { "{\"v\":1,\"command\":\"export\"}\n" }, false, 1 },
+		{ { "{\"v\":1,\"command\":\"export\",\"peer\":\"late\"}\n" }, false, 0 },
+	};
+	g_autofree char *dir = g_dir_make_tmp("lapwing-control-XXXXXX", NULL);
+	g_autofree char *path = g_build_filename(dir, "control.sock", NULL);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+		struct secret s = { 0 };
+
+		g_test_message("%s", table[i].parts[0]);
+		g_assert_cmpint(control_open(path, NULL, on_secret, &s, &s.control), ==, 0);
+		call_with_secret(path, table[i].parts, table[i].answered);
+		if (s.late)
+			control_reply(s.control, s.late, secret_result());
+		g_assert_cmpuint(s.n, ==, table[i].n);
+		control_close(s.control);
+		g_assert_false(canary_is_in_memory(hidden));
+	}
+	g_rmdir(dir);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/control/parse", test_parse);
+	g_test_add_func("/control/parse_network", test_parse_network);
 	g_test_add_func("/control/access", test_access);
 	g_test_add_func("/control/reading", test_reading);
 #define ADD(name) \
@@ -700,5 +850,6 @@ int main(int argc, char **argv)
 	ADD(stuck_monitor);
 	ADD(probe);
 	ADD(probe_crowded);
+	g_test_add_func("/control/secrets", test_secrets);
 	return g_test_run();
 }

@@ -729,6 +729,125 @@ static void test_like_jansson(void)
 	g_assert_cmpuint(taken, >, 10000);
 }
 
+/* -- any keys, any values ------------------------------------------------------------------- */
+
+static void take_number(struct jread *r, struct slice key, void *into)
+{
+	GString *out = into;
+	g_autofree char *name = g_strndup(key.s, key.len);
+
+	g_string_append_printf(out, "%s=%d;", name, (int)jread_int(r, 0, 9));
+}
+
+static void test_members(void)
+{
+	static const struct {
+		const char *text, *seen, *error;
+	} table[] = {
+		{ "{}", "", NULL },
+		{ "{\"a\":1,\"\\u0062\":2}", "a=1;b=2;", NULL },
+		{ "{\"a\":1,\"a\":2}", "a=1;a=2;", NULL },
+		{ "{\"\":10}", "=0;", "line 1: must be 0 to 9" },
+		{ "{\"a\":1,\n\"b\\u0021\":true}", "a=1;b!=0;",
+			"line 2: b\\u0021: a number is wanted, not true or false" },
+		{ "{\"\x7f\":true}", "\x7f=0;", "line 1: \\x7f: a number is wanted" },
+		{ "{\"a\":1,\"b\":1,\"c\":1,\"d\":1}", "a=1;b=1;c=1;", "more than 3 in the object" },
+		{ "[]", "", "an object is wanted, not a list" },
+		{ "{1:2}", "", "a key in quotes is wanted" },
+		{ "{\"a\" 2}", "", "a colon is missing" },
+		{ "{\"a", "", "the text ends in a string" },
+		{ "{\"a\":1", "a=1;", "the text ends here" },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+		g_autoptr(GString) seen = g_string_new(NULL);
+		struct jread r;
+
+		jread_init(&r, table[i].text, strlen(table[i].text));
+		jread_members(&r, 3, take_number, seen);
+		g_test_message("%s: %s", table[i].text, r.message);
+		g_assert_cmpint(jread_finish(&r), ==, table[i].error ? -EINVAL : 0);
+		g_assert_cmpstr(seen->str, ==, table[i].seen);
+		if (table[i].error)
+			g_assert_nonnull(strstr(r.message, table[i].error));
+	}
+}
+
+static void test_skip(void)
+{
+	static const struct {
+		const char *text;
+		bool good;
+	} table[] = {
+		{ "null", true },
+		{ "true", true },
+		{ "-0", true },
+		{ "0.5e+10", true },
+		{ "1E-3", true },
+		{ "12345678901234567890123", true },
+		{ "\"\\ud83d\\ude00\"", true },
+		{ "{\"a\":{\"a\":[1,null,\"\"],\"a\":2.5}}", true },
+		{ "[[[[[[[[]]]]]]]]", true },
+		{ "[[[[[[[[[]]]]]]]]]", false },
+		{ "nul", false },
+		{ "nulL", false },
+		{ "-", false },
+		{ "00", false },
+		{ "01", false },
+		{ "1.", false },
+		{ ".5", false },
+		{ "1e", false },
+		{ "1e+", false },
+		{ "-.5", false },
+		{ "\"\n\"", false },
+		{ "\"\\x\"", false },
+		{ "[1,]", false },
+		{ "{\"a\":}", false },
+		{ "", false },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+		g_autofree char *text = g_strconcat(" ", table[i].text, "\t", NULL);
+		struct slice value;
+		struct jread r;
+
+		jread_init(&r, text, strlen(text));
+		value = jread_skip(&r);
+		g_test_message("%s: %s", text, r.message);
+		g_assert_cmpint(jread_finish(&r), ==, table[i].good ? 0 : -EINVAL);
+		if (table[i].good)
+			g_assert_cmpmem(value.s, value.len, table[i].text, strlen(table[i].text));
+	}
+}
+
+/* Whatever jansson takes is passed over, whatever it refuses is refused. */
+static void test_skip_like_jansson(void)
+{
+	static const char *const pieces[] = { "{", "}", "[", "]", ",", ":", "\"a\"", "0", "-", "1",
+		".", "e", "E", "+", "null", "true", "false", " ", "\"a\":", "[]", "{}", "1.5" };
+	unsigned taken = 0;
+
+	for (int i = 0; i < 400000; i++) {
+		g_autoptr(GString) text = g_string_new("[");
+		int n = g_test_rand_int_range(1, 7);
+		json_t *json;
+		struct jread r;
+
+		while (n-- > 0)
+			g_string_append(
+				text, pieces[g_test_rand_int_range(0, G_N_ELEMENTS(pieces))]);
+		g_string_append_c(text, ']');
+		jread_init(&r, text->str, text->len);
+		jread_skip(&r);
+		json = json_loadb(text->str, text->len, 0, NULL);
+		if ((jread_finish(&r) == 0) != (json != NULL))
+			g_error("%s: %s", text->str, r.message);
+		taken += json != NULL;
+		json_decref(json);
+	}
+	g_assert_cmpuint(taken, >, 10000);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -749,5 +868,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/jread/foreign-text", test_foreign_text);
 	g_test_add_func("/jread/long-path", test_long_path);
 	g_test_add_func("/jread/like-jansson", test_like_jansson);
+	g_test_add_func("/jread/members", test_members);
+	g_test_add_func("/jread/skip", test_skip);
+	g_test_add_func("/jread/skip-like-jansson", test_skip_like_jansson);
 	return g_test_run();
 }

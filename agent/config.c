@@ -161,11 +161,30 @@ static void read_max_peers(struct jread *r, void *into)
 	((struct config *)into)->policy.max_peers = (uint32_t)jread_int(r, 1, PEERS_MAX);
 }
 
+static void read_firewall(struct jread *r, void *into)
+{
+	static const char *const names[] = {
+		[FIREWALL_AUTO] = "auto",
+		[FIREWALL_OFF] = "off",
+		[FIREWALL_ON] = "on",
+	};
+	struct config *c = into;
+	struct slice s = jread_string(r);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
+		if (slice_is(s, names[i])) {
+			c->policy.firewall = (enum firewall_policy)i;
+			return;
+		}
+	jread_fail(r, "one of \"auto\", \"off\", \"on\"");
+}
+
 static const struct jread_field policy_fields[] = {
 	{ "default_route", read_default_route, false },
 	{ "dns", read_dns, false },
 	{ "routes", read_routes, false },
 	{ "max_peers", read_max_peers, false },
+	{ "firewall", read_firewall, false },
 };
 
 static void read_policy(struct jread *r, void *into)

@@ -12,6 +12,8 @@
 
 enum { CONFIG_SIZE_MAX = 256 * 1024, CONFIG_ERROR_MAX = 512, CONFIG_ROUTES_MAX = 1024 };
 
+enum firewall_policy { FIREWALL_AUTO, FIREWALL_OFF, FIREWALL_ON };
+
 struct config {
 	char *mesh_file; /* NULL: no mesh, only serve the socket */
 	char *private_key_file; /* NULL: STATE/private.key */
@@ -29,6 +31,7 @@ struct config {
 		size_t n_routes;
 		bool routes_given; /* false: every prefix but a default route */
 		uint32_t max_peers;
+		enum firewall_policy firewall; /* auto: where the map has rules */
 	} policy;
 	struct {
 		bool apply_on_start; /* the host's settings, by lapwing-tune.service */

@@ -13,6 +13,7 @@
 #include "netlink/monitor.h"
 
 static const char *const stage_names[N_STAGES] = {
+	[STAGE_ACL] = "firewall",
 	[STAGE_LINK] = "interface",
 	[STAGE_READ] = "reading",
 	[STAGE_DEVICE] = "wireguard",
@@ -24,6 +25,7 @@ static const char *const stage_names[N_STAGES] = {
 };
 
 static int (*const stage_run[N_STAGES])(struct engine *e, int64_t now_ms) = {
+	[STAGE_ACL] = engine_stage_acl,
 	[STAGE_LINK] = engine_stage_link,
 	[STAGE_READ] = engine_stage_read,
 	[STAGE_DEVICE] = engine_stage_device,
@@ -70,6 +72,8 @@ struct engine *engine_new(const struct kernel *kernel, const struct engine_ops *
 	if (e->recorded[0]) /* what it had, whatever its name will be */
 		snprintf(e->nft_table, sizeof(e->nft_table), "lapwing-%s", e->recorded);
 	copy_recorded(e, identity);
+	e->acl.names = g_ptr_array_new_with_free_func(g_free);
+	engine_acl_may_exist(e, e->recorded);
 	e->removals = g_array_new(FALSE, FALSE, sizeof(struct wg_key));
 	e->foreign = g_array_new(FALSE, FALSE, sizeof(struct wg_key));
 	e->psks = g_array_new(FALSE, FALSE, sizeof(struct psk));
@@ -79,6 +83,7 @@ struct engine *engine_new(const struct kernel *kernel, const struct engine_ops *
 	e->next_read_ms = e->names_ms = ENGINE_NEVER;
 	for (size_t i = 0; i < N_STAGES; i++)
 		e->stages[i].backoff = (struct backoff){ .first_ms = 200, .max_ms = 60 * 1000 };
+	e->stages[STAGE_ACL].backoff = (struct backoff){ .first_ms = 50, .max_ms = 2000 };
 	return e;
 }
 
@@ -89,6 +94,7 @@ void engine_free(struct engine *e)
 	key_wipe(&e->private_key);
 	engine_wipe_psks(e);
 	engine_lazy_free(e);
+	engine_acl_free(e);
 	routing_free(e->routing);
 	netmap_free(e->map);
 	g_free(e->peers);
@@ -241,6 +247,8 @@ bool engine_may_repair(struct engine *e, enum stage_id stage, int64_t now_ms, co
 	s->repaired_ms = now_ms;
 	if (e->last_pid)
 		snprintf(who, sizeof(who), ", last by process %u", e->last_pid);
+	if (s->repairs > REPAIRS_MAX && stage == STAGE_ACL)
+		return engine_acl_is_fought(e, what, who);
 	if (s->repairs > REPAIRS_MAX) {
 		s->yielded = true;
 		s->repairs = 0;
@@ -319,6 +327,7 @@ void engine_kernel_event(struct engine *e, unsigned events, uint32_t pid, int64_
 		{ MONITOR_LINK | MONITOR_ADDR, STAGE_ADDRESSES },
 		{ MONITOR_LINK | MONITOR_ROUTE | MONITOR_RULE, STAGE_ROUTES },
 		{ MONITOR_NFT, STAGE_NFT },
+		{ MONITOR_NFT, STAGE_ACL },
 	};
 
 	if (pid)
@@ -330,6 +339,9 @@ void engine_kernel_event(struct engine *e, unsigned events, uint32_t pid, int64_
 		e->resyncs++;
 		all_due(e, now_ms + SETTLE_MS, false);
 	}
+	/* Something may come in that may not. */
+	if (events & (MONITOR_NFT | MONITOR_LOST | MONITOR_DEAD))
+		e->stages[STAGE_ACL].not_before = engine_acl_soonest(e, now_ms);
 	/* A link event may be the deletion itself: no time to lose. */
 	if (events & MONITOR_LINK && !e->stages[STAGE_LINK].yielded)
 		e->stages[STAGE_LINK].not_before = now_ms;
@@ -344,6 +356,7 @@ void engine_check(struct engine *e, int64_t now_ms)
 	engine_probe_groups(e, now_ms);
 	e->policy_due |= e->no_sentinel;
 	e->no_sentinel = false;
+	due_as(e, STAGE_ACL, now_ms, false);
 	due_as(e, STAGE_LINK, now_ms, false);
 	due_as(e, STAGE_READ, now_ms, false);
 	due_as(e, STAGE_UP, now_ms, false);
@@ -397,6 +410,9 @@ static void stage_done(struct engine *e, enum stage_id id, int64_t now_ms)
 	s->backoff.tries = 0;
 	if (s->problem[0])
 		set_problem(e, id, 0, "");
+	/* Firewalls of old names were needed till now. */
+	if (id == STAGE_LINK && e->acl.names->len > 1)
+		engine_due(e, STAGE_ACL, now_ms);
 	if (id == STAGE_READ)
 		plan_next_read(e, now_ms);
 	if (id == STAGE_PEERS && e->next_read_ms == ENGINE_NEVER) {
@@ -414,7 +430,7 @@ static void stage_failed(struct engine *e, enum stage_id id, int r, int64_t now_
 		wait = YIELD_MS;
 	s->not_before = now_ms + wait;
 	/* The interface may have gone between two calls: that is found out first. */
-	if (r == -ENODEV && id != STAGE_LINK)
+	if (r == -ENODEV && id > STAGE_LINK)
 		due_as(e, STAGE_LINK, now_ms, false);
 }
 
@@ -443,8 +459,11 @@ static int64_t remove_step(struct engine *e, int64_t now_ms)
 
 static bool stage_is_ready(const struct engine *e, enum stage_id id)
 {
+	if (id == STAGE_ACL)
+		return true;
 	/* Without interface nothing can be said or done about the others. */
-	return id == STAGE_LINK || (e->index && !e->stages[STAGE_LINK].due);
+	return engine_acl_is_settled(e) &&
+		(id == STAGE_LINK || (e->index && !e->stages[STAGE_LINK].due));
 }
 
 /* What time brings to lazy peers. */

@@ -11,6 +11,7 @@
 
 /* Parts of the work, in the order in which they depend on each other. */
 enum stage_id {
+	STAGE_ACL, /* what may come in, before anything can */
 	STAGE_LINK, /* find, adopt, make, name the interface */
 	STAGE_READ, /* compare the kernel's peers with ours */
 	STAGE_DEVICE, /* key, port, mark */
@@ -102,6 +103,16 @@ struct engine {
 	uint64_t nft_fingerprint;
 	uint32_t nft_hash; /* of what it was made from */
 	bool uses_mark; /* some routes have a table of their own */
+	struct {
+		bool stands; /* it was in place when last seen, with these rules or those before */
+		bool warned; /* that it is off */
+		char ifname[IFNAMSIZ]; /* whose it is */
+		struct filter_rule *rules; /* in it */
+		size_t n_rules;
+		uint64_t fingerprint; /* 0: never made */
+		GPtrArray *names; /* char *, of interfaces that may have one */
+		char cleared[IFNAMSIZ]; /* this one has none */
+	} acl;
 	uint32_t mtu, measured_mtu;
 	bool mtu_stale; /* paths may have changed: look them up again */
 	bool adopted, was_up, conflict;
@@ -163,6 +174,7 @@ struct engine {
 #define KERNEL(e, call, ...) ((e)->kernel->ops->call((e)->kernel->impl, ##__VA_ARGS__))
 
 /* Each stage: 0 done, 1 call again, negative: failed (the problem's text is set). */
+int engine_stage_acl(struct engine *e, int64_t now_ms);
 int engine_stage_link(struct engine *e, int64_t now_ms);
 int engine_stage_read(struct engine *e, int64_t now_ms);
 int engine_stage_device(struct engine *e, int64_t now_ms);
@@ -194,6 +206,22 @@ uint32_t engine_table(const struct engine *e);
 /* What must be known after a crash. */
 int engine_record(struct engine *e, const char *name, uint32_t table);
 int engine_remove_all(struct engine *e);
+/* Sets the interface down if it is up. False: it was not, or is not ours. */
+bool engine_shut_link(struct engine *e, int64_t now_ms);
+
+/* engine_acl.c */
+bool engine_acl_wanted(const struct engine *e);
+/* Nothing can come in that may not: the table is in place, or not wanted. */
+bool engine_acl_is_settled(const struct engine *e);
+/* When to look at it after an event: now, or later if somebody undoes it again and again. */
+int64_t engine_acl_soonest(const struct engine *e, int64_t now_ms);
+/* It was undone so often that others would be left: it is set again. */
+bool engine_acl_is_fought(struct engine *e, const char *what, const char *who);
+/* An interface of this name had a table, or may have had one. */
+void engine_acl_may_exist(struct engine *e, const char *ifname);
+/* Removes the tables of all interfaces but this one; NULL: of all. 0 or -errno. */
+int engine_acl_remove(struct engine *e, const char *but);
+void engine_acl_free(struct engine *e);
 
 /* engine_net.c */
 /* Makes these the rules of ours. */

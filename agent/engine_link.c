@@ -190,6 +190,7 @@ static int keep_link(struct engine *e, const struct link_info *link, int64_t now
 		if (r < 0)
 			return engine_fail(e, STAGE_LINK, r == -EEXIST ? EXIT_REFUSED : EXIT_FAILED,
 				r, "cannot rename interface %s to %s", link->name, name);
+		engine_acl_remove(e, name); /* what is left the stage removes */
 		record(e, name);
 		engine_due(e, STAGE_UP, now_ms);
 		engine_due(e, STAGE_NFT, now_ms);
@@ -477,8 +478,24 @@ static int remove_tables(struct engine *e)
 		snprintf(table, sizeof(table), "lapwing-%s", names[i]);
 		if (names[i][0] && strcmp(table, e->nft_table))
 			r = KERNEL(e, nft_remove, table);
+		engine_acl_may_exist(e, names[i]);
 	}
+	if (r == 0)
+		r = engine_acl_remove(e, NULL);
 	return r == -EOPNOTSUPP ? 0 : r;
+}
+
+bool engine_shut_link(struct engine *e, int64_t now_ms)
+{
+	const struct link_change down = { .up = 0 };
+	struct link_info link;
+	int r = e->index ? KERNEL(e, link_get, e->index, &link) : find_link(e, &link);
+
+	if (r < 0 || !link.up || (!e->index && strcmp(link.alias, e->alias)))
+		return false;
+	r = KERNEL(e, link_set, link.index, &down);
+	engine_due(e, STAGE_UP, now_ms);
+	return r == 0;
 }
 
 /* A device with N peers would cost N grace periods: it is emptied first. Routes go with it. */

@@ -60,6 +60,7 @@ static void map_changed(struct engine *e, const struct netmap *old, int64_t now_
 	if (prefixes || (endpoints && routing_has_networks(e->routing)))
 		engine_due(e, STAGE_ROUTES, now_ms);
 	e->mtu_stale |= endpoints;
+	engine_due(e, STAGE_ACL, now_ms);
 	engine_due(e, STAGE_LINK, now_ms);
 	engine_due(e, STAGE_DEVICE, now_ms);
 	engine_due(e, STAGE_UP, now_ms);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/lazy/sentinel.h"
+#include "netlink/acl.h"
 #include "netlink/ifaddr.h"
 #include "netlink/link.h"
 #include "netlink/nft.h"
@@ -51,6 +52,8 @@ struct kernel_ops {
 	int (*wg_read)(
 		void *k, unsigned index, wg_device_fn device_fn, wg_peer_fn peer_fn, void *user);
 	int (*nft_apply)(void *k, const struct nft_config *config);
+	int (*acl_apply)(void *k, const struct acl_config *config);
+	/* These two are for both tables. */
 	int (*nft_remove)(void *k, const char *table);
 	int (*nft_fingerprint)(void *k, const char *table, uint64_t *ret);
 	int (*nft_change)(void *k, const char *table, const struct nft_change *change);

@@ -37,25 +37,6 @@ struct key {
 	uint8_t bytes[16 + 4], len;
 };
 
-static struct nlattr *begin_list(struct nlmsghdr *nlh, const char *table, const char *set)
-{
-	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_TABLE, table);
-	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_SET, set);
-	return mnl_attr_nest_start(nlh, NFTA_SET_ELEM_LIST_ELEMENTS);
-}
-
-static void put_element(struct nlmsghdr *nlh, const struct key *key, uint32_t flags)
-{
-	struct nlattr *element = mnl_attr_nest_start(nlh, NFTA_LIST_ELEM), *nest;
-
-	if (flags)
-		mnl_attr_put_u32(nlh, NFTA_SET_ELEM_FLAGS, htonl(flags));
-	nest = mnl_attr_nest_start(nlh, NFTA_SET_ELEM_KEY);
-	mnl_attr_put(nlh, NFTA_DATA_VALUE, key->len, key->bytes);
-	mnl_attr_nest_end(nlh, nest);
-	mnl_attr_nest_end(nlh, element);
-}
-
 static struct key address_key(uint8_t family, const uint8_t *address)
 {
 	struct key key = { .len = key_len(family) };
@@ -116,7 +97,7 @@ static void want_message(struct writer *w, uint16_t type, const char *set)
 	w->set = set;
 	w->nlh = nft_batch_message(&w->batch, type, type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0,
 		MESSAGE_BYTES + HEADER_MAX + ELEMENT_MAX);
-	w->list = begin_list(w->nlh, w->table, set);
+	w->list = nft_elements_begin(w->nlh, w->table, set);
 }
 
 /* The first address behind a range. False: the range ends where the addresses end. */
@@ -143,9 +124,9 @@ static void put_ranges(
 		if (range->family != family)
 			continue;
 		want_message(w, type, is_host ? hosts : nets);
-		put_element(w->nlh, &first, 0);
+		nft_elements_put(w->nlh, first.bytes, NULL, first.len, 0);
 		if (!is_host && next_address(range, &end))
-			put_element(w->nlh, &end, NFT_SET_ELEM_INTERVAL_END);
+			nft_elements_put(w->nlh, end.bytes, NULL, end.len, NFT_SET_ELEM_INTERVAL_END);
 	}
 }
 
@@ -162,7 +143,7 @@ static void put_endpoints(struct writer *w, const char *set4, const char *set6,
 
 		for (size_t j = 0; j < G_N_ELEMENTS(types) && w->result == 0; j++) {
 			want_message(w, types[j], of_family(endpoints[i].family, set4, set6));
-			put_element(w->nlh, &key, 0);
+			nft_elements_put(w->nlh, key.bytes, NULL, key.len, 0);
 		}
 	}
 }
@@ -279,8 +260,8 @@ int nft_heard(struct nft *nft, const char *table, const struct endpoint *from)
 	int r;
 
 	begin_request(&q);
-	list = begin_list(&q.nlh, table, of_family(from->family, "heard4", "heard6"));
-	put_element(&q.nlh, &key, 0);
+	list = nft_elements_begin(&q.nlh, table, of_family(from->family, "heard4", "heard6"));
+	nft_elements_put(&q.nlh, key.bytes, NULL, key.len, 0);
 	mnl_attr_nest_end(&q.nlh, list);
 	r = nl_call(nft->nl, &q.nlh, NULL, NULL);
 	g_strlcpy(nft->text, nl_error_text(nft->nl), sizeof(nft->text));

@@ -593,6 +593,18 @@ static int m_nft_apply(void *k, const struct nft_config *config)
 	return model_nft_apply(&m->nft, config);
 }
 
+static int m_acl_apply(void *k, const struct acl_config *config)
+{
+	struct model *m = k;
+
+	wrote(m, __func__ + 2);
+	FAULT(0);
+	if (m->nft.lacks.acl)
+		return -EOPNOTSUPP;
+	model_acl_apply(&m->nft, config);
+	return 0;
+}
+
 static int m_nft_remove(void *k, const char *table)
 {
 	struct model *m = k;
@@ -601,15 +613,18 @@ static int m_nft_remove(void *k, const char *table)
 	FAULT(0);
 	if (!strcmp(m->nft.table, table))
 		model_nft_flush(&m->nft);
+	model_acl_remove(&m->nft, model_acl_find(&m->nft, table));
 	return 0;
 }
 
 static int m_nft_fingerprint(void *k, const char *table, uint64_t *ret)
 {
 	struct model *m = k;
+	const struct model_acl *acl;
 
 	FAULT(0);
-	*ret = strcmp(m->nft.table, table) ? 0 : m->nft.fingerprint;
+	acl = model_acl_find(&m->nft, table);
+	*ret = acl ? acl->fingerprint : strcmp(m->nft.table, table) ? 0 : m->nft.fingerprint;
 	return 0;
 }
 
@@ -1052,6 +1067,7 @@ static const struct kernel_ops ops = {
 	.wg_set_peers = m_wg_set_peers,
 	.wg_read = m_wg_read,
 	.nft_apply = m_nft_apply,
+	.acl_apply = m_acl_apply,
 	.nft_remove = m_nft_remove,
 	.nft_fingerprint = m_nft_fingerprint,
 	.nft_change = m_nft_change,

@@ -19,8 +19,17 @@ struct remembered {
 	int64_t until_us;
 };
 
+static void free_acl(void *data)
+{
+	struct model_acl *acl = data;
+
+	g_array_unref(acl->rules);
+	g_free(acl);
+}
+
 void model_nft_init(struct model_nft *nft)
 {
+	nft->acls = g_ptr_array_new_with_free_func(free_acl);
 	nft->counted = g_array_new(FALSE, FALSE, sizeof(struct counted));
 	nft->told = g_array_new(FALSE, FALSE, sizeof(struct remembered));
 	nft->watching = g_array_new(FALSE, FALSE, sizeof(struct remembered));
@@ -31,6 +40,7 @@ void model_nft_init(struct model_nft *nft)
 
 void model_nft_done(struct model_nft *nft)
 {
+	g_ptr_array_unref(nft->acls);
 	g_array_unref(nft->counted);
 	g_array_unref(nft->told);
 	g_array_unref(nft->watching);
@@ -71,6 +81,50 @@ int model_nft_apply(struct model_nft *nft, const struct nft_config *config)
 	g_strlcpy(nft->ifname, config->ifname, sizeof(nft->ifname));
 	nft->lazy = *lazy;
 	return 0;
+}
+
+/* -- what may come in ----------------------------------------------------------------------- */
+
+struct model_acl *model_acl_find(const struct model_nft *nft, const char *table)
+{
+	for (guint i = 0; i < nft->acls->len; i++) {
+		struct model_acl *acl = nft->acls->pdata[i];
+
+		if (!strcmp(acl->table, table))
+			return acl;
+	}
+	return NULL;
+}
+
+struct model_acl *model_acl_of(const struct model_nft *nft, const char *ifname)
+{
+	for (guint i = 0; i < nft->acls->len; i++) {
+		struct model_acl *acl = nft->acls->pdata[i];
+
+		if (!strcmp(acl->ifname, ifname))
+			return acl;
+	}
+	return NULL;
+}
+
+void model_acl_remove(struct model_nft *nft, struct model_acl *acl)
+{
+	if (acl)
+		g_ptr_array_remove_fast(nft->acls, acl);
+}
+
+void model_acl_apply(struct model_nft *nft, const struct acl_config *config)
+{
+	struct model_acl *acl = g_new0(struct model_acl, 1);
+
+	model_acl_remove(nft, model_acl_find(nft, config->table));
+	g_strlcpy(acl->table, config->table, sizeof(acl->table));
+	g_strlcpy(acl->ifname, config->ifname, sizeof(acl->ifname));
+	acl->rules = g_array_new(FALSE, FALSE, sizeof(struct filter_rule));
+	if (config->n_rules)
+		g_array_append_vals(acl->rules, config->rules, (guint)config->n_rules);
+	acl->fingerprint = ++nft->acl_fingerprint;
+	g_ptr_array_add(nft->acls, acl);
 }
 
 /* -- elements ------------------------------------------------------------------------------- */

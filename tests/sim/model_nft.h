@@ -3,25 +3,40 @@
 
 #include <glib.h>
 
+#include "netlink/acl.h"
 #include "netlink/nft.h"
 
 /* Per prefix or endpoint, till some time. */
+/* What may come in by one interface. */
+struct model_acl {
+	char table[NFT_TABLE_NAME_MAX];
+	char ifname[IFNAMSIZ];
+	GArray *rules; /* struct filter_rule */
+	uint64_t fingerprint;
+};
+
 struct model_nft {
 	char table[NFT_TABLE_NAME_MAX]; /* "": there is none */
 	char ifname[IFNAMSIZ];
 	struct nft_lazy lazy;
 	uint64_t fingerprint;
 	GArray *counted; /* of ranges, with their packets */
+	GPtrArray *acls; /* struct model_acl */
+	uint64_t acl_fingerprint; /* of the newest */
 	GArray *told, *watching, *refused, *heard; /* endpoints, each till some time */
 	struct {
-		bool untracked, logs, refuses, counts;
+		bool untracked, logs, refuses, counts, acl;
 	} lacks; /* this kernel cannot */
 };
 
 void model_nft_init(struct model_nft *nft);
 void model_nft_done(struct model_nft *nft);
 int model_nft_apply(struct model_nft *nft, const struct nft_config *config);
-void model_nft_flush(struct model_nft *nft); /* there is no table any more */
+void model_nft_flush(struct model_nft *nft); /* there is no table for lazy peers any more */
+void model_acl_apply(struct model_nft *nft, const struct acl_config *config);
+struct model_acl *model_acl_find(const struct model_nft *nft, const char *table); /* NULL: none */
+struct model_acl *model_acl_of(const struct model_nft *nft, const char *ifname); /* NULL: none */
+void model_acl_remove(struct model_nft *nft, struct model_acl *acl); /* NULL is fine */
 /* High counters begin anew. */
 void model_nft_reset(struct model_nft *nft);
 int model_nft_change(

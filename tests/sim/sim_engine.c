@@ -35,6 +35,10 @@ struct sim {
 	char text[64 * 1024]; /* the mesh file in force */
 	struct netmap *wanted;
 	bool down;
+	bool has_rules; /* the map */
+	unsigned n_rules;
+	uint8_t rule; /* what they are made from */
+	int64_t exposed_ms; /* since when anything can come in that may not; 0: it cannot */
 	char recorded_interface[IFNAMSIZ];
 	uint32_t recorded_table;
 	GArray *recorded; /* struct wg_key */
@@ -171,6 +175,46 @@ static const struct engine_ops ops = {
 	.wall_s = wall_s,
 };
 
+/* -- what may come in ----------------------------------------------------------------------- */
+
+static bool is_closed(const struct sim *s)
+{
+	return s->config.policy.firewall == FIREWALL_ON ||
+		(s->config.policy.firewall == FIREWALL_AUTO && s->has_rules);
+}
+
+/* Ours is up under a name of ours, and nothing keeps anybody out. */
+static bool is_exposed(struct sim *s)
+{
+	static const char *const names[] = { "wt0", "wt9" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(names); i++) {
+		const struct model_link *link = model_find(s->model, names[i]);
+
+		if (link && link->info.up && !strcmp(link->info.alias, "lapwing:sim") &&
+			!model_acl_of(&s->model->nft, names[i]))
+			return !s->down && is_closed(s);
+	}
+	return false;
+}
+
+/* Others may expose it; the engine never does, and ends it at once unless its calls fail. */
+static void check_exposure(struct sim *s, bool by_engine)
+{
+	int64_t limit = s->model->failure_rate > 0 ? 60 * 1000 : 1000;
+
+	if (!is_exposed(s)) {
+		s->exposed_ms = 0;
+		return;
+	}
+	if (by_engine && !s->exposed_ms)
+		fail(s, "the engine opened the firewall");
+	if (!s->exposed_ms)
+		s->exposed_ms = s->now_ms;
+	if (s->now_ms - s->exposed_ms > limit)
+		fail(s, "the firewall has been open for a time");
+}
+
 /* -- time ----------------------------------------------------------------------------------- */
 
 /* Steps until the engine wants to wait; how long, it says. */
@@ -179,8 +223,10 @@ static int64_t turn(struct sim *s)
 	int64_t next = 0;
 
 	s->clock.now_us = s->now_ms * 1000;
-	for (unsigned i = 0; i < STEPS_PER_TURN_MAX && next == 0; i++)
+	for (unsigned i = 0; i < STEPS_PER_TURN_MAX && next == 0; i++) {
 		next = engine_step(s->engine, s->now_ms);
+		check_exposure(s, true);
+	}
 	if (next == 0)
 		fail(s, "the engine is busy without end");
 	return next;
@@ -248,6 +294,18 @@ static void write_mesh(struct sim *s)
 	g_string_free(out, TRUE);
 }
 
+static void add_rules(struct sim *s, struct netmap *map)
+{
+	map->has_rules = s->has_rules;
+	map->n_rules = s->n_rules;
+	map->rules = g_new0(struct filter_rule, s->n_rules);
+	for (uint8_t i = 0; i < s->n_rules; i++) {
+		map->rules[i].source =
+			(struct prefix){ AF_INET, 32, { 100, 64, s->rule, (uint8_t)(i + 1) } };
+		map->rules[i].protocol = IPPROTO_TCP;
+	}
+}
+
 static struct netmap *parse(struct sim *s)
 {
 	char error[MESHFILE_ERROR_MAX];
@@ -255,7 +313,16 @@ static struct netmap *parse(struct sim *s)
 
 	if (meshfile_parse(s->text, strlen(s->text), &s->keys[0], 1000, &map, error) < 0)
 		fail(s, "mesh file: %s", error);
+	else
+		add_rules(s, map);
 	return map;
+}
+
+static void draw_rules(struct sim *s)
+{
+	s->has_rules = draw(s, 4);
+	s->n_rules = s->has_rules ? draw(s, 4) : 0;
+	s->rule = (uint8_t)draw(s, 256);
 }
 
 /* What the adversary left lying about under a name that we may want: the operator tidies up. */
@@ -280,8 +347,11 @@ static void new_map(struct sim *s)
 {
 	sweep(s);
 	write_mesh(s);
+	if (draw(s, 2))
+		draw_rules(s);
 	netmap_free(s->wanted);
 	s->wanted = parse(s);
+	check_exposure(s, false);
 	same_map(s);
 }
 
@@ -472,6 +542,23 @@ static bool is_wanted_key(struct sim *s, const struct wg_key *key)
 	return i >= 0 && i != s->wanted->self;
 }
 
+/* The rules of the map, and no table that is not wanted. */
+static void check_firewall(struct sim *s)
+{
+	const struct model_acl *acl = model_acl_of(&s->model->nft, s->wanted->interface.name);
+
+	if (s->model->nft.acls->len != is_closed(s))
+		fail(s, "there are %u firewalls", s->model->nft.acls->len);
+	else if (is_closed(s) && !acl)
+		fail(s, "there is no firewall");
+	else if (acl &&
+		(acl->rules->len != s->n_rules ||
+			(s->n_rules &&
+				memcmp(acl->rules->data, s->wanted->rules,
+					s->n_rules * sizeof(*s->wanted->rules)))))
+		fail(s, "the firewall has other rules");
+}
+
 static void check_up(struct sim *s)
 {
 	struct model_link *link = ours(s);
@@ -525,6 +612,7 @@ static void check_up(struct sim *s)
 		fail(s, "%u of %zu hosts have a route", routed, s->wanted->n_hosts);
 	if (!s->model->nft.table[0])
 		fail(s, "there is no nftables table");
+	check_firewall(s);
 }
 
 static void check_down(struct sim *s)
@@ -537,6 +625,8 @@ static void check_down(struct sim *s)
 		fail(s, "down, but there are %u rules", s->model->rules->len);
 	if (s->model->nft.table[0])
 		fail(s, "down, but the nftables table is there");
+	if (s->model->nft.acls->len)
+		fail(s, "down, but the firewall is there");
 }
 
 static void check_quiet(struct sim *s)
@@ -545,6 +635,7 @@ static void check_quiet(struct sim *s)
 	unsigned writes;
 
 	s->model->failure_rate = s->model->vanish_rate = 0;
+	s->model->nft.lacks.acl = false;
 	run_until(s, s->now_ms + QUIET_MS);
 	if (s->down)
 		check_down(s);
@@ -626,7 +717,26 @@ static void take_nft(struct sim *s)
 		s->model->nft.fingerprint += 100;
 	else
 		s->model->nft.table[0] = '\0';
+	if (draw(s, 2))
+		g_ptr_array_set_size(s->model->nft.acls, 0);
+	check_exposure(s, false);
 	tell(s, MONITOR_NFT);
+}
+
+/* Somebody changes our rules, and some kernels have no such rules for a while. */
+static void change_acl(struct sim *s)
+{
+	for (guint i = 0; i < s->model->nft.acls->len; i++)
+		((struct model_acl *)s->model->nft.acls->pdata[i])->fingerprint += UINT32_MAX;
+	s->model->nft.lacks.acl = !draw(s, 4);
+	tell(s, MONITOR_NFT);
+}
+
+static void new_policy(struct sim *s)
+{
+	s->config.policy.firewall = draw(s, 3);
+	check_exposure(s, false);
+	same_map(s);
 }
 
 /* What wg(8) does, for which there are no events. */
@@ -725,6 +835,8 @@ static const struct {
 	{ "addresses", take_addresses },
 	{ "routes", take_routes },
 	{ "nftables", take_nft },
+	{ "firewall", change_acl },
+	{ "policy", new_policy },
 	{ "wg set", wg_set },
 	{ "wg set", wg_set },
 	{ "re-creation", remake_ours },
@@ -767,6 +879,7 @@ static void begin(struct sim *s, guint32 seed)
 	model_add_link(s->model, "wg-other", "wireguard")->port = 1;
 	model_add_peer(model_find(s->model, "wg-other"), &other);
 	write_mesh(s);
+	draw_rules(s);
 	s->wanted = parse(s);
 	restart(s);
 }

@@ -15,7 +15,8 @@
 
 enum {
 	NETMAP_NONE = -1,
-	NETMAP_NAME_MAX = 63,
+	NETMAP_NAME_MAX = 63, /* in a mesh file */
+	NETMAP_FQDN_MAX = 253, /* from a server */
 	NETMAP_PREFIXES_MAX = 4096, /* addresses and routes of one host */
 	NETMAP_ENDPOINTS_MAX = 8, /* of one host */
 	NETMAP_IDLE_MINUTES_MAX = 7 * 24 * 60,
@@ -51,7 +52,7 @@ struct netmap_source netmap_source_of(const char *text, size_t len);
 bool netmap_source_is(const struct netmap_source *source, const char *text, size_t len);
 
 struct netmap {
-	char mesh[NETMAP_NAME_MAX + 1];
+	char mesh[NETMAP_FQDN_MAX + 1];
 	struct {
 		char name[IFNAMSIZ];
 		uint16_t listen_port;

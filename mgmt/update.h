@@ -14,6 +14,7 @@ struct detail;
 struct netmap;
 
 enum {
+	UPDATE_SIZE_MAX = 64 * 1024 * 1024,
 	UPDATE_ERROR_MAX = 256,
 	UPDATE_SERVERS_MAX = 32, /* of a kind */
 	UPDATE_FILES_MAX = 256, /* paths that a server asks about */
@@ -52,6 +53,7 @@ struct update {
 struct update_limits {
 	const struct wg_key *own; /* our public key */
 	size_t max_peers;
+	int64_t now_s; /* wall clock: which deadlines can be */
 };
 
 /* Plain bytes of a SyncResponse or LoginResponse. 0; -EPROTO: no such message; -E2BIG: more peers than

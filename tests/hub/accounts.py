@@ -48,6 +48,12 @@ class SetupKey:
         return not (self.revoked or self.expires and self.expires <= time.time() or limit and self.used >= limit)
 
 
+@functools.lru_cache(1 << 17)
+def address_in(network, host):
+    network = ipaddress.ip_network(network)
+    return str(network[host]), network.prefixlen
+
+
 @functools.lru_cache(4096)
 def system_of(text):
     return pb.PeerSystemMeta.FromString(bytes.fromhex(text))
@@ -99,12 +105,11 @@ class Account:
     peers: dict = field(default_factory=dict)
 
     def address(self, peer):
-        network = ipaddress.ip_network(self.network)
-        return f'{network[peer.host]}', network.prefixlen
+        """As text, and the length of the network's prefix."""
+        return address_in(self.network, peer.host)
 
     def address6(self, peer):
-        network = ipaddress.ip_network(self.network6)
-        return f'{network[peer.host]}', network.prefixlen
+        return address_in(self.network6, peer.host)
 
     def has6(self, peer):
         system = peer.system()

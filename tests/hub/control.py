@@ -1,17 +1,13 @@
-"""The Unix socket by which tests script the hub: JSON lines, {"do": COMMAND, ...} and {"ok": true, "result": ...} or
-{"ok": false, "error": "..."}. Each method of Commands is a command, "_" standing for "-"; hub.py lists them."""
+"""What tests can tell the hub, see lines.py: each method of Commands without an underscore in front is a command; hub.py
+lists them."""
 import asyncio
 import dataclasses
-import inspect
-import json
 import time
 
 import netmap
 from accounts import SETTINGS, Account, Refusal
 from messages import from_dict, pb, to_dict
 from service import INNER
-
-LINE_MAX = 256 * 1024 * 1024
 
 
 class Commands:
@@ -20,12 +16,12 @@ class Commands:
 
     # ---- Accounts
 
-    def account_of(self, name):
+    def _account_of(self, name):
         if name not in self.state.accounts:
             raise ValueError(f'no account {name}')
         return self.state.accounts[name]
 
-    def find(self, text):
+    def _find(self, text):
         for account in self.state.accounts.values():
             peer = account.find(text)
             if peer:
@@ -41,7 +37,7 @@ class Commands:
         self.set(account=name, **settings)
 
     def set(self, account='main', **settings):
-        target = self.account_of(account)
+        target = self._account_of(account)
         for name, value in settings.items():
             if name not in SETTINGS or type(value) is not type(getattr(target, name)):
                 raise ValueError(f'no setting {name} of that type')
@@ -50,7 +46,7 @@ class Commands:
         return target.serial
 
     def get(self, account='main'):
-        return {name: getattr(self.account_of(account), name) for name in SETTINGS}
+        return {name: getattr(self._account_of(account), name) for name in SETTINGS}
 
     def services(self, **settings):
         for name, value in settings.items():
@@ -60,19 +56,19 @@ class Commands:
         return dataclasses.asdict(self.service.services)
 
     def serial(self, serial, account='main'):
-        self.account_of(account).serial = serial
+        self._account_of(account).serial = serial
         self.state.save()
 
     # ---- Setup keys
 
     def add_key(self, account='main', **more):
-        return self.state.add_key(self.account_of(account), **more).key
+        return self.state.add_key(self._account_of(account), **more).key
 
     def keys(self, account='main'):
-        return [{**dataclasses.asdict(key), 'valid': key.is_valid()} for key in self.account_of(account).setup_keys]
+        return [{**dataclasses.asdict(key), 'valid': key.is_valid()} for key in self._account_of(account).setup_keys]
 
     def revoke_key(self, key, account='main'):
-        for candidate in self.account_of(account).setup_keys:
+        for candidate in self._account_of(account).setup_keys:
             if key in (candidate.name, candidate.key):
                 candidate.revoked = True
                 self.state.save()
@@ -80,13 +76,13 @@ class Commands:
         raise ValueError(f'no setup key {key}')
 
     def remove_key(self, key, account='main'):
-        keys = self.account_of(account).setup_keys
+        keys = self._account_of(account).setup_keys
         keys[:] = [candidate for candidate in keys if key not in (candidate.name, candidate.key)]
         self.state.save()
 
     # ---- Peers
 
-    def describe(self, account, peer):
+    def _describe(self, account, peer):
         stream = self.service.streams.get(peer.key)
         system = peer.system()
         return {'label': peer.label, 'fqdn': account.fqdn(peer), 'key': peer.key, 'account': account.name,
@@ -98,16 +94,16 @@ class Commands:
                 **{mark: getattr(peer, mark) for mark in ('expired', 'blocked', 'pending', 'other_owner', 'fake')}}
 
     def peers(self, account='main', fake=False):
-        account = self.account_of(account)
-        return [self.describe(account, peer) for peer in account.peers.values() if fake or not peer.fake]
+        account = self._account_of(account)
+        return [self._describe(account, peer) for peer in account.peers.values() if fake or not peer.fake]
 
     def peer(self, peer):
-        account, peer = self.find(peer)
-        return {**self.describe(account, peer), 'meta': to_dict(peer.system())}
+        account, peer = self._find(peer)
+        return {**self._describe(account, peer), 'meta': to_dict(peer.system())}
 
     def mark(self, peer, **marks):
         """expired, blocked, pending, other_owner, ephemeral, groups, labels, label"""
-        account, peer = self.find(peer)
+        account, peer = self._find(peer)
         for name, value in marks.items():
             if name not in ('expired', 'blocked', 'pending', 'other_owner', 'ephemeral', 'groups', 'labels', 'label'):
                 raise ValueError(f'no mark {name}')
@@ -117,62 +113,62 @@ class Commands:
             self.service.streams[peer.key].end()
 
     def remove(self, peer):
-        self.state.remove(*self.find(peer))
+        self.state.remove(*self._find(peer))
 
     def add_peer(self, key, hostname, account='main', version='0.65.0', **marks):
         """A peer that did not have to log in; for remote ones that nobody runs."""
-        account = self.account_of(account)
+        account = self._account_of(account)
         peer = self.state.add_peer(account, key, hostname)
         self.state.set_meta(peer, pb.PeerSystemMeta(hostname=hostname, goOS='linux', netbirdVersion=version, capabilities=[1, 2]))
         self.mark(key, **marks)
         return peer.label
 
     def fake(self, peers, rules=0, account='main', **more):
-        account = self.account_of(account)
+        account = self._account_of(account)
         account.fake_rules = rules
         self.state.fake_peers(account, peers, **more)
 
     # ---- What streams carry
 
-    def streams_of(self, peer):
+    def _streams_of(self, peer):
         if not peer:
             return list(self.service.streams.values())
-        _, peer = self.find(peer)
+        _, peer = self._find(peer)
         if peer.key not in self.service.streams:
             raise ValueError(f'{peer.label} has no stream')
         return [self.service.streams[peer.key]]
 
     def push(self, peer=''):
-        for stream in self.streams_of(peer):
+        for stream in self._streams_of(peer):
             stream.push()
 
     def push_raw(self, peer='', hex='', json=None, times=1):
         plain = from_dict(pb.SyncResponse, json).SerializeToString() if json is not None else bytes.fromhex(hex)
-        for stream in self.streams_of(peer):
+        for stream in self._streams_of(peer):
             for _ in range(times):
                 stream.send(plain)
 
     def patch(self, peer, json):
-        account, peer = self.find(peer)
+        account, peer = self._find(peer)
         from_dict(pb.SyncResponse, json)
         peer.patch = json
         self.state.changed(account)
 
     def map(self, peer):
-        return to_dict(netmap.sync_response(*self.find(peer)))
+        return to_dict(netmap.sync_response(*self._find(peer)))
 
     def map_raw(self, peer):
-        return netmap.sync_response(*self.find(peer)).SerializeToString().hex()
+        return netmap.sync_response(*self._find(peer)).SerializeToString().hex()
 
     def refresh(self, turn=False):
         self.service.refresh(turn)
 
     def end(self, peer='', code='', text=''):
-        for stream in self.streams_of(peer):
+        for stream in self._streams_of(peer):
             stream.end(Refusal(code, text) if code else None)
 
     def job(self, peer, hex='', json=None):
-        _, found = self.find(peer)
+        _, found = self._find(peer)
         if found.key not in self.service.jobs:
             raise ValueError(f'{found.label} has no job stream')
         plain = from_dict(pb.JobRequest, json).SerializeToString() if json is not None else bytes.fromhex(hex)
@@ -183,18 +179,18 @@ class Commands:
 
     # ---- What clients said
 
-    def records(self, method, peer):
-        key = self.find(peer)[1].key if peer else None
+    def _records(self, method, peer):
+        key = self._find(peer)[1].key if peer else None
         return [record for record in self.service.records
                 if method in ('', record['method']) and key in (None, record.get('peer'))]
 
     def requests(self, method='', peer='', last=0, since=0):
         """`since`: the number of the first that is wanted."""
-        found = [record for record in self.records(method, peer) if record['n'] >= since]
-        return [self.with_message(record) for record in found[-last if last else None:]]
+        found = [record for record in self._records(method, peer) if record['n'] >= since]
+        return [self._with_message(record) for record in found[-last if last else None:]]
 
     @staticmethod
-    def with_message(record):
+    def _with_message(record):
         kind = INNER.get(record['method'])
         if not kind or 'plain' not in record:
             return record
@@ -204,7 +200,7 @@ class Commands:
             return {**record, 'message': str(error)}
 
     def count(self, method='', peer=''):
-        return len(self.records(method, peer))
+        return len(self._records(method, peer))
 
     def forget(self):
         self.service.records.clear()
@@ -214,26 +210,26 @@ class Commands:
         """Until the peer has been sent the newest map, or until so many calls of a method are recorded; fails after
         `timeout` seconds."""
         end = time.monotonic() + timeout
-        while not (self.is_current(peer) if not method else self.count(method, peer if self.knows(peer) else '') >= count):
+        while not (self._is_current(peer) if not method else self.count(method, peer if self._knows(peer) else '') >= count):
             if time.monotonic() > end:
                 raise ValueError(f'not within {timeout} s')
             await asyncio.sleep(0.02)
 
-    def knows(self, peer):
+    def _knows(self, peer):
         return any(account.find(peer) for account in self.state.accounts.values())
 
-    def is_current(self, peer):
-        if not self.knows(peer):
+    def _is_current(self, peer):
+        if not self._knows(peer):
             return False
-        account, peer = self.find(peer)
+        account, peer = self._find(peer)
         stream = self.service.streams.get(peer.key)
         return bool(stream and stream.messages and stream.serial == account.serial and stream.queue.empty())
 
     # ---- Faults
 
     def fault(self, method, kind, peer='', **options):
-        if peer and self.knows(peer):
-            peer = self.find(peer)[1].key
+        if peer and self._knows(peer):
+            peer = self._find(peer)[1].key
         self.faults.add(method, kind, peer=peer, **options)
 
     def list_faults(self):
@@ -253,30 +249,3 @@ class Commands:
 
     def stop(self):
         asyncio.get_running_loop().call_soon(self.hub.stopping.set)
-
-
-async def answer(commands, request):
-    name = request.pop('do').replace('-', '_')
-    command = getattr(Commands, name, None)
-    if not command or name.startswith('_') or name in ('records', 'find', 'knows', 'account_of', 'streams_of', 'describe'):
-        raise ValueError(f'no command {name}')
-    result = command(commands, **request) if not isinstance(command, staticmethod) else None
-    return await result if inspect.isawaitable(result) else result
-
-
-async def serve(path, commands):
-    async def converse(reader, writer):
-        try:
-            while line := await reader.readline():
-                try:
-                    reply = {'ok': True, 'result': await answer(commands, json.loads(line))}
-                except Exception as error:  # pylint: disable=broad-except # a mistake in a test is told to the test
-                    reply = {'ok': False, 'error': f'{type(error).__name__}: {error}'}
-                writer.write(json.dumps(reply).encode() + b'\n')
-                await writer.drain()
-        except ConnectionError:
-            pass
-        finally:
-            writer.close()
-
-    return await asyncio.start_unix_server(converse, path, limit=LINE_MAX)

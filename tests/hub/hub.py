@@ -58,8 +58,9 @@ import sys
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import grpc  # noqa: E402
 
-import control  # noqa: E402
+import lines  # noqa: E402
 from accounts import State  # noqa: E402
+from control import Commands  # noqa: E402
 from crypto import ServerKey  # noqa: E402
 from faults import Faults  # noqa: E402
 from netmap import Services  # noqa: E402
@@ -141,9 +142,7 @@ class Hub:
             loop.add_signal_handler(number, self.stopping.set)
         await self.start()
         path = self.arguments.control
-        if os.path.exists(path):
-            os.unlink(path)
-        listener = await control.serve(path, control.Commands(self))
+        listener = await lines.serve(path, Commands(self))
         ticker = loop.create_task(self.service.tick(self.arguments.ephemeral_s))
         print(json.dumps({'port': self.port, 'tls_port': self.tls_port, 'server_key': self.service.key.public}), flush=True)
         await self.stopping.wait()

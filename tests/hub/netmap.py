@@ -46,7 +46,8 @@ class Services:
 
     def complete(self, login=False):
         config = pb.NetbirdConfig()
-        config.signal.uri, config.signal.protocol = self.signal, 'HTTPS' if self.signal_tls else 'HTTP'
+        config.signal.uri = self.signal
+        config.signal.protocol = pb.HostConfig.HTTPS if self.signal_tls else pb.HostConfig.HTTP
         for uri in self.stuns:
             config.stuns.add(uri=uri, protocol='UDP')
         self.turn(config, lasting=login)

@@ -5,6 +5,7 @@ two. Requests are kept as they came, for tests that look at what a client said."
 import asyncio
 import collections
 import time
+import traceback
 
 import grpc
 from google.protobuf.message import DecodeError
@@ -199,6 +200,10 @@ class Service:
                 await context.abort(grpc.StatusCode[refusal.code], refusal.text)
             except asyncio.CancelledError:
                 call.record['status'] = 'cancelled'
+                raise
+            except Exception:
+                call.record['status'] = 'mistake of the hub'
+                traceback.print_exc()
                 raise
         return handle
 

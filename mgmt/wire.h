@@ -1,0 +1,37 @@
+/* mgmt/wire.h - walks over the fields of a protobuf message without copying anything. Pure.
+ *
+ * For messages that hold very long lists: their elements are found here and unpacked one by one, so that
+ * a broken one spoils nothing but itself and memory does not grow with the message. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct wire_bytes {
+	const uint8_t *data;
+	size_t len;
+};
+
+struct wire {
+	const uint8_t *at, *end;
+	bool bad; /* what stands at `at` is no field */
+};
+
+struct wire_field {
+	uint32_t number;
+	bool has_bytes; /* else it has a value */
+	uint64_t value;
+	struct wire_bytes bytes;
+};
+
+static inline struct wire wire_begin(struct wire_bytes message)
+{
+	return (struct wire){ .at = message.data, .end = message.data + message.len };
+}
+/* False: there is no further field, or wire->bad. */
+bool wire_next(struct wire *wire, struct wire_field *ret);
+
+/* The number of bytes of a number, and writing it: returns what is behind it. */
+size_t wire_varint_len(uint64_t value);
+uint8_t *wire_put_varint(uint8_t *at, uint64_t value);

@@ -9,12 +9,14 @@
 
 #include "agent/base/file.h"
 #include "agent/base/jread.h"
+#include "agent/config_impl.h"
 
 enum {
 	MTU_MIN = 576,
 	MTU_MAX = 65535,
 	PEERS_DEFAULT = 100 * 1000,
 	PEERS_MAX = 1024 * 1024,
+	MAP_AGE_DEFAULT_H = 24,
 	/* Routing tables that the kernel has uses for; the mark is also the number of a table. */
 	TABLE_DEFAULT = 253,
 	TABLE_LOCAL = 255,
@@ -24,7 +26,7 @@ enum {
 
 /* -- kinds of values -------------------------------------------------------------------------- */
 
-static void read_path(struct jread *r, char **ret)
+void config_read_path(struct jread *r, char **ret)
 {
 	struct slice s = jread_string(r);
 
@@ -179,12 +181,19 @@ static void read_firewall(struct jread *r, void *into)
 	jread_fail(r, "one of \"auto\", \"off\", \"on\"");
 }
 
+static void read_jobs(struct jread *r, void *into)
+{
+	((struct config *)into)->policy.jobs = jread_bool(r);
+}
+
 static const struct jread_field policy_fields[] = {
 	{ "default_route", read_default_route, false },
 	{ "dns", read_dns, false },
 	{ "routes", read_routes, false },
 	{ "max_peers", read_max_peers, false },
 	{ "firewall", read_firewall, false },
+	{ "file_checks", config_read_file_checks, false },
+	{ "jobs", read_jobs, false },
 };
 
 static void read_policy(struct jread *r, void *into)
@@ -290,7 +299,7 @@ static void read_target(struct jread *r, void *into)
 
 static void read_log_file(struct jread *r, void *into)
 {
-	read_path(r, &((struct config *)into)->log.file);
+	config_read_path(r, &((struct config *)into)->log.file);
 }
 
 static const struct jread_field log_fields[] = {
@@ -312,17 +321,34 @@ static void read_log(struct jread *r, void *into)
 
 static void read_mesh_file(struct jread *r, void *into)
 {
-	read_path(r, &((struct config *)into)->mesh_file);
+	config_read_path(r, &((struct config *)into)->mesh_file);
 }
 
 static void read_private_key_file(struct jread *r, void *into)
 {
-	read_path(r, &((struct config *)into)->private_key_file);
+	config_read_path(r, &((struct config *)into)->private_key_file);
+}
+
+static void read_management(struct jread *r, void *into)
+{
+	((struct config *)into)->management.given = true;
+	config_read_management(r, into);
+}
+
+/* A mesh file knows all about its hosts, and no server. */
+static void check_document(struct jread *r, const struct config *config)
+{
+	if (config->mesh_file && config->management.given)
+		jread_fail(r, "\"mesh_file\" and \"management\" exclude each other");
+	if (config->mesh_file && config->hosts)
+		jread_fail(r, "\"mesh_file\" and \"endpoints\" exclude each other");
 }
 
 static const struct jread_field document_fields[] = {
 	{ "mesh_file", read_mesh_file, false },
 	{ "private_key_file", read_private_key_file, false },
+	{ "management", read_management, false },
+	{ "endpoints", config_read_endpoints, false },
 	{ "interface", read_interface, false },
 	{ "policy", read_policy, false },
 	{ "tune", read_tune, false },
@@ -334,6 +360,7 @@ int config_parse(
 {
 	struct config config = {
 		.interface = { .listen_port = -1, .mtu = -1, .fwmark = -1 },
+		.management = { .map_max_age_h = MAP_AGE_DEFAULT_H },
 		.policy = { .max_peers = PEERS_DEFAULT },
 		.tune = { .only = KNOB_ALL, .irqbalance = IRQBALANCE_BAN },
 		.log = { .level = LOG_LEVEL_INFO, .target = LOG_TARGET_AUTO },
@@ -342,6 +369,7 @@ int config_parse(
 
 	jread_init(&r, text, len);
 	jread_object(&r, document_fields, G_N_ELEMENTS(document_fields), &config);
+	check_document(&r, &config);
 	if (jread_finish(&r)) {
 		g_strlcpy(error, r.message, CONFIG_ERROR_MAX);
 		config_done(&config);
@@ -375,6 +403,7 @@ void config_done(struct config *config)
 	g_free(config->private_key_file);
 	g_free(config->policy.routes);
 	g_free(config->log.file);
+	config_network_done(config);
 	*config = (struct config){ 0 };
 }
 

@@ -7,16 +7,47 @@
 #include <stdint.h>
 
 #include "agent/base/addr.h"
+#include "agent/base/key.h"
 #include "agent/base/log.h"
 #include "agent/tune/plan.h"
 
-enum { CONFIG_SIZE_MAX = 256 * 1024, CONFIG_ERROR_MAX = 512, CONFIG_ROUTES_MAX = 1024 };
+enum {
+	CONFIG_SIZE_MAX = 256 * 1024,
+	CONFIG_ERROR_MAX = 512,
+	CONFIG_ROUTES_MAX = 1024,
+	CONFIG_LABELS_MAX = 32,
+	CONFIG_CHECKS_MAX = 64,
+	CONFIG_HOSTS_MAX = 4096,
+	CONFIG_ENDPOINTS_MAX = 8, /* of one host */
+};
+
+struct config_endpoint {
+	struct endpoint address; /* family 0: look up `name`; the port holds */
+	char *name; /* NULL: it is an address */
+};
+
+/* Where a host of a server's map is, whatever else is found out about that. */
+struct config_host {
+	char *host; /* its name or its public key */
+	struct config_endpoint endpoints[CONFIG_ENDPOINTS_MAX];
+	size_t n_endpoints;
+};
 
 enum firewall_policy { FIREWALL_AUTO, FIREWALL_OFF, FIREWALL_ON };
 
 struct config {
 	char *mesh_file; /* NULL: no mesh, only serve the socket */
 	char *private_key_file; /* NULL: STATE/private.key */
+	struct {
+		bool given;
+		char *ca_file, *ca_dir; /* NULL: the system's */
+		char *client_cert, *client_key; /* both or none */
+		char *hostname; /* NULL: that of the host */
+		char **dns_labels; /* NULL-terminated; NULL: none */
+		int map_max_age_h; /* an older map is not used; 0: none is that was not just received */
+	} management;
+	struct config_host *hosts; /* "endpoints"; NULL: not given */
+	size_t n_hosts;
 	struct {
 		char name[IFNAMSIZ]; /* "": as the mesh file says */
 		int listen_port; /* -1: as the mesh file says */
@@ -32,6 +63,8 @@ struct config {
 		bool routes_given; /* false: every prefix but a default route */
 		uint32_t max_peers;
 		enum firewall_policy firewall; /* auto: where the map has rules */
+		char **file_checks; /* prefixes of paths that a server may ask about; NULL: none */
+		bool jobs; /* a server's jobs are answered, with "not implemented"; else refused */
 	} policy;
 	struct {
 		bool apply_on_start; /* the host's settings, by lapwing-tune.service */
@@ -56,3 +89,7 @@ void config_done(struct config *config);
 /* May this prefix be routed to a peer? False for what is as good as a default route (IPv4 shorter
  * than /8, IPv6 shorter than /8) unless allowed, and for what lies outside policy.routes. */
 bool config_allows_route(const struct config *config, const struct prefix *route);
+/* The endpoints that are given for a host by its public key or by its name; NULL: none. `name` may be a
+ * whole domain name: then its first label counts as well. NULL is fine for either. */
+const struct config_host *config_find_host(
+	const struct config *config, const char *name, const struct wg_key *key);

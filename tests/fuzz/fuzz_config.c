@@ -1,11 +1,31 @@
 /* tests/fuzz/fuzz_config.c - any bytes as lapwing.json: a message or a sound configuration. */
-/* covers: agent/config.c */
+/* covers: agent/config.c agent/config_network.c */
 #include <glib.h>
 #include <string.h>
 
 #include "agent/config.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+/* Each is found by what it is called, and has places to be at. */
+static void check_hosts(const struct config *c)
+{
+	static const struct wg_key key = { { 1 } };
+
+	for (size_t i = 0; i < c->n_hosts; i++) {
+		const struct config_host *host = &c->hosts[i];
+
+		g_assert_true(config_find_host(c, host->host, &key) == host);
+		g_assert_cmpuint(host->n_endpoints, <=, CONFIG_ENDPOINTS_MAX);
+		for (size_t j = 0; j < host->n_endpoints; j++) {
+			const struct config_endpoint *e = &host->endpoints[j];
+
+			g_assert_true(e->address.port && !e->address.family == !!e->name);
+		}
+	}
+	config_find_host(c, "a.b", NULL);
+	config_find_host(c, NULL, NULL);
+}
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
@@ -22,6 +42,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	g_assert_true(c.interface.listen_port != 0 && c.interface.listen_port <= 65535);
 	g_assert_true(c.policy.n_routes <= CONFIG_ROUTES_MAX && c.policy.max_peers > 0);
 	g_assert_true((c.log.target == LOG_TARGET_FILE) == (c.log.file != NULL));
+	g_assert_true(!c.mesh_file || (!c.management.given && !c.hosts));
+	check_hosts(&c);
 	config_allows_route(&c, &net);
 	g_assert_true(c.policy.default_route || !config_allows_route(&c, &all));
 	config_done(&c);

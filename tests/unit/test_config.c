@@ -31,6 +31,58 @@ static void test_defaults(void)
 	g_assert_cmpuint(c.policy.max_peers, ==, 100000);
 	g_assert_cmpint(c.log.level, ==, LOG_LEVEL_INFO);
 	g_assert_cmpint(c.log.target, ==, LOG_TARGET_AUTO);
+	g_assert_false(c.management.given || c.policy.jobs);
+	g_assert_cmpint(c.management.map_max_age_h, ==, 24);
+	g_assert_null(c.management.hostname);
+	g_assert_null(c.management.dns_labels);
+	g_assert_null(c.policy.file_checks);
+	g_assert_cmpuint(c.n_hosts, ==, 0);
+	g_assert_null(config_find_host(&c, "db1", NULL));
+	config_done(&c);
+}
+
+static void test_network(void)
+{
+	static const char text[] =
+		"{\"management\": {\"ca_file\": \"/ca\", \"ca_dir\": \"/cas\", \"client_cert\": \"/cc\",\n"
+		"   \"client_key\": \"/ck\", \"hostname\": \"db1\", \"dns_labels\": [\"web\", \"a.b\"],\n"
+		"   \"map_max_age_hours\": 8760},\n"
+		" \"endpoints\": {\"db1\": [\"192.0.2.1:51820\", \"[2001:db8::1]:1\"],\n"
+		"   \"Web.example\": [\"web.example:51820\"], \"none\": [],\n"
+		"   \"kJ5Q+wwZ3cLqOTHnTrq4ZZZlrAPqTIFEHRuIDdEMrlM=\": [\"192.0.2.2:2\"]},\n"
+		" \"policy\": {\"file_checks\": [\"/usr/bin\", \"/opt\"], \"jobs\": true}}";
+	char error[CONFIG_ERROR_MAX];
+	const struct config_host *host;
+	struct wg_key key, other = { { 7 } };
+	struct config c;
+
+	g_assert_cmpint(parse(text, &c, error), ==, 0);
+	g_assert_true(c.management.given && c.policy.jobs);
+	g_assert_cmpstr(c.management.ca_file, ==, "/ca");
+	g_assert_cmpstr(c.management.ca_dir, ==, "/cas");
+	g_assert_cmpstr(c.management.client_cert, ==, "/cc");
+	g_assert_cmpstr(c.management.client_key, ==, "/ck");
+	g_assert_cmpstr(c.management.hostname, ==, "db1");
+	g_assert_cmpstr(c.management.dns_labels[1], ==, "a.b");
+	g_assert_null(c.management.dns_labels[2]);
+	g_assert_cmpint(c.management.map_max_age_h, ==, 8760);
+	g_assert_cmpstr(c.policy.file_checks[1], ==, "/opt");
+	g_assert_null(c.policy.file_checks[2]);
+	g_assert_cmpuint(c.n_hosts, ==, 4);
+	host = config_find_host(&c, "db1.example.net", &other);
+	g_assert_cmpuint(host->n_endpoints, ==, 2);
+	g_assert_cmpuint(host->endpoints[1].address.family, ==, AF_INET6);
+	host = config_find_host(&c, "WEB.example", NULL);
+	g_assert_cmpstr(host->endpoints[0].name, ==, "web.example");
+	g_assert_cmpuint(host->endpoints[0].address.port, ==, 51820);
+	g_assert_cmpuint(host->endpoints[0].address.family, ==, 0);
+	g_assert_null(config_find_host(&c, "web", NULL));
+	g_assert_cmpuint(config_find_host(&c, "none", NULL)->n_endpoints, ==, 0);
+	/* The key says more than the name. */
+	g_assert_cmpint(key_parse("kJ5Q+wwZ3cLqOTHnTrq4ZZZlrAPqTIFEHRuIDdEMrlM=", KEY_TEXT_LEN, &key), ==, 0);
+	host = config_find_host(&c, "db1", &key);
+	g_assert_cmpuint(host->endpoints[0].address.port, ==, 2);
+	g_assert_null(config_find_host(&c, NULL, &other));
 	config_done(&c);
 }
 
@@ -115,6 +167,38 @@ static void test_refused(void)
 		{ "{\"tune\": {\"skip\": \"rps\"}}", "tune.skip" },
 		{ "{\"tune\": {\"irqbalance\": \"kill\"}}", "tune.irqbalance: one of" },
 		{ "{\"tune\": {\"underlay\": \"a/b\"}}", "tune.underlay: an interface name" },
+		{ "{\"mesh_file\": \"/m\", \"management\": {}}",
+			"\"mesh_file\" and \"management\" exclude each other" },
+		{ "{\"endpoints\": {}, \"mesh_file\": \"/m\"}",
+			"\"mesh_file\" and \"endpoints\" exclude each other" },
+		{ "{\"management\": {\"url\": \"https://a\"}}", "key \"url\" is unknown" },
+		{ "{\"management\": {\"ca_file\": \"ca\"}}", "management.ca_file: not an absolute" },
+		{ "{\"management\": {\"client_cert\": \"/c\"}}", "management: \"client_cert\" and" },
+		{ "{\"management\": {\"client_key\": \"/c\"}}", "go together" },
+		{ "{\"management\": {\"hostname\": \"a_b\"}}", "management.hostname: not a host" },
+		{ "{\"management\": {\"hostname\": \"\"}}", "management.hostname" },
+		{ "{\"management\": {\"dns_labels\": [\"a\", \"-a\"]}}",
+			"management.dns_labels[1]: not a host name" },
+		{ "{\"management\": {\"dns_labels\": \"a\"}}", "management.dns_labels" },
+		{ "{\"management\": {\"map_max_age_hours\": -1}}", "map_max_age_hours" },
+		{ "{\"management\": {\"map_max_age_hours\": 8761}}", "map_max_age_hours" },
+		{ "{\"endpoints\": [\"192.0.2.1:1\"]}", "endpoints: an object" },
+		{ "{\"endpoints\": {\"a b\": []}}", "endpoints.a b: not a host's name" },
+		{ "{\"endpoints\": {\"\": []}}", "not a host's name or public key" },
+		{ "{\"endpoints\": {\"a\": [],\n\"A\": []}}", "endpoints.A: it is there twice" },
+		{ "{\"endpoints\": {\"a\": [\"192.0.2.1\"]}}", "endpoints.a[0]: not address:port" },
+		{ "{\"endpoints\": {\"a\": [\"192.0.2:1\"]}}", "endpoints.a[0]" },
+		{ "{\"endpoints\": {\"a\": [\"b:0\"]}}", "endpoints.a[0]" },
+		{ "{\"endpoints\": {\"a\": [\"b:65536\"]}}", "endpoints.a[0]" },
+		{ "{\"endpoints\": {\"a\": [\":1\"]}}", "endpoints.a[0]" },
+		{ "{\"endpoints\": {\"a\": [\"[fe80::1%no-such]:1\"]}}", "no such interface" },
+		{ "{\"endpoints\": {\"a\": [\"b:1\",\"b:1\",\"b:1\",\"b:1\",\"b:1\",\"b:1\",\"b:1\","
+		  "\"b:1\",\"b:1\"]}}",
+			"more than 8" },
+		{ "{\"policy\": {\"file_checks\": [\"bin\"]}}",
+			"policy.file_checks[0]: not an absolute path" },
+		{ "{\"policy\": {\"file_checks\": [\"/\"]}}", "policy.file_checks[0]" },
+		{ "{\"policy\": {\"jobs\": 1}}", "policy.jobs" },
 		{ "{\"log\": {\"level\": \"loud\"}}", "log.level" },
 		{ "{\"log\": {\"target\": \"syslog\"}}", "log.target" },
 		{ "{\"log\": {\"target\": \"file\"}}", "go together" },
@@ -222,6 +306,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/config/defaults", test_defaults);
 	g_test_add_func("/config/everything", test_everything);
+	g_test_add_func("/config/network", test_network);
 	g_test_add_func("/config/refused", test_refused);
 	g_test_add_func("/config/many_routes", test_many_routes);
 	g_test_add_func("/config/allows_route", test_allows_route);

@@ -1,0 +1,238 @@
+/* agent/config_network.c - what lapwing.json says about a network that a server manages. */
+#include <errno.h>
+#include <glib.h>
+#include <string.h>
+
+#include "agent/base/text.h"
+#include "agent/config_impl.h"
+
+enum { MAP_AGE_MAX_H = 365 * 24 };
+
+/* -- lists of texts --------------------------------------------------------------------------- */
+
+struct texts {
+	GPtrArray *items;
+	void (*check)(struct jread *r, struct slice s);
+};
+
+static void read_text(struct jread *r, void *into)
+{
+	struct texts *texts = into;
+	struct slice s = jread_string(r);
+
+	if (r->error)
+		return;
+	texts->check(r, s);
+	g_ptr_array_add(texts->items, g_strndup(s.s, s.len));
+}
+
+static void read_texts(
+	struct jread *r, size_t max, void (*check)(struct jread *r, struct slice s), char ***ret)
+{
+	struct texts texts = { g_ptr_array_new(), check };
+
+	jread_array(r, max, read_text, &texts);
+	g_ptr_array_add(texts.items, NULL);
+	g_strfreev(*ret);
+	*ret = (char **)g_ptr_array_free(texts.items, FALSE);
+}
+
+static void check_hostname(struct jread *r, struct slice s)
+{
+	if (!text_is_hostname(s.s, s.len))
+		jread_fail(r, "not a host name");
+}
+
+/* -- management ------------------------------------------------------------------------------- */
+
+static void read_ca_file(struct jread *r, void *into)
+{
+	config_read_path(r, &((struct config *)into)->management.ca_file);
+}
+
+static void read_ca_dir(struct jread *r, void *into)
+{
+	config_read_path(r, &((struct config *)into)->management.ca_dir);
+}
+
+static void read_client_cert(struct jread *r, void *into)
+{
+	config_read_path(r, &((struct config *)into)->management.client_cert);
+}
+
+static void read_client_key(struct jread *r, void *into)
+{
+	config_read_path(r, &((struct config *)into)->management.client_key);
+}
+
+static void read_hostname(struct jread *r, void *into)
+{
+	struct slice s = jread_string(r);
+
+	if (r->error)
+		return;
+	check_hostname(r, s);
+	((struct config *)into)->management.hostname = g_strndup(s.s, s.len);
+}
+
+static void read_dns_labels(struct jread *r, void *into)
+{
+	struct config *c = into;
+
+	read_texts(r, CONFIG_LABELS_MAX, check_hostname, &c->management.dns_labels);
+}
+
+static void read_map_max_age(struct jread *r, void *into)
+{
+	((struct config *)into)->management.map_max_age_h = (int)jread_int(r, 0, MAP_AGE_MAX_H);
+}
+
+static const struct jread_field management_fields[] = {
+	{ "ca_file", read_ca_file, false },
+	{ "ca_dir", read_ca_dir, false },
+	{ "client_cert", read_client_cert, false },
+	{ "client_key", read_client_key, false },
+	{ "hostname", read_hostname, false },
+	{ "dns_labels", read_dns_labels, false },
+	{ "map_max_age_hours", read_map_max_age, false },
+};
+
+void config_read_management(struct jread *r, void *into)
+{
+	struct config *c = into;
+
+	jread_object(r, management_fields, G_N_ELEMENTS(management_fields), c);
+	if (!c->management.client_cert != !c->management.client_key)
+		jread_fail(r, "\"client_cert\" and \"client_key\" go together");
+}
+
+/* -- endpoints -------------------------------------------------------------------------------- */
+
+/* "db1.example:51820", but nothing that is meant to be an address. */
+static bool parse_name(struct slice s, struct config_endpoint *ret)
+{
+	g_autofree char *text = g_strndup(s.s, s.len);
+	char *colon = strrchr(text, ':');
+	guint64 port;
+
+	if (!colon || !g_ascii_string_to_unsigned(colon + 1, 10, 1, UINT16_MAX, &port, NULL))
+		return false;
+	*colon = '\0';
+	if (!text_is_hostname(text, strlen(text)) || !text[strspn(text, "0123456789.")])
+		return false;
+	ret->name = g_steal_pointer(&text);
+	ret->address.port = (uint16_t)port;
+	return true;
+}
+
+static void read_endpoint(struct jread *r, void *into)
+{
+	struct config_host *host = into;
+	struct slice s = jread_string(r);
+	struct config_endpoint e = { 0 };
+	int rc;
+
+	if (r->error)
+		return;
+	rc = endpoint_parse(s.s, s.len, &e.address);
+	if (rc == -ENODEV)
+		return jread_fail(r, "no such interface on this host");
+	if (rc < 0 && !parse_name(s, &e))
+		return jread_fail(r, "not address:port, [IPv6 address]:port or name:port");
+	host->endpoints[host->n_endpoints++] = e;
+}
+
+static bool is_host(struct slice s)
+{
+	struct wg_key key;
+
+	if (key_parse(s.s, s.len, &key) == 0)
+		return true;
+	if (!s.len || s.len > HOSTNAME_MAX)
+		return false;
+	for (size_t i = 0; i < s.len; i++)
+		if (!g_ascii_isalnum(s.s[i]) && !memchr("_.-", s.s[i], 3))
+			return false;
+	return true;
+}
+
+static const struct config_host *find(const struct config *config, const char *host, size_t len)
+{
+	for (size_t i = 0; i < config->n_hosts; i++)
+		if (!g_ascii_strncasecmp(config->hosts[i].host, host, len) &&
+			!config->hosts[i].host[len])
+			return &config->hosts[i];
+	return NULL;
+}
+
+static void read_host(struct jread *r, struct slice key, void *into)
+{
+	struct config *c = into;
+	struct config_host *host;
+
+	if (!is_host(key))
+		return jread_fail(r, "not a host's name or public key");
+	if (find(c, key.s, key.len))
+		return jread_fail(r, "it is there twice");
+	host = &c->hosts[c->n_hosts++];
+	host->host = g_strndup(key.s, key.len);
+	jread_array(r, CONFIG_ENDPOINTS_MAX, read_endpoint, host);
+}
+
+void config_read_endpoints(struct jread *r, void *into)
+{
+	struct config *c = into;
+
+	c->hosts = g_new0(struct config_host, CONFIG_HOSTS_MAX);
+	jread_members(r, CONFIG_HOSTS_MAX, read_host, c);
+	c->hosts = g_renew(struct config_host, c->hosts, MAX(c->n_hosts, 1));
+}
+
+const struct config_host *config_find_host(
+	const struct config *config, const char *name, const struct wg_key *key)
+{
+	const struct config_host *host = NULL;
+	char text[KEY_STRLEN];
+
+	if (key)
+		host = find(config, key_format(key, text), KEY_TEXT_LEN);
+	if (!host && name)
+		host = find(config, name, strlen(name));
+	if (!host && name)
+		host = find(config, name, strcspn(name, "."));
+	return host;
+}
+
+/* -- policy ----------------------------------------------------------------------------------- */
+
+static void check_path(struct jread *r, struct slice s)
+{
+	if (s.len < 2 || s.s[0] != '/')
+		jread_fail(r, "not an absolute path");
+}
+
+void config_read_file_checks(struct jread *r, void *into)
+{
+	struct config *c = into;
+
+	read_texts(r, CONFIG_CHECKS_MAX, check_path, &c->policy.file_checks);
+}
+
+/* --------------------------------------------------------------------------------------------- */
+
+void config_network_done(struct config *config)
+{
+	g_free(config->management.ca_file);
+	g_free(config->management.ca_dir);
+	g_free(config->management.client_cert);
+	g_free(config->management.client_key);
+	g_free(config->management.hostname);
+	g_strfreev(config->management.dns_labels);
+	g_strfreev(config->policy.file_checks);
+	for (size_t i = 0; i < config->n_hosts; i++) {
+		g_free(config->hosts[i].host);
+		for (size_t j = 0; j < config->hosts[i].n_endpoints; j++)
+			g_free(config->hosts[i].endpoints[j].name);
+	}
+	g_free(config->hosts);
+}

@@ -18,6 +18,7 @@
 #include "agent/engine.h"
 #include "agent/events.h"
 #include "agent/kernel.h"
+#include "agent/network.h"
 #include "agent/notify.h"
 #include "agent/privs.h"
 #include "agent/requests.h"
@@ -39,6 +40,11 @@ struct engine *daemon_engine(struct daemon *d)
 struct control *daemon_control(struct daemon *d)
 {
 	return d->control;
+}
+
+struct network *daemon_network(struct daemon *d)
+{
+	return d->network;
 }
 
 int64_t daemon_uptime_s(const struct daemon *d)
@@ -161,7 +167,8 @@ static void something_happened(void *user)
 
 static void tell_status(const struct daemon *d)
 {
-	notify_status("%zu peers", engine_count_peers(d->engine));
+	notify_status("%zu peers%s", engine_count_peers(d->engine),
+		engine_is_settled(d->engine) ? "" : ", being set up");
 }
 
 /* The service manager waits for the interface, not for its last peer; what makes a start senseless
@@ -228,6 +235,7 @@ int daemon_set_down(struct daemon *d, bool down)
 	int r = state_set_down(d->state, down);
 
 	engine_set_down(d->engine, down, daemon_now_ms());
+	network_set_down(d->network, down);
 	return r;
 }
 
@@ -244,6 +252,7 @@ static gboolean tick(gpointer user)
 	struct daemon *d = user;
 
 	engine_check(d->engine, daemon_now_ms());
+	network_tick(d->network);
 	control_probe(d->control, served, d);
 	daemon_kick(d);
 	return G_SOURCE_CONTINUE;
@@ -354,13 +363,41 @@ static int open_engine(struct daemon *d)
 	return EXIT_OK;
 }
 
+static void network_changed(void *user)
+{
+	struct daemon *d = user;
+
+	requests_look(d->requests);
+	daemon_kick(d);
+}
+
+static void network_done(uint32_t id, const struct network_outcome *outcome, void *user)
+{
+	requests_network_done(((struct daemon *)user)->requests, id, outcome);
+}
+
+static void open_network(struct daemon *d)
+{
+	static const struct network_ops ops = { .changed = network_changed, .done = network_done };
+
+	d->network = network_new(state_dir(d->state), d->config, d->engine, &ops, d);
+}
+
 /* The control socket must serve even when there is nothing else to do. */
 static int open_mesh(struct daemon *d)
 {
 	char error[FILES_ERROR_MAX];
+	bool down = state_is_down(d->state);
+	int r = network_open(d->network, down, error);
 
-	if (!d->config->mesh_file) {
-		log_info("no mesh is configured, waiting");
+	/* It serves all the same: what is wrong can be told and mended. */
+	if (r < 0 && r != -ENOENT) {
+		log_error("%s", error);
+		engine_set_map_problem(d->engine, error);
+		return EXIT_OK;
+	}
+	if (r < 0 && !d->config->mesh_file) {
+		log_info("no mesh file and no network joined, waiting");
 		return EXIT_OK;
 	}
 	if (!privs_has_net_admin()) {
@@ -368,11 +405,15 @@ static int open_mesh(struct daemon *d)
 			  "with that capability");
 		return EXIT_PERMISSION;
 	}
-	if (!daemon_take_mesh(d, d->config, error)) {
+	if (r == 0 && d->config->mesh_file) {
+		daemon_explain_mesh_file(d, error);
+		log_error("%s", error);
+		engine_set_map_problem(d->engine, error);
+	} else if (r < 0 && !daemon_take_mesh(d, d->config, error)) {
 		log_error("%s", error);
 		return EXIT_CONFIG;
 	}
-	engine_set_down(d->engine, state_is_down(d->state), daemon_now_ms());
+	engine_set_down(d->engine, down, daemon_now_ms());
 	return EXIT_OK;
 }
 
@@ -402,6 +443,7 @@ static int start_all(struct daemon *d, const struct daemon_options *o)
 	if (!privs_has_net_raw())
 		log_warn("CAP_NET_RAW is missing: peers are not parked");
 	d->events = events_new(d->engine, kernel_packet_fd(d->kernel), something_happened, d);
+	open_network(d);
 	daemon_watch_mesh(d); /* before the first reading: what is written after that is heard */
 	code = open_mesh(d);
 	if (code)
@@ -459,6 +501,7 @@ void daemon_free(struct daemon *d)
 	events_free(d->events);
 	resolve_free(d->resolve);
 	control_close(d->control);
+	network_free(d->network);
 	requests_free(d->requests);
 	engine_free(d->engine);
 	kernel_close(d->kernel);

@@ -9,6 +9,7 @@
 struct control;
 struct daemon;
 struct engine;
+struct network;
 
 struct daemon_options {
 	const char *config_path, *state_dir, *run_dir;
@@ -27,6 +28,7 @@ void daemon_free(struct daemon *d);
 /* For requests.c. */
 struct engine *daemon_engine(struct daemon *d);
 struct control *daemon_control(struct daemon *d);
+struct network *daemon_network(struct daemon *d);
 /* Both files again; a bad one changes nothing. */
 void daemon_reload(struct daemon *d);
 /* 0, or -errno when the state directory would not take it: it holds until a restart then. */

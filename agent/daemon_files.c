@@ -7,6 +7,7 @@
 #include "agent/config.h"
 #include "agent/daemon_impl.h"
 #include "agent/engine.h"
+#include "agent/network.h"
 #include "agent/notify.h"
 #include "agent/state.h"
 #include "agent/watch.h"
@@ -82,7 +83,7 @@ void daemon_watch_mesh(struct daemon *d)
 	int r;
 
 	g_clear_pointer(&d->watch, watch_close);
-	if (!d->config->mesh_file)
+	if (!d->config->mesh_file || network_is_joined(d->network))
 		return;
 	r = watch_open(d->config->mesh_file, mesh_changed, d, &d->watch);
 	if (r < 0)
@@ -101,24 +102,47 @@ void daemon_apply_log(struct daemon *d, const struct config *config)
 		log_set_level(config->log.level);
 }
 
+void daemon_explain_mesh_file(const struct daemon *d, char error[static FILES_ERROR_MAX])
+{
+	g_snprintf(error, FILES_ERROR_MAX,
+		"%s: mesh_file has no effect, as this host is enrolled at %s: lapwing deregister, or "
+		"take it out",
+		d->config_path, network_url(d->network));
+}
+
+/* Of a configuration that was read again, all that can fail. False: nothing was changed. */
+static bool take_map_anew(
+	struct daemon *d, const struct config *config, char error[static FILES_ERROR_MAX])
+{
+	if (config->mesh_file && network_is_joined(d->network)) {
+		daemon_explain_mesh_file(d, error);
+		return false;
+	}
+	if (config->mesh_file)
+		return daemon_take_mesh(d, config, error);
+	if (!d->config->mesh_file)
+		return true;
+	if (!daemon_is_down(d)) {
+		g_strlcpy(error, "mesh_file is gone from the configuration: lapwing down first",
+			FILES_ERROR_MAX);
+		return false;
+	}
+	engine_forget_map(d->engine, daemon_now_ms());
+	return true;
+}
+
 void daemon_reload(struct daemon *d)
 {
 	char error[FILES_ERROR_MAX];
 	struct config *config = files_config(d->config_path, error);
-	bool good = config != NULL;
+	bool good = config && take_map_anew(d, config, error);
 
 	notify_reloading();
-	if (good && config->mesh_file)
-		good = daemon_take_mesh(d, config, error);
-	else if (good && d->config->mesh_file) {
-		g_strlcpy(error, "mesh_file is gone from the configuration: lapwing down first",
-			sizeof(error));
-		good = false;
-	}
 	if (good) {
 		bool moved = g_strcmp0(config->mesh_file, d->config->mesh_file) != 0;
 
 		engine_set_config(d->engine, config);
+		network_set_config(d->network, config);
 		files_config_free(d->config);
 		d->config = config;
 		daemon_apply_log(d, config);

@@ -16,6 +16,7 @@ struct daemon {
 	struct requests *requests;
 	struct kernel *kernel;
 	struct engine *engine;
+	struct network *network;
 	struct resolve *resolve;
 	struct watch *watch;
 	struct events *events;
@@ -31,5 +32,7 @@ struct daemon {
 /* Everything is read and checked before anything is replaced. False: nothing was changed. */
 bool daemon_take_mesh(
 	struct daemon *d, const struct config *config, char error[static FILES_ERROR_MAX]);
+/* Why a mesh file has no effect on a host that has joined a network. */
+void daemon_explain_mesh_file(const struct daemon *d, char error[static FILES_ERROR_MAX]);
 void daemon_watch_mesh(struct daemon *d);
 void daemon_apply_log(struct daemon *d, const struct config *config);

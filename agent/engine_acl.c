@@ -194,8 +194,8 @@ static int open_up(struct engine *e)
 		engine_acl_may_exist(e, ifname);
 	r = engine_acl_remove(e, NULL);
 	if (r < 0)
-		return engine_fail(e, STAGE_ACL, EXIT_FAILED, r,
-			"cannot remove the firewall of the tunnel");
+		return engine_fail(
+			e, STAGE_ACL, EXIT_FAILED, r, "cannot remove the firewall of the tunnel");
 	g_strlcpy(e->acl.cleared, ifname, sizeof(e->acl.cleared));
 	return 0;
 }

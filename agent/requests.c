@@ -1,6 +1,4 @@
 /* agent/requests.c - what the control socket is asked, and the answers. */
-#include "agent/requests.h"
-
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -10,24 +8,9 @@
 #include "agent/base/log.h"
 #include "agent/daemon.h"
 #include "agent/engine.h"
+#include "agent/network.h"
 #include "agent/privs.h"
-
-struct waiter {
-	uint32_t client;
-	bool changed;
-};
-
-/* Who waits for a peer to wake up. */
-struct wake_waiter {
-	uint32_t client;
-	struct wg_key key;
-};
-
-struct requests {
-	struct daemon *daemon;
-	GArray *waiters; /* struct waiter */
-	GArray *wake_waiters; /* struct wake_waiter */
-};
+#include "agent/requests_impl.h"
 
 struct requests *requests_new(struct daemon *d)
 {
@@ -43,12 +26,14 @@ void requests_free(struct requests *r)
 {
 	if (!r)
 		return;
+	for (guint i = 0; i < r->waiters->len; i++)
+		g_free(g_array_index(r->waiters, struct waiter, i).message);
 	g_array_unref(r->waiters);
 	g_array_unref(r->wake_waiters);
 	g_free(r);
 }
 
-static GString *document(const char *schema)
+GString *requests_document(const char *schema)
 {
 	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
 	g_autofree char *time = g_date_time_format_iso8601(now);
@@ -106,10 +91,11 @@ static void write_process(struct daemon *d, GString *out)
 
 static void handle_status(struct requests *r, const struct control_request *request)
 {
-	GString *out = document("lapwing.status/1");
+	GString *out = requests_document("lapwing.status/1");
 	struct engine *e = daemon_engine(r->daemon);
 
 	engine_write_status(e, out, request->detail, daemon_now_ms());
+	network_write_status(daemon_network(r->daemon), out, request->detail);
 	write_process(r->daemon, out);
 	jwrite_close(out, '}');
 	control_reply(daemon_control(r->daemon), request->client, out);
@@ -121,7 +107,7 @@ static void handle_status(struct requests *r, const struct control_request *requ
 static void handle_peers(struct requests *r, const struct control_request *request)
 {
 	const char *only = request->peer[0] ? request->peer : NULL;
-	GString *out = document("lapwing.peers/1");
+	GString *out = requests_document("lapwing.peers/1");
 	struct engine *e = daemon_engine(r->daemon);
 
 	if (!engine_write_peers(e, out, only, daemon_now_ms())) {
@@ -138,37 +124,73 @@ static void handle_peers(struct requests *r, const struct control_request *reque
 
 /* -- up and down ---------------------------------------------------------------------------- */
 
-static void answer_change(struct requests *r, uint32_t client, bool changed)
+void requests_answer_change(
+	struct requests *r, uint32_t client, const struct network_outcome *outcome)
 {
-	GString *out = document("lapwing.change/1");
+	GString *out = requests_document(outcome->schema ? outcome->schema : "lapwing.change/1");
 
 	engine_write_status(daemon_engine(r->daemon), out, false, daemon_now_ms());
-	jwrite_bool(out, "changed", changed);
+	network_write_status(daemon_network(r->daemon), out, false);
+	jwrite_bool(out, "changed", outcome->changed);
+	if (outcome->message)
+		jwrite_string(out, "message", outcome->message);
+	if (outcome->members)
+		g_string_append_printf(out, ",%s", outcome->members);
 	jwrite_close(out, '}');
 	control_reply(daemon_control(r->daemon), client, out);
 }
 
+static void answer_changed(struct requests *r, uint32_t client, bool changed)
+{
+	requests_answer_change(r, client, &(struct network_outcome){ .changed = changed });
+}
+
+/* Without a server there is nothing to wait for but the engine. */
+static bool is_reached(const struct requests *r, const struct waiter *w, bool settled)
+{
+	const struct network *n = daemon_network(r->daemon);
+
+	switch (w->until) {
+	case CONTROL_UNTIL_DONE:
+		return settled;
+	case CONTROL_UNTIL_CONTROL:
+		return network_is_connected(n) || (settled && !network_is_joined(n));
+	case CONTROL_UNTIL_READY:
+		return settled && (network_is_connected(n) || !network_is_joined(n));
+	}
+	return true;
+}
+
+static void answer_waiters(struct requests *r, bool settled)
+{
+	for (guint i = 0; i < r->waiters->len;) {
+		struct waiter w = g_array_index(r->waiters, struct waiter, i);
+		g_autofree char *message = NULL;
+
+		if (!is_reached(r, &w, settled)) {
+			i++;
+			continue;
+		}
+		/* Answering may bring in the next request of the same client. */
+		g_array_remove_index(r->waiters, i);
+		message = w.message;
+		requests_answer_change(r, w.client,
+			&(struct network_outcome){
+				.schema = w.schema, .changed = w.changed, .message = message });
+	}
+}
+
 void requests_settled(struct requests *r)
 {
-	/* Answering may bring in the next request of the same client. */
-	g_autoptr(GArray) waiters = r->waiters;
-
-	if (!waiters->len) {
-		g_array_ref(waiters);
-		return;
-	}
-	r->waiters = g_array_new(FALSE, FALSE, sizeof(struct waiter));
-	for (guint i = 0; i < waiters->len; i++) {
-		struct waiter *w = &g_array_index(waiters, struct waiter, i);
-
-		answer_change(r, w->client, w->changed);
-	}
+	answer_waiters(r, true);
 }
 
 static void handle_up_down(struct requests *r, const struct control_request *request, bool down)
 {
 	bool changed = daemon_is_down(r->daemon) != down;
-	struct waiter waiter = { request->client, changed };
+	struct waiter waiter = { .client = request->client,
+		.until = down ? CONTROL_UNTIL_DONE : request->until,
+		.changed = changed };
 	int rc = daemon_set_down(r->daemon, down);
 
 	if (rc < 0)
@@ -181,7 +203,7 @@ static void handle_up_down(struct requests *r, const struct control_request *req
 	if (request->wait || down)
 		g_array_append_val(r->waiters, waiter);
 	else
-		answer_change(r, request->client, changed);
+		answer_changed(r, request->client, changed);
 }
 
 /* -- one peer -------------------------------------------------------------------------------- */
@@ -199,7 +221,7 @@ static const struct {
 static void answer_peer(struct requests *r, uint32_t client, const struct wg_key *key, bool changed,
 	const char *message)
 {
-	GString *out = document("lapwing.peer-change/1");
+	GString *out = requests_document("lapwing.peer-change/1");
 	char name[KEY_STRLEN];
 
 	jwrite_bool(out, "changed", changed);
@@ -260,6 +282,7 @@ static void answer_wake(struct requests *r, const struct wake_waiter *w, int res
 
 void requests_look(struct requests *r)
 {
+	answer_waiters(r, false);
 	for (guint i = 0; i < r->wake_waiters->len;) {
 		struct wake_waiter w = g_array_index(r->wake_waiters, struct wake_waiter, i);
 		int result = engine_wake_result(daemon_engine(r->daemon), &w.key);
@@ -290,7 +313,7 @@ static void handle_mtu(struct requests *r, const struct control_request *request
 		control_error(control, request->client, EXIT_USAGE, NULL, "no MTU is %d",
 			(int)request->mtu);
 	else
-		answer_change(r, request->client, rc > 0);
+		answer_changed(r, request->client, rc > 0);
 }
 
 /* -- the rest ------------------------------------------------------------------------------- */
@@ -305,7 +328,7 @@ static void handle_log_level(struct requests *r, const struct control_request *r
 			"error, warn, info or debug", "no log level %s", request->level);
 		return;
 	}
-	out = document("lapwing.log-level/1");
+	out = requests_document("lapwing.log-level/1");
 	jwrite_string(out, "level", log_level_name(level));
 	jwrite_bool(out, "changed", level != log_get_level());
 	jwrite_close(out, '}');
@@ -315,7 +338,7 @@ static void handle_log_level(struct requests *r, const struct control_request *r
 
 static void handle_version(struct requests *r, const struct control_request *request)
 {
-	GString *out = document("lapwing.version/1");
+	GString *out = requests_document("lapwing.version/1");
 
 	jwrite_string(out, "version", LAPWING_VERSION);
 	jwrite_close(out, '}');
@@ -330,6 +353,8 @@ void requests_handle(const struct control_request *request, void *user)
 		if (!strcmp(request->command, peer_commands[i].word))
 			return handle_peer(r, request, peer_commands[i].command);
 
+	if (requests_network(r, request))
+		return;
 	if (!strcmp(request->command, "status"))
 		handle_status(r, request);
 	else if (!strcmp(request->command, "peers"))

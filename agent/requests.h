@@ -6,6 +6,7 @@
 #include "agent/control.h"
 
 struct daemon;
+struct network_outcome;
 struct requests;
 
 struct requests *requests_new(struct daemon *d);
@@ -16,3 +17,6 @@ void requests_handle(const struct control_request *request, void *user);
 void requests_look(struct requests *r);
 /* The engine has settled: answers those who wait for it. */
 void requests_settled(struct requests *r);
+/* A network_done_fn: what a client asked of the network has ended. */
+void requests_network_done(
+	struct requests *r, uint32_t client, const struct network_outcome *outcome);

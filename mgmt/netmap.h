@@ -119,6 +119,7 @@ bool netmap_index_key(struct netmap *map, uint32_t host);
 
 /* One pre-shared key, in this file, for all hosts but ourselves. */
 void netmap_set_psk_file(struct netmap *map, const char *path);
-/* Where this host (by name or key) may be reached: a NULL-terminated list of "address:port" and
- * "name:port", in place of what the map says. Returns how many were taken; 0: no such host. */
-size_t netmap_set_endpoints(struct netmap *map, const char *peer, const char *const *at);
+/* Where this host may be reached: an address, or (family 0) the name to look up. All of one host are
+ * added in a row; only for a map whose hosts have none of their own. */
+void netmap_add_endpoint(
+	struct netmap *map, uint32_t host, const struct endpoint *address, const char *name);

@@ -11,7 +11,15 @@
 #include "mgmt/update_impl.h"
 
 /* Numbers of the fields that are walked over rather than unpacked as a whole. */
-enum { SYNC_CONFIG = 1, SYNC_SELF, SYNC_MAP = 5, SYNC_CHECKS, SYNC_SESSION, SYNC_OTHER_MAP, SYNC_FORM };
+enum {
+	SYNC_CONFIG = 1,
+	SYNC_SELF,
+	SYNC_MAP = 5,
+	SYNC_CHECKS,
+	SYNC_SESSION,
+	SYNC_OTHER_MAP,
+	SYNC_FORM
+};
 enum { LOGIN_CONFIG = 1, LOGIN_SELF, LOGIN_CHECKS, LOGIN_SESSION };
 enum {
 	MAP_SERIAL = 1,
@@ -296,36 +304,11 @@ int update_from_login(const uint8_t *plain, size_t len, const struct update_limi
 
 /* -- memory --------------------------------------------------------------------------------- */
 
-static void wipe_text(char *text)
-{
-	envelope_wipe((uint8_t *)text, text ? strlen(text) : 0);
-}
-
-static void free_servers(struct update_server *servers, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		g_free(servers[i].uri);
-		wipe_text(servers[i].user);
-		wipe_text(servers[i].password);
-	}
-	g_free(servers);
-}
-
 void update_free(struct update *update)
 {
-	struct update_servers *s = update ? update->servers : NULL;
-
 	if (!update)
 		return;
-	if (s) {
-		g_free(s->signal.host);
-		free_servers(s->stuns, s->n_stuns);
-		free_servers(s->turns, s->n_turns);
-		free_servers(s->relays, s->n_relays);
-		wipe_text(s->relay_payload);
-		wipe_text(s->relay_signature);
-		g_free(s);
-	}
+	update_servers_free(update->servers);
 	netmap_free(update->map);
 	detail_free(update->detail);
 	g_strfreev(update->files);

@@ -63,3 +63,9 @@ int update_from_sync(const uint8_t *plain, size_t len, const struct update_limit
 int update_from_login(const uint8_t *plain, size_t len, const struct update_limits *limits,
 	struct update **ret, char error[static UPDATE_ERROR_MAX]);
 void update_free(struct update *update); /* wipes credentials; NULL is fine */
+
+/* What the server says anew takes the place of what it said before; takes both, returns what is known
+ * now. `known` NULL: nothing was. Which signal server it is, logins say. */
+struct update_servers *update_servers_merge(
+	struct update_servers *known, struct update_servers *said, bool from_login);
+void update_servers_free(struct update_servers *servers); /* wipes credentials; NULL is fine */

@@ -137,8 +137,8 @@ static void set_port(struct update_reading *r, uint64_t port)
 	if (port && port <= UINT16_MAX)
 		r->detail->dns.forwarder_port = (uint16_t)port;
 	else if (port)
-		update_note(r, "a port of DNS forwarders that cannot be, %d is taken",
-			FORWARDER_PORT);
+		update_note(
+			r, "a port of DNS forwarders that cannot be, %d is taken", FORWARDER_PORT);
 }
 
 void update_read_dns(struct update_reading *r, struct wire_bytes bytes)

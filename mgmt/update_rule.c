@@ -98,8 +98,7 @@ static void widen_unspecified(struct prefix *p)
 		p->bits = 0;
 }
 
-static void add_from(
-	struct update_reading *r, struct filter_rule rule, const struct prefix *source)
+static void add_from(struct update_reading *r, struct filter_rule rule, const struct prefix *source)
 {
 	rule.source = *source;
 	widen_unspecified(&rule.source);

@@ -151,7 +151,8 @@ size_t update_normal_name(const char *s, char ret[static UPDATE_NAME_MAX + 1])
 
 size_t update_normal_domain(const char *s, char ret[static UPDATE_NAME_MAX + 3])
 {
-	size_t wild = g_str_has_prefix(s, "*.") ? 2 : 0, len = update_normal_name(s + wild, ret + wild);
+	size_t wild = g_str_has_prefix(s, "*.") ? 2 : 0,
+	       len = update_normal_name(s + wild, ret + wild);
 
 	if (!len)
 		return 0;

@@ -169,7 +169,8 @@ class Daemon:
         """Waits until nothing is left to do; virtual seconds since the last event."""
         self.socket.settimeout(limit)
         while True:
-            if b'STATUS=' in self.socket.recv(4096):
+            message = self.socket.recv(4096)
+            if b'STATUS=' in message and b'being set up' not in message:
                 return time.monotonic()
 
     def drain(self):

@@ -12,7 +12,7 @@ static const char mesh[] =
 	"{\"name\": \"a\", \"public_key\": \"B6N8vBQgk8i3VdwbEOhstCY3StFqqFPtC9/AsrhtHHw=\", "
 	"\"addresses\": [\"100.64.0.1\"]},"
 	"{\"name\": \"b.x\", \"public_key\": \"WGmv9FBUlzLLqu1eXfmzCm2jHLDldCutWtShp2jxpns=\", "
-	"\"addresses\": [\"100.64.0.2\"], \"endpoints\": [\"192.0.2.9:1\"]}]}";
+	"\"addresses\": [\"100.64.0.2\"]}]}";
 
 static struct netmap *new_map(void)
 {
@@ -29,26 +29,26 @@ static struct netmap *new_map(void)
 
 static void test_endpoints(void)
 {
-	const char *const at[] = { "198.51.100.7:51820", "nonsense", "[2001:db8::1]:7",
-		"b.example:51821", NULL };
 	struct netmap *map = new_map();
 	const struct netmap_host *b = &map->hosts[1];
+	const struct endpoint named = { .port = 51821 };
 	const struct netmap_endpoint *e;
+	struct endpoint address;
 	char text[ENDPOINT_STRLEN];
 
-	g_assert_cmpint(netmap_set_endpoints(map, "nobody", at), ==, 0);
-	g_assert_cmpint(netmap_set_endpoints(map, "a", at), ==, 0);
-	g_assert_cmpint(netmap_set_endpoints(map, "b.x", at), ==, 3);
+	g_assert_cmpint(endpoint_parse("[2001:db8::1]:7", 15, &address), ==, 0);
+	netmap_add_endpoint(map, 1, &address, NULL);
+	netmap_add_endpoint(map, 1, &named, "b.example");
+	g_assert_cmpint(b->n_endpoints, ==, 2);
 	e = &map->endpoints[b->endpoint];
-	g_assert_cmpint(b->n_endpoints, ==, 3);
-	g_assert_cmpstr(endpoint_format(&e[0].address, text), ==, "198.51.100.7:51820");
-	g_assert_cmpstr(endpoint_format(&e[1].address, text), ==, "[2001:db8::1]:7");
-	g_assert_cmpint(e[2].address.family, ==, 0);
-	g_assert_cmpint(e[2].address.port, ==, 51821);
-	g_assert_cmpstr(netmap_text(map, e[2].name), ==, "b.example");
-	g_assert_cmpint(netmap_set_endpoints(
-				map, "WGmv9FBUlzLLqu1eXfmzCm2jHLDldCutWtShp2jxpns=", at + 3),
-		==, 1);
+	g_assert_cmpstr(endpoint_format(&e[0].address, text), ==, "[2001:db8::1]:7");
+	g_assert_cmpint(e[0].name, ==, 0);
+	g_assert_cmpint(e[1].address.family, ==, 0);
+	g_assert_cmpint(e[1].address.port, ==, 51821);
+	g_assert_cmpstr(netmap_text(map, e[1].name), ==, "b.example");
+	for (int i = 0; i < 20; i++)
+		netmap_add_endpoint(map, 1, &address, NULL);
+	g_assert_cmpint(b->n_endpoints, ==, NETMAP_ENDPOINTS_MAX);
 	netmap_free(map);
 }
 
@@ -58,7 +58,8 @@ static void test_psk(void)
 
 	netmap_set_psk_file(map, "/var/lib/lapwing/network.psk");
 	g_assert_cmpint(map->hosts[0].psk_file, ==, 0);
-	g_assert_cmpstr(netmap_text(map, map->hosts[1].psk_file), ==, "/var/lib/lapwing/network.psk");
+	g_assert_cmpstr(
+		netmap_text(map, map->hosts[1].psk_file), ==, "/var/lib/lapwing/network.psk");
 	netmap_free(map);
 }
 

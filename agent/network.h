@@ -1,0 +1,69 @@
+/* agent/network.h - membership in a network that a management server runs: joining, following, leaving.
+ *
+ * Owns the client of that server. What the server says becomes the engine's map, within the limits of the
+ * local policy; the last map is kept on disk for a start without the server. Nothing that the server does
+ * or fails to do takes a tunnel down. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/base/exitcode.h"
+
+struct config;
+struct engine;
+struct network;
+
+enum { NETWORK_ERROR_MAX = 512 };
+
+/* The outcome of something asked for: *message is one line, the hint may be NULL. */
+struct network_outcome {
+	enum exit_code code;
+	bool changed;
+	const char *message, *hint;
+	const char *schema; /* of the answer */
+	const char *members; /* more of them, as JSON text; NULL: none */
+};
+typedef void (*network_done_fn)(uint32_t id, const struct network_outcome *outcome, void *user);
+
+struct network_ops {
+	void (*changed)(
+		void *user); /* the engine has something to do, or who waits may look again */
+	network_done_fn
+		done; /* of what was begun with this id; from the loop or from the call itself */
+};
+
+struct network *network_new(const char *state_dir, const struct config *config,
+	struct engine *engine, const struct network_ops *ops, void *user);
+void network_free(struct network *n); /* NULL is fine */
+/* The configuration was read again: borrowed until the next one, and applied to the last map. */
+void network_set_config(struct network *n, const struct config *config);
+
+/* At the start of the daemon: if a network was joined, its last map comes into force and its server is
+ * followed. 0; -ENOENT: none was joined; another negative errno: `error` is one line. */
+int network_open(struct network *n, bool down, char error[static NETWORK_ERROR_MAX]);
+bool network_is_joined(const struct network *n);
+const char *network_url(const struct network *n); /* NULL: none was joined */
+/* The server is connected, and its map in force. */
+bool network_is_connected(const struct network *n);
+/* `down` and `up`: ends and begins following. */
+void network_set_down(struct network *n, bool down);
+/* Once a minute. */
+void network_tick(struct network *n);
+
+struct network_enrolment {
+	const char *url, *setup_key, *hostname; /* hostname: NULL: the host's */
+	bool force;
+};
+void network_enroll(struct network *n, uint32_t id, const struct network_enrolment *e);
+void network_deregister(struct network *n, uint32_t id, bool purge);
+/* The profile of another agent, as JSON text: takes over who that host is. */
+void network_import(struct network *n, uint32_t id, const char *profile, size_t len, bool force);
+/* And the way back: the profile as JSON text, to be wiped by profile_text_free; NULL with a line in
+ * `error` when no network was joined. */
+GString *network_export(const struct network *n, char error[static NETWORK_ERROR_MAX]);
+
+/* Members of the status document: "control", and what a map says beyond peers with `detail`. */
+void network_write_status(const struct network *n, GString *out, bool detail);

@@ -1,0 +1,72 @@
+/* agent/network_impl.h - the network's inside, shared by its files only. */
+#pragma once
+
+#include <glib.h>
+
+#include "agent/base/key.h"
+#include "agent/membership.h"
+#include "agent/network.h"
+#include "mgmt/client.h"
+
+struct detail;
+struct update_servers;
+
+/* Joining another network, or this one again, while what is there goes on. */
+struct trial {
+	struct mgmt_client *client;
+	struct membership membership;
+	struct wg_key private_key;
+	uint32_t id; /* who waits */
+	bool new_key; /* made for it */
+};
+
+struct network {
+	char *state_dir, *psk_path;
+	const struct config *config;
+	struct engine *engine;
+	struct network_ops ops;
+	void *user;
+	bool down;
+
+	struct membership membership; /* url NULL: none */
+	struct wg_key private_key, public_key;
+	struct mgmt_client *client; /* NULL: none */
+	struct trial *trial; /* NULL: none under way */
+	uint32_t leaving_id; /* who waits for the end of a deregistration */
+	bool leaving, purging;
+	bool key_is_foreign; /* made on another machine: nothing is done with it */
+
+	/* what the server said last */
+	struct detail *detail;
+	struct update_servers *servers;
+	uint64_t serial;
+	int64_t map_ms; /* when the map came into force; 0: none of this run */
+	bool map_from_disk;
+	int64_t map_age_s; /* of the one from the disk, then */
+
+	GBytes *unsaved; /* the newest message, to be written to the disk */
+	guint save_timer;
+	int64_t saved_ms;
+
+	enum mgmt_state told_state; /* last logged */
+	char told_error[MGMT_ERROR_MAX];
+};
+
+extern const struct mgmt_callbacks network_callbacks;
+
+/* network.c */
+struct mgmt_client *network_new_client(const struct network *n, const struct membership *m,
+	const struct wg_key *private_key, const struct mgmt_callbacks *callbacks, void *user);
+const char *network_interface(const struct network *n, const struct membership *m);
+uint32_t network_mark(const struct network *n, const struct membership *m);
+int network_load_key(
+	const struct network *n, struct wg_key *ret, char error[static NETWORK_ERROR_MAX]);
+void network_begin(struct network *n, const struct wg_key *private_key);
+void network_forget(struct network *n);
+
+/* network_join.c */
+void network_answer(struct network *n, uint32_t id, const struct network_outcome *outcome);
+void network_end_trial(struct network *n);
+/* Why nothing of the kind can begin now; EXIT_OK: it can. */
+enum exit_code network_check_free(
+	const struct network *n, char error[static NETWORK_ERROR_MAX], const char **ret_hint);

@@ -1,0 +1,66 @@
+/* agent/network_status.c - how the server is and what it said, for the status document. */
+#include "agent/base/jwrite.h"
+#include "agent/network_impl.h"
+#include "mgmt/detail.h"
+#include "mgmt/update.h"
+
+static void write_seconds(GString *out, const char *key, int64_t ms, bool known)
+{
+	if (known)
+		jwrite_int(out, key, ms / 1000);
+	else
+		jwrite_null(out, key);
+}
+
+static void write_management(const struct network *n, GString *out, int64_t now)
+{
+	struct mgmt_status s;
+
+	mgmt_client_get_status(n->client, &s);
+	jwrite_open(out, "management", '{');
+	jwrite_string(out, "url", n->membership.url);
+	jwrite_string(out, "state", mgmt_state_name(s.state));
+	write_seconds(out, "state_seconds", now - s.since_ms, s.since_ms != 0);
+	jwrite_string(out, "failure", s.failure ? mgmt_failure_name(s.failure) : NULL);
+	jwrite_string(out, "error", s.error[0] ? s.error : NULL);
+	write_seconds(out, "next_try_seconds", MAX(s.next_ms - now, 0), s.state == MGMT_WAITING);
+	jwrite_string(out, "address", s.address[0] ? s.address : NULL);
+	jwrite_bool(out, "cleartext", s.cleartext);
+	write_seconds(out, "last_message_seconds", now - s.message_ms, s.message_ms != 0);
+	jwrite_int(out, "attempts", (int64_t)s.attempts);
+	jwrite_int(out, "messages", (int64_t)s.messages);
+	jwrite_int(out, "messages_refused", (int64_t)s.dropped);
+	jwrite_int(out, "file_checks_refused", (int64_t)s.files_refused);
+	jwrite_close(out, '}');
+}
+
+static void write_map(const struct network *n, GString *out, int64_t now)
+{
+	int64_t age_s = (now - n->map_ms) / 1000 + (n->map_from_disk ? n->map_age_s : 0);
+
+	jwrite_open(out, "map", '{');
+	jwrite_int(out, "serial", (int64_t)n->serial);
+	jwrite_int(out, "age_seconds", age_s);
+	jwrite_string(out, "from", n->map_from_disk ? "disk" : "server");
+	jwrite_int(out, "left_out", n->detail ? (int64_t)n->detail->n_left_out : 0);
+	jwrite_close(out, '}');
+}
+
+void network_write_status(const struct network *n, GString *out, bool detail)
+{
+	int64_t now = g_get_monotonic_time() / 1000;
+
+	if (!network_is_joined(n)) {
+		jwrite_null(out, "control");
+		return;
+	}
+	jwrite_open(out, "control", '{');
+	write_management(n, out, now);
+	if (n->map_ms)
+		write_map(n, out, now);
+	else
+		jwrite_null(out, "map");
+	if (detail && n->detail)
+		detail_write(n->detail, out);
+	jwrite_close(out, '}');
+}

@@ -139,6 +139,27 @@ int64_t netmap_find_name(const struct netmap *map, const char *name)
 	return NETMAP_NONE;
 }
 
+static bool has_first_label(const struct netmap *map, size_t host, const char *label, size_t len)
+{
+	const char *name = netmap_text(map, map->hosts[host].name);
+
+	return !strncmp(name, label, len) && (name[len] == '.' || !name[len]);
+}
+
+bool netmap_name_matches(const struct netmap *map, uint32_t host, const char *name)
+{
+	size_t len = strlen(name);
+
+	if (!strcmp(netmap_text(map, map->hosts[host].name), name))
+		return true;
+	if (!len || strchr(name, '.') || !has_first_label(map, host, name, len))
+		return false;
+	for (size_t i = 0; i < map->n_hosts; i++)
+		if (i != host && has_first_label(map, i, name, len))
+			return false;
+	return true;
+}
+
 struct netmap_source netmap_source_of(const char *text, size_t len)
 {
 	uint64_t hash = hash_bytes(text, len);

@@ -113,6 +113,8 @@ static inline const struct prefix *netmap_prefixes(
 /* The number of the host with this key, or NETMAP_NONE. */
 int64_t netmap_find_key(const struct netmap *map, const struct wg_key *key);
 int64_t netmap_find_name(const struct netmap *map, const char *name); /* linear */
+/* Is the host called so, or do no others have this first label of its name ("db1" of "db1.example.net")? */
+bool netmap_name_matches(const struct netmap *map, uint32_t host, const char *name);
 
 /* Adds host number `host` to by_key, growing it. False: its key is there already. */
 bool netmap_index_key(struct netmap *map, uint32_t host);

@@ -7,22 +7,10 @@
 #include "agent/cli/client.h"
 #include "agent/cli/cmd.h"
 #include "agent/cli/output.h"
+#include "agent/cli/status_line.h"
 #include "agent/cli/table.h"
 
 /* "label   text", the text without control characters. */
-static void line(const char *label, const char *format, ...) G_GNUC_PRINTF(2, 3);
-static void line(const char *label, const char *format, ...)
-{
-	g_autofree char *text = NULL, *safe = NULL;
-	va_list ap;
-
-	va_start(ap, format);
-	text = g_strdup_vprintf(format, ap);
-	va_end(ap);
-	safe = text_safe(text);
-	printf("%-10s %s\n", label, safe);
-}
-
 /* -- peers ------------------------------------------------------------------------------------ */
 
 /* "-" when it is null. */
@@ -74,14 +62,14 @@ static void print_list(const char *label, const json_t *array)
 	g_autofree char *text = text_list(array);
 
 	if (*text)
-		line(label, "%s", text);
+		status_line(label, "%s", text);
 }
 
 static void print_age(const char *label, const json_t *peer, const char *key)
 {
 	g_autofree char *age = duration(peer, key);
 
-	line(label, "%s%s", age, get_is_null(peer, key) ? "" : " ago");
+	status_line(label, "%s%s", age, get_is_null(peer, key) ? "" : " ago");
 }
 
 static void add_ms(GString *out, const json_t *wakes, const char *key, const char *what)
@@ -104,7 +92,7 @@ static void print_wakes(const json_t *wakes)
 	if (get_int(wakes, "dropped"))
 		g_string_append_printf(
 			text, "; %" PRId64 " packets dropped", get_int(wakes, "dropped"));
-	line("wakes", "%s", text->str);
+	status_line("wakes", "%s", text->str);
 }
 
 static void print_lazy_peer(const json_t *peer)
@@ -113,9 +101,9 @@ static void print_lazy_peer(const json_t *peer)
 	const char *lazy = get_text(peer, "lazy");
 
 	if (!strcmp(lazy, "permanent"))
-		line("lazy", "no: %s", get_text(peer, "lazy_reason"));
+		status_line("lazy", "no: %s", get_text(peer, "lazy_reason"));
 	else
-		line("lazy", "%s, idle after %s", lazy, idle);
+		status_line("lazy", "%s, idle after %s", lazy, idle);
 	print_age("inner", peer, "last_inner_seconds");
 	print_wakes(json_object_get(peer, "wakes"));
 }
@@ -126,17 +114,17 @@ static void print_peer(const json_t *peer)
 	g_autofree char *tx = text_bytes(get_int(peer, "tx_bytes"));
 	const char *reason = get_text(peer, "reason"), *endpoint = get_text(peer, "endpoint");
 
-	line("peer", "%s", get_text(peer, "name"));
-	line("key", "%s", get_text(peer, "public_key"));
-	line("state", "%s%s%s", get_text(peer, "state"), *reason ? ": " : "", reason);
+	status_line("peer", "%s", get_text(peer, "name"));
+	status_line("key", "%s", get_text(peer, "public_key"));
+	status_line("state", "%s%s%s", get_text(peer, "state"), *reason ? ": " : "", reason);
 	print_list("addresses", json_object_get(peer, "addresses"));
 	print_list("routes", json_object_get(peer, "routes"));
 	print_list("holds", json_object_get(peer, "holds"));
-	line("endpoint", "%s", *endpoint ? endpoint : "-");
+	status_line("endpoint", "%s", *endpoint ? endpoint : "-");
 	print_age("handshake", peer, "last_handshake_seconds");
-	line("traffic", "%s in, %s out", rx, tx);
+	status_line("traffic", "%s in, %s out", rx, tx);
 	if (get_int(peer, "keepalive_seconds"))
-		line("keepalive", "%" PRId64 " s", get_int(peer, "keepalive_seconds"));
+		status_line("keepalive", "%" PRId64 " s", get_int(peer, "keepalive_seconds"));
 	print_lazy_peer(peer);
 }
 
@@ -163,14 +151,14 @@ static void print_mesh(const json_t *root)
 	g_autofree char *addresses = text_list(json_object_get(host, "addresses"));
 
 	if (json_is_object(mesh))
-		line("mesh", "%s, %" PRId64 " hosts, %s of %s", get_text(mesh, "name"),
+		status_line("mesh", "%s, %" PRId64 " hosts, %s of %s", get_text(mesh, "name"),
 			get_int(mesh, "hosts"), get_text(mesh, "file"),
 			get_text(mesh, "loaded_at"));
 	if (*get_text(mesh, "error"))
-		line("", "not taken: %s", get_text(mesh, "error"));
+		status_line("", "not taken: %s", get_text(mesh, "error"));
 	if (json_is_object(host)) {
-		line("host", "%s  %s", get_text(host, "name"), addresses);
-		line("key", "%s", get_text(host, "public_key"));
+		status_line("host", "%s  %s", get_text(host, "name"), addresses);
+		status_line("key", "%s", get_text(host, "public_key"));
 	}
 }
 
@@ -190,9 +178,9 @@ static void print_interface(const json_t *root)
 		g_string_append(text, ", adopted");
 	if (get_int(link, "repairs"))
 		g_string_append_printf(text, ", %" PRId64 " repairs", get_int(link, "repairs"));
-	line("interface", "%s", text->str);
+	status_line("interface", "%s", text->str);
 	if (*get_text(link, "conflict"))
-		line("conflict", "%s", get_text(link, "conflict"));
+		status_line("conflict", "%s", get_text(link, "conflict"));
 }
 
 /* ", 3 up, 1 idle": those that there are. */
@@ -216,8 +204,8 @@ static void print_counts(const json_t *root)
 	if (get_int(root, "pending"))
 		g_string_append_printf(
 			text, ", %" PRId64 " to be programmed", get_int(root, "pending"));
-	line("peers", "%s", text->str);
-	line("routes", "%" PRId64, get_int(json_object_get(root, "routes"), "installed"));
+	status_line("peers", "%s", text->str);
+	status_line("routes", "%" PRId64, get_int(json_object_get(root, "routes"), "installed"));
 }
 
 static void print_sentinels(const json_t *sentinels, bool detail)
@@ -234,7 +222,7 @@ static void print_sentinels(const json_t *sentinels, bool detail)
 		text, ", %" PRId64 " packets dropped", get_int(sentinels, "dropped"));
 	if (*get_text(sentinels, "problem"))
 		g_string_append_printf(text, ": %s", get_text(sentinels, "problem"));
-	line("sentinels", "%s", text->str);
+	status_line("sentinels", "%s", text->str);
 }
 
 static void print_lazy(const json_t *root, bool detail)
@@ -246,11 +234,11 @@ static void print_lazy(const json_t *root, bool detail)
 	if (!json_is_object(lazy))
 		return;
 	if (!get_bool(lazy, "enabled")) {
-		line("lazy", "off");
+		status_line("lazy", "off");
 		return;
 	}
 	add_counts(text, lazy, kinds, G_N_ELEMENTS(kinds));
-	line("lazy", "%s; %s, %s", text->len ? text->str + 2 : "nobody",
+	status_line("lazy", "%s; %s, %s", text->len ? text->str + 2 : "nobody",
 		get_text(lazy, "idle_detection"), get_text(lazy, "remote_wake"));
 	print_sentinels(json_object_get(lazy, "sentinels"), detail);
 }
@@ -261,8 +249,8 @@ static void print_daemon(const json_t *root)
 	g_autofree char *uptime = text_duration(get_int(root, "uptime_seconds"));
 	g_autofree char *rss = text_bytes(get_int(memory, "rss_bytes"));
 
-	line("daemon", "%s, since %s, %s", get_text(root, "version"), uptime, rss);
-	line("runs as", "%s", get_text(root, "privileges"));
+	status_line("daemon", "%s, since %s, %s", get_text(root, "version"), uptime, rss);
+	status_line("runs as", "%s", get_text(root, "privileges"));
 }
 
 static void print_problems(const json_t *root)
@@ -271,7 +259,7 @@ static void print_problems(const json_t *root)
 	size_t i;
 
 	json_array_foreach(problems, i, problem)
-		line("problem", "%s: %s (since %s)", get_text(problem, "class"),
+		status_line("problem", "%s: %s (since %s)", get_text(problem, "class"),
 			get_text(problem, "message"), get_text(problem, "since"));
 }
 
@@ -279,8 +267,9 @@ static void print_status(const json_t *root, bool detail)
 {
 	const char *reason = get_text(root, "reason");
 
-	line("state", "%s%s%s", get_text(root, "state"), *reason ? ": " : "", reason);
+	status_line("state", "%s%s%s", get_text(root, "state"), *reason ? ": " : "", reason);
 	print_mesh(root);
+	status_print_control(root);
 	print_interface(root);
 	print_counts(root);
 	print_lazy(root, detail);
@@ -311,7 +300,7 @@ static enum exit_code use_status(
 	if (o->check && !strcmp(o->check, "ready") && !is_ready(root))
 		code = EXIT_FAILED;
 	if (o->check && !o->json)
-		line("state", "%s", get_text(root, "state"));
+		status_line("state", "%s", get_text(root, "state"));
 	else if (!o->json)
 		print_status(root, o->detail);
 	json_decref(root);

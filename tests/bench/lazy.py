@@ -18,8 +18,15 @@ def kernel_memory():
 
 
 def sockets_of(d):
-    links = (os.readlink(f'/proc/{d.pid}/fd/{fd}') for fd in os.listdir(f'/proc/{d.pid}/fd'))
-    return sum(link.startswith('socket:') for link in links)
+    """Those that it holds; once a minute it has two more for a moment, with which it asks itself."""
+    def count():
+        links = (os.readlink(f'/proc/{d.pid}/fd/{fd}') for fd in os.listdir(f'/proc/{d.pid}/fd'))
+        return sum(link.startswith('socket:') for link in links)
+    counts = [count()]
+    for _ in range(2):
+        time.sleep(5)
+        counts.append(count())
+    return min(counts)
 
 
 def bench_memory():

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/base/exitcode.h"
+#include "agent/base/jwrite.h"
 #include "agent/base/log.h"
 #include "agent/config.h"
 #include "agent/engine_impl.h"
@@ -120,6 +121,8 @@ static void note(struct engine *e, const struct acl_config *config, uint64_t fin
 	g_strlcpy(e->acl.ifname, config->ifname, sizeof(e->acl.ifname));
 	e->acl.fingerprint = fingerprint;
 	e->acl.stands = true;
+	e->acl.refused_before += e->acl.refused;
+	e->acl.refused = 0;
 	e->acl.cleared[0] = '\0';
 }
 
@@ -128,6 +131,7 @@ static int apply(struct engine *e, const struct acl_config *config)
 	uint64_t fingerprint = 0;
 	int r = 0;
 
+	engine_acl_count(e);
 	engine_acl_may_exist(e, config->ifname);
 	for (int i = 0; i < TRIES; i++) {
 		r = KERNEL(e, acl_apply, config);
@@ -216,4 +220,49 @@ int engine_stage_acl(struct engine *e, int64_t now_ms)
 	r = engine_acl_remove(e, config.ifname);
 	return r < 0 ? engine_fail(e, STAGE_ACL, EXIT_FAILED, r, "cannot remove an old firewall")
 		     : 0;
+}
+
+/* -- for people ----------------------------------------------------------------------------- */
+
+void engine_acl_count(struct engine *e)
+{
+	char table[NFT_TABLE_NAME_MAX];
+	uint64_t refused = 0;
+
+	if (!e->acl.stands)
+		return;
+	name_table(e->acl.ifname, table);
+	if (KERNEL(e, acl_count_refused, table, &refused) == 0)
+		e->acl.refused = refused;
+}
+
+static const char *why(const struct engine *e, int64_t now_ms)
+{
+	const struct stage *s = &e->stages[STAGE_ACL];
+
+	if (s->problem[0])
+		return s->problem;
+	if (engine_acl_wanted(e))
+		return s->repairs > REPAIRS_MAX && now_ms - s->repaired_ms < REPAIR_WINDOW_MS
+			? "somebody undoes it again and again"
+			: NULL;
+	return e->config->policy.firewall == FIREWALL_OFF ? "policy.firewall is \"off\""
+							  : "the network has no rules";
+}
+
+void engine_acl_write(const struct engine *e, GString *out, int64_t now_ms)
+{
+	if (!e->map || e->down) {
+		jwrite_null(out, "firewall");
+		return;
+	}
+	jwrite_open(out, "firewall", '{');
+	jwrite_string(out, "state",
+		!engine_acl_wanted(e)                 ? "open"
+			: engine_acl_is_settled(e) ? "closed"
+						   : "missing");
+	jwrite_string(out, "reason", why(e, now_ms));
+	jwrite_int(out, "rules", e->acl.stands ? (int64_t)e->acl.n_rules : 0);
+	jwrite_int(out, "refused", (int64_t)(e->acl.refused_before + e->acl.refused));
+	jwrite_close(out, '}');
 }

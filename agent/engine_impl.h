@@ -110,6 +110,7 @@ struct engine {
 		struct filter_rule *rules; /* in it */
 		size_t n_rules;
 		uint64_t fingerprint; /* 0: never made */
+		uint64_t refused, refused_before; /* packets; by it, and by those before it */
 		GPtrArray *names; /* char *, of interfaces that may have one */
 		char cleared[IFNAMSIZ]; /* this one has none */
 	} acl;
@@ -221,6 +222,8 @@ bool engine_acl_is_fought(struct engine *e, const char *what, const char *who);
 void engine_acl_may_exist(struct engine *e, const char *ifname);
 /* Removes the tables of all interfaces but this one; NULL: of all. 0 or -errno. */
 int engine_acl_remove(struct engine *e, const char *but);
+void engine_acl_count(struct engine *e); /* what it has refused */
+void engine_acl_write(const struct engine *e, GString *out, int64_t now_ms); /* for status */
 void engine_acl_free(struct engine *e);
 
 /* engine_net.c */

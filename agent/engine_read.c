@@ -280,6 +280,7 @@ int engine_stage_read(struct engine *e, int64_t now_ms)
 	if (r < 0)
 		return engine_fail(e, STAGE_READ, EXIT_FAILED, r, "cannot read WireGuard's peers");
 	find_missing(&reading);
+	engine_acl_count(e);
 	g_clear_pointer(&e->recorded_peers, g_free);
 	e->n_recorded = 0;
 	e->read_ms = now_ms;

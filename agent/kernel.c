@@ -98,6 +98,7 @@ ON(wg, wg_read, (void *k, unsigned index, wg_device_fn device_fn, wg_peer_fn pee
 	index, device_fn, peer_fn, user)
 ON(nft, nft_apply, (void *k, const struct nft_config *config), config)
 ON(nft, acl_apply, (void *k, const struct acl_config *config), config)
+ON(nft, acl_count_refused, (void *k, const char *table, uint64_t *ret), table, ret)
 ON(nft, nft_remove, (void *k, const char *table), table)
 ON(nft, nft_fingerprint, (void *k, const char *table, uint64_t *ret), table, ret)
 ON(nft, nft_change, (void *k, const char *table, const struct nft_change *change), table, change)
@@ -350,6 +351,7 @@ static const struct kernel_ops running_ops = {
 	.wg_read = wg_read_,
 	.nft_apply = nft_apply_,
 	.acl_apply = acl_apply_,
+	.acl_count_refused = acl_count_refused_,
 	.nft_remove = nft_remove_,
 	.nft_fingerprint = nft_fingerprint_,
 	.nft_change = nft_change_,

@@ -53,7 +53,8 @@ struct kernel_ops {
 		void *k, unsigned index, wg_device_fn device_fn, wg_peer_fn peer_fn, void *user);
 	int (*nft_apply)(void *k, const struct nft_config *config);
 	int (*acl_apply)(void *k, const struct acl_config *config);
-	/* These two are for both tables. */
+	int (*acl_count_refused)(void *k, const char *table, uint64_t *ret);
+	/* The next two are for both tables. */
 	int (*nft_remove)(void *k, const char *table);
 	int (*nft_fingerprint)(void *k, const char *table, uint64_t *ret);
 	int (*nft_change)(void *k, const char *table, const struct nft_change *change);

@@ -409,6 +409,7 @@ void engine_write_status(const struct engine *e, GString *out, bool detail, int6
 	write_mesh(e, out);
 	write_host(e, out);
 	write_interface(e, out);
+	engine_acl_write(e, out, now_ms);
 	write_counts(e, out);
 	write_lazy(e, out);
 	write_foreign(e, out);

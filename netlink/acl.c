@@ -2,14 +2,19 @@
 #include "netlink/acl.h"
 
 #include <errno.h>
+#include <libmnl/libmnl.h>
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
+#include <linux/netfilter/nfnetlink.h>
 
 #include "netlink/acl_rules.h"
 #include "netlink/acl_sets.h"
+#include "netlink/attr.h"
 #include "netlink/nft_batch.h"
+#include "netlink/nft_elements.h"
+#include "netlink/nl.h"
 
-enum { PRIORITY_FILTER = 0 };
+enum { PRIORITY_FILTER = 0, REREADS_MAX = 5 };
 
 static void put_lookups(
 	struct nft_batch *b, const char *table, const char *chain, const GArray *sets, bool drop)
@@ -62,4 +67,54 @@ int acl_apply(struct nft *nft, const struct acl_config *config)
 	put_input(&b, config, sets);
 	put_forward(&b, config);
 	return nft_batch_commit(&b, nft);
+}
+
+/* -- counting ------------------------------------------------------------------------------- */
+
+struct counting {
+	const char *table;
+	uint64_t packets;
+};
+
+/* Only the rules at the end of both chains have counters. */
+static int count_rule(const struct nlmsghdr *nlh, void *user)
+{
+	struct counting *c = user;
+	const struct nlattr *table[NFTA_RULE_EXPRESSIONS + 1], *a;
+	char name[NFT_TABLE_NAME_MAX + 1];
+	struct attr_walk w;
+	uint64_t packets;
+
+	if (nlh->nlmsg_len < NLMSG_LENGTH(sizeof(struct nfgenmsg)) ||
+		attr_sort(attr_walk_message(nlh, sizeof(struct nfgenmsg)), table,
+			G_N_ELEMENTS(table)) < 0)
+		return -EPROTO;
+	attr_text(table[NFTA_RULE_TABLE], name, sizeof(name));
+	if (strcmp(name, c->table) != 0 || !table[NFTA_RULE_EXPRESSIONS])
+		return 0;
+	w = attr_walk_nested(table[NFTA_RULE_EXPRESSIONS]);
+	while ((a = attr_next(&w)))
+		if (nft_elements_packets(a, &packets))
+			c->packets += packets;
+	return 0;
+}
+
+int acl_count_refused(struct nft *nft, const char *table, uint64_t *ret)
+{
+	const struct nfgenmsg inet = { NFPROTO_INET, NFNETLINK_V0, 0 };
+	struct counting c = { .table = table };
+	struct nl_request q;
+	int r = -EINTR;
+
+	for (int i = 0; i < REREADS_MAX && r == -EINTR; i++) {
+		c.packets = 0;
+		memcpy(nl_begin(&q, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETRULE, 0, sizeof(inet)),
+			&inet, sizeof(inet));
+		mnl_attr_put_strz(&q.nlh, NFTA_RULE_TABLE, table);
+		r = nl_dump(nft->nl, &q.nlh, count_rule, &c);
+	}
+	g_strlcpy(nft->text, nl_error_text(nft->nl), sizeof(nft->text));
+	if (r == 0)
+		*ret = c.packets;
+	return r;
 }

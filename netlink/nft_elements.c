@@ -58,8 +58,7 @@ static const struct nlattr *inside(const struct nlattr *outer, uint16_t type)
 	return a;
 }
 
-/* Only one expression is ever attached to our elements. */
-static bool take_packets(const struct nlattr *expr, uint64_t *ret)
+bool nft_elements_packets(const struct nlattr *expr, uint64_t *ret)
 {
 	const struct nlattr *data = inside(expr, NFTA_EXPR_DATA);
 	char name[8];
@@ -85,7 +84,8 @@ static int take_element(const struct nlattr *element, uint8_t family, nft_counte
 		return 0;
 	if (!attr_copy(inside(table[NFTA_SET_ELEM_KEY], NFTA_DATA_VALUE), p.addr, p.bits / 8u))
 		return -EPROTO;
-	if (take_packets(table[NFTA_SET_ELEM_EXPR], &packets))
+	/* Only one expression is ever attached to our elements. */
+	if (nft_elements_packets(table[NFTA_SET_ELEM_EXPR], &packets))
 		fn(&p, packets, user);
 	return 0;
 }

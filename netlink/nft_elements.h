@@ -13,6 +13,8 @@ struct nlattr *nft_elements_begin(struct nlmsghdr *nlh, const char *table, const
 void nft_elements_put(
 	struct nlmsghdr *nlh, const void *key, const void *last, uint8_t len, uint32_t flags);
 
+/* The packets of this expression, if it is a counter. */
+bool nft_elements_packets(const struct nlattr *expr, uint64_t *ret);
 /* Calls fn for each element that begins a range and has a counter; keys are addresses of this family.
  * 0 or -EPROTO. */
 int nft_elements_parse(const struct nlmsghdr *nlh, uint8_t family, nft_counter_fn fn, void *user);

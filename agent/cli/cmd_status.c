@@ -183,6 +183,21 @@ static void print_interface(const json_t *root)
 		status_line("conflict", "%s", get_text(link, "conflict"));
 }
 
+static void print_firewall(const json_t *root)
+{
+	const json_t *firewall = json_object_get(root, "firewall");
+	const char *state = get_text(firewall, "state"), *reason = get_text(firewall, "reason");
+	g_autoptr(GString) text = g_string_new(state);
+
+	if (!json_is_object(firewall))
+		return;
+	if (!strcmp(state, "closed"))
+		g_string_append_printf(text, ", %" PRId64 " rules, %" PRId64 " packets refused",
+			get_int(firewall, "rules"), get_int(firewall, "refused"));
+	g_string_append_printf(text, "%s%s", *reason ? ": " : "", reason);
+	line("firewall", "%s", text->str);
+}
+
 /* ", 3 up, 1 idle": those that there are. */
 static void add_counts(GString *out, const json_t *counts, const char *const *kinds, size_t n_kinds)
 {
@@ -271,6 +286,7 @@ static void print_status(const json_t *root, bool detail)
 	print_mesh(root);
 	status_print_control(root);
 	print_interface(root);
+	print_firewall(root);
 	print_counts(root);
 	print_lazy(root, detail);
 	print_daemon(root);

@@ -605,6 +605,17 @@ static int m_acl_apply(void *k, const struct acl_config *config)
 	return 0;
 }
 
+static int m_acl_count_refused(void *k, const char *table, uint64_t *ret)
+{
+	struct model *m = k;
+
+	FAULT(0);
+	if (!model_acl_find(&m->nft, table))
+		return -ENOENT;
+	*ret = 0;
+	return 0;
+}
+
 static int m_nft_remove(void *k, const char *table)
 {
 	struct model *m = k;
@@ -1068,6 +1079,7 @@ static const struct kernel_ops ops = {
 	.wg_read = m_wg_read,
 	.nft_apply = m_nft_apply,
 	.acl_apply = m_acl_apply,
+	.acl_count_refused = m_acl_count_refused,
 	.nft_remove = m_nft_remove,
 	.nft_fingerprint = m_nft_fingerprint,
 	.nft_change = m_nft_change,

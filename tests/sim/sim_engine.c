@@ -732,6 +732,17 @@ static void change_acl(struct sim *s)
 	tell(s, MONITOR_NFT);
 }
 
+/* Somebody takes it away whenever it is there. */
+static void fight_acl(struct sim *s)
+{
+	for (unsigned i = 0; i < 12; i++) {
+		g_ptr_array_set_size(s->model->nft.acls, 0);
+		check_exposure(s, false);
+		engine_kernel_event(s->engine, MONITOR_NFT, 0, s->now_ms);
+		run_until(s, s->now_ms + 250);
+	}
+}
+
 static void new_policy(struct sim *s)
 {
 	s->config.policy.firewall = draw(s, 3);
@@ -802,6 +813,9 @@ static void restart(struct sim *s)
 
 	engine_free(s->engine);
 	model_close(s->model);
+	if (!draw(s, 4)) /* edited meanwhile */
+		s->config.policy.firewall = draw(s, 3);
+	check_exposure(s, false);
 	s->engine = engine_new(&s->model->kernel, &ops, s, &identity);
 	engine_set_private_key(s->engine, &s->private_key);
 	engine_set_config(s->engine, &s->config);
@@ -836,6 +850,7 @@ static const struct {
 	{ "routes", take_routes },
 	{ "nftables", take_nft },
 	{ "firewall", change_acl },
+	{ "fight", fight_acl },
 	{ "policy", new_policy },
 	{ "wg set", wg_set },
 	{ "wg set", wg_set },

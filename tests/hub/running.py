@@ -37,7 +37,7 @@ class Program:
             raise AttributeError(name)
         return lambda **arguments: self.tell(name, **arguments)
 
-    def end(self, kill=False):
+    def finish(self, kill=False):
         """Its exit status."""
         if kill:
             self.process.kill()

@@ -1,6 +1,7 @@
 /* tests/fuzz/fuzz_control.c - any bytes as a request: a message or words that fit their places. */
 /* covers: agent/control_request.c */
 #include <glib.h>
+#include <jansson.h>
 #include <string.h>
 
 #include "agent/control.h"
@@ -36,9 +37,24 @@ static void check_access(const uint8_t *data, size_t size)
 		g_assert_true(ids.group != (gid_t)-1 && (shares || ids.gid == ids.group));
 }
 
+/* A part of the line, and an object to others as well. */
+static void check_profile(const struct control_request *request, const char *line, size_t size)
+{
+	json_t *json;
+
+	if (!request->profile)
+		return;
+	g_assert_true(request->profile >= line &&
+		request->profile + request->profile_len <= line + size);
+	json = json_loadb(request->profile, request->profile_len, 0, NULL);
+	g_assert_true(json_is_object(json));
+	json_decref(json);
+}
+
 static void check_reading(const struct control_request *request)
 {
-	static const char *const changing[] = { "up", "down", "wake", "idle", "pin", "unpin" };
+	static const char *const changing[] = { "up", "down", "wake", "idle", "pin", "unpin",
+		"enroll", "deregister", "import", "export" };
 	bool reading = control_is_reading(request);
 
 	for (size_t i = 0; i < G_N_ELEMENTS(changing); i++)
@@ -60,6 +76,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	check_word(request.level, sizeof(request.level));
 	check_word(request.peer, sizeof(request.peer));
 	check_word(request.check, sizeof(request.check));
+	check_word(request.url, sizeof(request.url));
+	check_word(request.setup_key, sizeof(request.setup_key));
+	check_word(request.hostname, sizeof(request.hostname));
+	check_profile(&request, (const char *)data, size);
 	check_reading(&request);
+	g_assert_false(control_is_reading(&request) && control_is_secret(&request));
 	return 0;
 }

@@ -198,6 +198,23 @@ static void test_file_odd(void)
 	g_rmdir(dir);
 }
 
+/* Another key, purpose or text is another hash; expected from Python's hashlib.blake2b. */
+static void test_hash(void)
+{
+	struct wg_key key, hash, other, want;
+
+	g_assert_cmpint(key_parse(ALICE_PUBLIC, KEY_TEXT_LEN, &key), ==, 0);
+	g_assert_cmpint(key_parse("cnmVEyv8GAWiDkM4Mlu1hcv60qMe4lZQP+KKWMxuLRM=", KEY_TEXT_LEN, &want), ==, 0);
+	key_hash(&key, "purpose", "text", 4, &hash);
+	g_assert_true(key_is_same(&hash, &want));
+	key_hash(&key, "purpos", "e\0text", 6, &other);
+	g_assert_false(key_is_same(&hash, &other));
+	key_hash(&key, "purpose", "tex", 3, &other);
+	g_assert_false(key_is_same(&hash, &other));
+	key_hash(&want, "purpose", "text", 4, &other);
+	g_assert_false(key_is_same(&hash, &other));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -208,6 +225,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/key/random-text", test_random_text);
 	g_test_add_func("/key/generate", test_generate);
 	g_test_add_func("/key/compare", test_compare);
+	g_test_add_func("/key/hash", test_hash);
 	g_test_add_func("/key/file", test_file);
 	g_test_add_func("/key/file-odd", test_file_odd);
 	return g_test_run();

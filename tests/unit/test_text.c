@@ -1,8 +1,10 @@
 /* tests/unit/test_text.c - UTF-8 and escaping. */
+#include <errno.h>
 #include <glib.h>
 #include <string.h>
 
 #include "agent/base/text.h"
+#include "agent/base/uuid.h"
 
 /* All sequences of two bytes, and many of three and four, against GLib. */
 static void test_utf8(void)
@@ -125,6 +127,61 @@ static void test_cut(void)
 	}
 }
 
+static void test_hostname(void)
+{
+	static const char label[] = "0123456789012345678901234567890123456789012345678901234567890ab";
+	g_autofree char *longest = g_strdup_printf("%s.%s.%s.%.61s", label, label, label, label);
+	static const struct {
+		const char *text;
+		bool good;
+	} table[] = {
+		{ "a", true },
+		{ "db1.Example-2.net", true },
+		{ "0", true },
+		{ label, true },
+		{ "", false },
+		{ ".", false },
+		{ "a.", false },
+		{ ".a", false },
+		{ "a..b", false },
+		{ "-a", false },
+		{ "a-", false },
+		{ "a-.b", false },
+		{ "a_b", false },
+		{ "a b", false },
+		{ "\xc3\xa4", false },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+		g_test_message("%s", table[i].text);
+		g_assert_true(text_is_hostname(table[i].text, strlen(table[i].text)) == table[i].good);
+	}
+	g_assert_cmpuint(strlen(label), ==, 63);
+	g_assert_false(text_is_hostname("a\0b", 3));
+	g_assert_false(text_is_hostname(longest, 64));
+	g_assert_cmpuint(strlen(longest), ==, HOSTNAME_MAX);
+	g_assert_true(text_is_hostname(longest, HOSTNAME_MAX));
+	longest = g_realloc(longest, HOSTNAME_MAX + 2);
+	strcpy(longest + HOSTNAME_MAX, "a");
+	g_assert_false(text_is_hostname(longest, HOSTNAME_MAX + 1));
+}
+
+static void test_uuid(void)
+{
+	static const char text[] = "A2C8E62B-38f5-4553-B31E-DD66C696CEBB";
+	static const char *const bad[] = { "", "a2c8e62b-38f5-4553-b31e-dd66c696ceb",
+		"a2c8e62b-38f5-4553-b31e-dd66c696cebb0", "a2c8e62b38f5-4553-b31e-dd66c696cebb00",
+		"a2c8e62b-38f5-4553-b31e-dd66c696cebg", "a2c8e62b-38f5-4553-b31e_dd66c696cebb",
+		"{a2c8e62b-38f5-4553-b31e-dd66c696ceb}", "a2c8e62--38f5-4553-b31e-dd66c696cebb" };
+	char uuid[UUID_STRLEN] = "?";
+
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+		g_assert_cmpint(uuid_parse(bad[i], strlen(bad[i]), uuid), ==, -EINVAL);
+	g_assert_cmpstr(uuid, ==, "?");
+	g_assert_cmpint(uuid_parse(text, strlen(text), uuid), ==, 0);
+	g_assert_cmpstr(uuid, ==, "a2c8e62b-38f5-4553-b31e-dd66c696cebb");
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -132,5 +189,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/text/utf8-borders", test_utf8_borders);
 	g_test_add_func("/text/escape", test_escape);
 	g_test_add_func("/text/cut", test_cut);
+	g_test_add_func("/text/hostname", test_hostname);
+	g_test_add_func("/text/uuid", test_uuid);
 	return g_test_run();
 }

@@ -258,7 +258,7 @@ void engine_acl_write(const struct engine *e, GString *out, int64_t now_ms)
 	}
 	jwrite_open(out, "firewall", '{');
 	jwrite_string(out, "state",
-		!engine_acl_wanted(e)                 ? "open"
+		!engine_acl_wanted(e)              ? "open"
 			: engine_acl_is_settled(e) ? "closed"
 						   : "missing");
 	jwrite_string(out, "reason", why(e, now_ms));

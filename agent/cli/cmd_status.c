@@ -195,7 +195,7 @@ static void print_firewall(const json_t *root)
 		g_string_append_printf(text, ", %" PRId64 " rules, %" PRId64 " packets refused",
 			get_int(firewall, "rules"), get_int(firewall, "refused"));
 	g_string_append_printf(text, "%s%s", *reason ? ": " : "", reason);
-	line("firewall", "%s", text->str);
+	status_line("firewall", "%s", text->str);
 }
 
 /* ", 3 up, 1 idle": those that there are. */

@@ -90,7 +90,7 @@ static void wrote(struct model *m, const char *what)
 
 /* -- links ---------------------------------------------------------------------------------- */
 
-static guint key_hash(gconstpointer key)
+static guint peer_key_hash(gconstpointer key)
 {
 	guint h;
 
@@ -113,7 +113,7 @@ struct model_link *model_add_link(struct model *m, const char *name, const char 
 	g_strlcpy(link->info.name, name, sizeof(link->info.name));
 	g_strlcpy(link->info.kind, kind, sizeof(link->info.kind));
 	link->peers = g_ptr_array_new();
-	link->by_key = g_hash_table_new(key_hash, key_equal);
+	link->by_key = g_hash_table_new(peer_key_hash, key_equal);
 	link->by_index = g_hash_table_new(NULL, NULL);
 	link->graves = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	link->addresses = g_array_new(FALSE, TRUE, sizeof(struct prefix));

@@ -931,7 +931,7 @@ int host_command(struct node *h, enum engine_command command, unsigned other)
 
 /* -- all of it ------------------------------------------------------------------------------ */
 
-static guint key_hash(gconstpointer key)
+static guint peer_key_hash(gconstpointer key)
 {
 	guint h;
 
@@ -982,7 +982,7 @@ void world_init(struct world *w, guint32 seed, unsigned n)
 	net_init(&w->net, &w->clock, w->random, n);
 	w->net.lost = on_lost;
 	w->net.user = w;
-	w->by_key = g_hash_table_new(key_hash, key_equal);
+	w->by_key = g_hash_table_new(peer_key_hash, key_equal);
 	w->listen_port = NAMES_PORT;
 	w->hosts = g_new0(struct node, n);
 	w->specs = g_new0(struct spec, n);

@@ -52,12 +52,21 @@ void connection_free(struct connection *c)
 
 /* -- reading -------------------------------------------------------------------------------- */
 
+static void accuse(struct connection *c)
+{
+	connection_fail(c, STREAM_LOST,
+		c->proven ? "the server breaks the protocol" : "the server does not speak HTTP/2");
+}
+
 static void lose(struct connection *c)
 {
 	const char *why;
 	enum stream_failure failure = stream_loss(c->stream, &why);
 
-	connection_fail(c, failure, why);
+	if (c->words[0] && !c->proven) /* nghttp2 did not like what came */
+		accuse(c);
+	else
+		connection_fail(c, failure, why);
 }
 
 static void receive(struct connection *c)
@@ -78,7 +87,7 @@ static void receive(struct connection *c)
 		if (c->closed)
 			return;
 		if (n < 0) {
-			connection_fail(c, STREAM_LOST, "the server breaks the protocol");
+			accuse(c);
 			return;
 		}
 	}
@@ -137,9 +146,7 @@ void connection_flush(struct connection *c)
 	if (c->draining && !c->calls.length)
 		connection_close(c);
 	else if (!nghttp2_session_want_read(c->h2) && !nghttp2_session_want_write(c->h2) && !c->out)
-		connection_fail(c, STREAM_LOST,
-			c->proven ? "the server breaks the protocol"
-				  : "the server does not speak HTTP/2");
+		accuse(c);
 }
 
 /* -- events --------------------------------------------------------------------------------- */

@@ -87,8 +87,8 @@ class Client(threading.Thread):
                 self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
 
     def act(self, name, stream):
-        name, _, argument = name.partition('-')
-        if argument:
+        name, dash, argument = name.partition('-')
+        if dash:
             CASES[name](self, stream, argument)
         else:
             CASES[name](self, stream)
@@ -142,7 +142,7 @@ def goaway(c, s):
 @case
 def refused(c, s):
     """Stops taking calls: this one is not even looked at."""
-    c.sock.sendall(frame(7, 0, 0, struct.pack('>II', s - 2, 0)))
+    c.sock.sendall(frame(7, 0, 0, struct.pack('>II', s - 1, 0)))
 
 
 @case

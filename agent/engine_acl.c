@@ -198,8 +198,8 @@ static int open_up(struct engine *e)
 		engine_acl_may_exist(e, ifname);
 	r = engine_acl_remove(e, NULL);
 	if (r < 0)
-		return engine_fail(e, STAGE_ACL, EXIT_FAILED, r,
-			"cannot remove the firewall of the tunnel");
+		return engine_fail(
+			e, STAGE_ACL, EXIT_FAILED, r, "cannot remove the firewall of the tunnel");
 	g_strlcpy(e->acl.cleared, ifname, sizeof(e->acl.cleared));
 	return 0;
 }
@@ -258,7 +258,7 @@ void engine_acl_write(const struct engine *e, GString *out, int64_t now_ms)
 	}
 	jwrite_open(out, "firewall", '{');
 	jwrite_string(out, "state",
-		!engine_acl_wanted(e)                 ? "open"
+		!engine_acl_wanted(e)              ? "open"
 			: engine_acl_is_settled(e) ? "closed"
 						   : "missing");
 	jwrite_string(out, "reason", why(e, now_ms));

@@ -31,7 +31,8 @@ static void mask(
 
 struct nftnl_rule *acl_rule_replies(void)
 {
-	const uint32_t none = 0, replies = NF_CT_STATE_BIT(IP_CT_ESTABLISHED) |
+	const uint32_t none = 0,
+		       replies = NF_CT_STATE_BIT(IP_CT_ESTABLISHED) |
 		NF_CT_STATE_BIT(IP_CT_RELATED);
 	struct nftnl_rule *rule = nftnl_rule_alloc();
 	struct nftnl_expr *e = expr_add(rule, "ct");

@@ -223,8 +223,7 @@ static void name_set(struct acl_set *set)
 }
 
 /* Takes the elements. */
-static void add_set(
-	GArray *sets, bool drop, uint8_t family, enum acl_kind kind, GArray *elements)
+static void add_set(GArray *sets, bool drop, uint8_t family, enum acl_kind kind, GArray *elements)
 {
 	struct acl_set set = {
 		.kind = kind,
@@ -349,8 +348,8 @@ static void put_element(struct nlmsghdr *nlh, const struct acl_set *set, enum sh
 {
 	uint8_t end[ACL_KEY_MAX];
 
-	nft_elements_put(nlh, element->first,
-		shape == SHAPE_CONCATENATION ? element->last : NULL, set->key_len, 0);
+	nft_elements_put(nlh, element->first, shape == SHAPE_CONCATENATION ? element->last : NULL,
+		set->key_len, 0);
 	if (shape == SHAPE_TREE && next_key(element->last, set->key_len, end))
 		nft_elements_put(nlh, end, NULL, set->key_len, NFT_SET_ELEM_INTERVAL_END);
 }

@@ -126,7 +126,8 @@ static void put_ranges(
 		want_message(w, type, is_host ? hosts : nets);
 		nft_elements_put(w->nlh, first.bytes, NULL, first.len, 0);
 		if (!is_host && next_address(range, &end))
-			nft_elements_put(w->nlh, end.bytes, NULL, end.len, NFT_SET_ELEM_INTERVAL_END);
+			nft_elements_put(
+				w->nlh, end.bytes, NULL, end.len, NFT_SET_ELEM_INTERVAL_END);
 	}
 }
 

@@ -300,8 +300,8 @@ static void add_rules(struct sim *s, struct netmap *map)
 	map->n_rules = s->n_rules;
 	map->rules = g_new0(struct filter_rule, s->n_rules);
 	for (uint8_t i = 0; i < s->n_rules; i++) {
-		map->rules[i].source =
-			(struct prefix){ AF_INET, 32, { 100, 64, s->rule, (uint8_t)(i + 1) } };
+		map->rules[i].source = (struct prefix){ AF_INET, 32,
+			{ 100, 64, s->rule, (uint8_t)(i + 1) } };
 		map->rules[i].protocol = IPPROTO_TCP;
 	}
 }

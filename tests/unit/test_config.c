@@ -29,6 +29,7 @@ static void test_defaults(void)
 	g_assert_false(c.interface.adopt);
 	g_assert_false(c.policy.default_route || c.policy.dns || c.policy.routes_given);
 	g_assert_cmpuint(c.policy.max_peers, ==, 100000);
+	g_assert_cmpint(c.policy.firewall, ==, FIREWALL_AUTO);
 	g_assert_cmpint(c.log.level, ==, LOG_LEVEL_INFO);
 	g_assert_cmpint(c.log.target, ==, LOG_TARGET_AUTO);
 	g_assert_false(c.management.given || c.policy.jobs);
@@ -95,6 +96,7 @@ static void test_everything(void)
 		" \"interface\": {\"name\": \"wt-1.a_b\", \"listen_port\": 65535, \"mtu\": \"auto\",\n"
 		"   \"fwmark\": 4294967295, \"adopt\": true},\n"
 		" \"policy\": {\"default_route\": true, \"dns\": true, \"max_peers\": 1048576,\n"
+		"  \"firewall\": \"on\",\n"
 		"   \"routes\": [\"10.0.0.0/8\", \"fd00::/8\", \"192.0.2.1\"]},\n"
 		" \"tune\": {\"apply_on_start\": true, \"only\": [\"irq\", \"rps\"],"
 		" \"skip\": [\"bbr\"], \"irqbalance\": \"stop\", \"underlay\": \"bond0\"},\n"
@@ -111,6 +113,7 @@ static void test_everything(void)
 	g_assert_cmpint(c.interface.fwmark, ==, 4294967295);
 	g_assert_true(c.interface.adopt && c.policy.default_route && c.policy.dns);
 	g_assert_cmpuint(c.policy.max_peers, ==, 1048576);
+	g_assert_cmpint(c.policy.firewall, ==, FIREWALL_ON);
 	g_assert_cmpuint(c.policy.n_routes, ==, 3);
 	g_assert_cmpuint(c.policy.routes[1].family, ==, AF_INET6);
 	g_assert_true(c.tune.apply_on_start);
@@ -160,6 +163,8 @@ static void test_refused(void)
 		{ "{\"interface\": {\"adopt\": 1}}", "interface.adopt" },
 		{ "{\"policy\": {\"max_peers\": 0}}", "policy.max_peers" },
 		{ "{\"policy\": {\"max_peers\": 1048577}}", "policy.max_peers" },
+		{ "{\"policy\": {\"firewall\": \"closed\"}}", "policy.firewall" },
+		{ "{\"policy\": {\"firewall\": true}}", "policy.firewall" },
 		{ "{\"policy\": {\"routes\": [\"10.0.0.0/8\", \"10.0.0.1/8\"]}}",
 			"policy.routes[1]: not a network" },
 		{ "{\"policy\": {\"routes\": \"10.0.0.0/8\"}}", "policy.routes" },

@@ -169,7 +169,7 @@ struct cost {
 static void receive(const struct keys *us, const struct keys *server, const struct sealed *sealed,
 	const struct update *last, bool is_same, struct update **ret, struct cost *cost)
 {
-	struct update_limits limits = { &us->public, 1 << 20, 1800000000 };
+	struct update_limits limits = { &us->public, 1 << 20, 1800000000, last ? last->map : NULL };
 	char error[UPDATE_ERROR_MAX];
 	size_t before = in_use, len;
 	double start = now_ms(), opened;

@@ -88,7 +88,7 @@ static void check(struct update *u, bool has_map)
 static void try(const uint8_t *data, size_t size, bool login)
 {
 	static const struct wg_key own = { { 1 } };
-	static const struct update_limits limits = { &own, PEERS_MAX, 1800000000 };
+	static const struct update_limits limits = { &own, PEERS_MAX, 1800000000, NULL };
 	__typeof__(&update_from_sync) read = login ? update_from_login : update_from_sync;
 	char error[UPDATE_ERROR_MAX] = "";
 	struct update *u = NULL, *again = NULL;

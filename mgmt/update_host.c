@@ -175,7 +175,7 @@ static uint32_t name_from_key(struct update_reading *r, const struct wg_key *key
 static uint32_t add_name(struct update_reading *r, const char *fqdn, const struct wg_key *key)
 {
 	char name[UPDATE_NAME_MAX + 1];
-	size_t len = update_normal_name(fqdn, name);
+	size_t len = update_normal_name(fqdn, strlen(fqdn), name);
 
 	if (len && uniq_add(r->taken_names, name, len, 0))
 		return update_add_text(&r->names, name, len);
@@ -338,7 +338,7 @@ void update_read_offline(struct update_reading *r, struct wire_bytes bytes)
 		return;
 	if (d->n_offline == r->limits->max_peers)
 		return update_note(r, "offline peer %s: too many", peer->fqdn);
-	len = update_normal_name(peer->fqdn, name);
+	len = update_normal_name(peer->fqdn, strlen(peer->fqdn), name);
 	offline.name = update_add_text(&r->texts, name, len);
 	for (size_t i = 0; i < peer->n_allowedips; i++)
 		if (!prefix_parse(peer->allowedips[i], strlen(peer->allowedips[i]), &p))

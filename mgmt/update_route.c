@@ -15,7 +15,7 @@ enum { METRIC_MAX = 9999 };
 
 static uint32_t add_good_text(struct update_reading *r, const char *s)
 {
-	return update_text_is_good(s, UPDATE_TEXT_MAX)
+	return update_text_is_good(s, strlen(s), UPDATE_TEXT_MAX)
 		? update_add_text(&r->texts, s, strlen(s))
 		: 0;
 }
@@ -26,7 +26,7 @@ static uint32_t add_domains(struct update_reading *r, char *const *domains, size
 	char name[UPDATE_NAME_MAX + 3];
 
 	for (size_t i = 0; i < n; i++) {
-		size_t len = update_normal_domain(domains[i], name);
+		size_t len = update_normal_domain(domains[i], strlen(domains[i]), name);
 
 		if (len)
 			update_list_add(&list, name, len);

@@ -113,9 +113,9 @@ static bool is_control(const char *s)
 	return c < 0x20 || c == 0x7f || (c == 0xc2 && (uint8_t)s[1] < 0xa0);
 }
 
-bool update_text_is_good(const char *s, size_t max)
+bool update_text_is_good(const char *s, size_t len, size_t max)
 {
-	size_t len = strlen(s), n;
+	size_t n;
 
 	if (!len || len > max)
 		return false;
@@ -127,36 +127,45 @@ bool update_text_is_good(const char *s, size_t max)
 	return true;
 }
 
-size_t update_normal_name(const char *s, char ret[static UPDATE_NAME_MAX + 1])
+/* What a character of a name becomes; 0: it may not be there. */
+static const char normal[256] = {
+	['-'] = '-',
+	['.'] = '.',
+	['0'] = '0', '1', '2', '3', '4', '5', '6', '7', '8', '9',
+	['A'] = 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q',
+	'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z',
+	['_'] = '_',
+	['a'] = 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q',
+	'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z',
+};
+
+size_t update_normal_name(const char *s, size_t len, char ret[static UPDATE_NAME_MAX + 1])
 {
-	size_t len = strlen(s);
-	bool letters = false; /* digits and dots alone would be an address */
+	bool letters = false, good = true;
 
 	if (len && s[len - 1] == '.')
 		len--;
 	if (!len || len > UPDATE_NAME_MAX || s[0] == '.')
 		return 0;
 	for (size_t i = 0; i < len; i++) {
-		char c = g_ascii_tolower(s[i]);
-
-		ret[i] = c;
-		if (g_ascii_islower(c) || c == '_' || c == '-')
-			letters = true;
-		else if (c != '.' && !g_ascii_isdigit(c))
-			return 0;
+		ret[i] = normal[(uint8_t)s[i]];
+		good &= ret[i] != 0;
+		letters |= ret[i] > '9' || ret[i] == '-';
 	}
 	ret[len] = '\0';
-	return letters ? len : 0;
+	/* Digits and dots alone would be an address. */
+	return good && letters ? len : 0;
 }
 
-size_t update_normal_domain(const char *s, char ret[static UPDATE_NAME_MAX + 3])
+size_t update_normal_domain(const char *s, size_t len, char ret[static UPDATE_NAME_MAX + 3])
 {
-	size_t wild = g_str_has_prefix(s, "*.") ? 2 : 0, len = update_normal_name(s + wild, ret + wild);
+	size_t wild = len > 2 && s[0] == '*' && s[1] == '.' ? 2 : 0;
+	size_t rest = update_normal_name(s + wild, len - wild, ret + wild);
 
-	if (!len)
+	if (!rest)
 		return 0;
 	memcpy(ret, "*.", wild);
-	return wild + len;
+	return wild + rest;
 }
 
 /* -- notes ---------------------------------------------------------------------------------- */

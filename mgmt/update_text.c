@@ -11,25 +11,38 @@
 
 /* -- memory --------------------------------------------------------------------------------- */
 
-enum { ARENA_MAX = 1 << 20 };
+enum { ARENA_SMALL = 16 * 1024, ARENA_BIG = 1024 * 1024 };
 
 struct update_arena {
 	ProtobufCAllocator allocator;
-	size_t used, most;
-	_Alignas(16) uint8_t block[ARENA_MAX];
+	size_t used, big_used, big_most;
+	uint8_t *big; /* for what is too big; NULL: nothing was yet */
+	_Alignas(16) uint8_t small[ARENA_SMALL];
 };
+
+static void *take(uint8_t *block, size_t size, size_t *used, size_t n)
+{
+	size_t at = *used;
+
+	if (n > size - at)
+		return NULL;
+	*used = MIN((at + n + 15) & ~(size_t)15, size);
+	return block + at;
+}
 
 /* What asks for more than there is has to do without: that element is not read. */
 static void *arena_alloc(void *user, size_t n)
 {
 	struct update_arena *arena = user;
-	size_t at = arena->used;
+	void *p = take(arena->small, ARENA_SMALL, &arena->used, n);
 
-	if (n > ARENA_MAX - at)
-		return NULL;
-	arena->used = MIN((at + n + 15) & ~(size_t)15, (size_t)ARENA_MAX);
-	arena->most = MAX(arena->most, arena->used);
-	return arena->block + at;
+	if (p)
+		return p;
+	if (!arena->big)
+		arena->big = g_malloc(ARENA_BIG);
+	p = take(arena->big, ARENA_BIG, &arena->big_used, n);
+	arena->big_most = MAX(arena->big_most, arena->big_used);
+	return p;
 }
 
 static void arena_release(void *user, void *p)
@@ -38,9 +51,8 @@ static void arena_release(void *user, void *p)
 
 struct update_arena *update_arena_new(void)
 {
-	struct update_arena *arena = g_malloc(sizeof(*arena)); /* most of it is never touched */
+	struct update_arena *arena = g_new0(struct update_arena, 1);
 
-	arena->used = arena->most = 0;
 	arena->allocator = (ProtobufCAllocator){ arena_alloc, arena_release, arena };
 	return arena;
 }
@@ -48,12 +60,13 @@ struct update_arena *update_arena_new(void)
 void update_arena_free(struct update_arena *arena)
 {
 	/* Passwords have been there. */
-	envelope_wipe((uint8_t *)arena, offsetof(struct update_arena, block) + arena->most);
+	envelope_wipe(arena->big, arena->big_most);
+	envelope_wipe((uint8_t *)arena, sizeof(*arena));
 }
 
 struct ProtobufCAllocator *update_arena(struct update_reading *r)
 {
-	r->arena->used = 0;
+	r->arena->used = r->arena->big_used = 0;
 	return &r->arena->allocator;
 }
 

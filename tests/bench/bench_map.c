@@ -236,8 +236,10 @@ int main(void)
 	again = measure(10000, false, -1, &first);
 	report("the same map again, beyond decryption", again.read_ms, 3, " ms");
 	measure(1000, false, -1, &first);
+	report("1,000 peers and rules: memory meanwhile / message", first.memory, 4, "");
 	all[1] = first.open_ms + first.read_ms;
 	measure(50000, false, -1, &first);
+	report("50,000 peers and rules: memory meanwhile / message", first.memory, 4, "");
 	all[2] = first.open_ms + first.read_ms;
 	report("growth from 1,000 to 50,000 peers, log-log slope", log(all[2] / all[1]) / log(50), 1.1,
 		"");

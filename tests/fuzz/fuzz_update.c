@@ -1,6 +1,6 @@
-/* tests/fuzz/fuzz_update.c - any bytes as what a server says; a map that comes out is consistent, and the
- * same bytes give the same map. */
-/* covers: mgmt/update.c mgmt/update_host.c mgmt/update_rule.c mgmt/update_route.c mgmt/update_dns.c mgmt/update_servers.c mgmt/update_text.c mgmt/detail_write.c */
+/* tests/fuzz/fuzz_update.c - any bytes as what a server says; a map that comes out is consistent, and what
+ * the last map was makes no difference. */
+/* covers: mgmt/update.c mgmt/update_host.c mgmt/update_rule.c mgmt/update_route.c mgmt/update_dns.c mgmt/update_servers.c mgmt/update_text.c mgmt/update_same.c mgmt/detail_write.c */
 #include <assert.h>
 #include <errno.h>
 #include <jansson.h>
@@ -85,29 +85,57 @@ static void check(struct update *u, bool has_map)
 	check_detail(u->detail);
 }
 
-static void try(const uint8_t *data, size_t size, bool login)
+typedef int (*read_fn)(const uint8_t *plain, size_t len, const struct update_limits *limits,
+	struct update **ret, char error[static UPDATE_ERROR_MAX]);
+
+static struct update *read_checked(
+	read_fn read, const uint8_t *data, size_t size, const struct netmap *last)
 {
 	static const struct wg_key own = { { 1 } };
-	static const struct update_limits limits = { &own, PEERS_MAX, 1800000000, NULL };
-	__typeof__(&update_from_sync) read = login ? update_from_login : update_from_sync;
+	struct update_limits limits = { &own, PEERS_MAX, 1800000000, last };
 	char error[UPDATE_ERROR_MAX] = "";
-	struct update *u = NULL, *again = NULL;
+	struct update *u = NULL;
 	int r = read(data, size, &limits, &u, error);
 
 	assert(r == 0 || r == -EPROTO || r == -E2BIG || r == -EINVAL);
 	assert((r == 0) == (u != NULL) && (r == 0) == !error[0]);
-	if (r < 0)
+	if (u)
+		check(u, read == update_from_login);
+	return u;
+}
+
+static void check_same(const struct update *a, const struct update *b)
+{
+	assert(!a == !b && (!a || !a->map == !b->map));
+	if (!a || !a->map)
 		return;
-	check(u, login);
-	assert(read(data, size, &limits, &again, error) == 0);
-	assert(!u->map || netmap_is_same(u->map, again->map));
-	update_free(u);
+	assert(netmap_is_same(a->map, b->map));
+	assert(a->detail->n_left_out == b->detail->n_left_out);
+}
+
+/* The same again, and with a byte that is another one. */
+static void try(read_fn read, const uint8_t *data, size_t size)
+{
+	struct update *u = read_checked(read, data, size, NULL);
+	const struct netmap *last = u ? u->map : NULL;
+	g_autofree uint8_t *other = g_memdup2(data, size);
+	struct update *again = read_checked(read, data, size, last), *a, *b;
+
+	check_same(u, again);
+	if (size >= 4)
+		other[(data[size - 1] << 8 | data[size - 3]) % size] ^= 1;
+	a = read_checked(read, other, size, NULL);
+	b = read_checked(read, other, size, last);
+	check_same(a, b);
 	update_free(again);
+	update_free(a);
+	update_free(b);
+	update_free(u);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	try(data, size, false);
-	try(data, size, true);
+	try(update_from_sync, data, size);
+	try(update_from_login, data, size);
 	return 0;
 }

@@ -98,14 +98,21 @@ static uint32_t *key_find(const struct netmap *map, const struct wg_key *key)
 }
 
 /* At most half full, so that searches stay short. */
-static void key_index_grow(struct netmap *map, uint32_t used)
+static void key_index_grow(struct netmap *map, uint32_t used, size_t wanted)
 {
 	g_free(map->by_key);
-	map->by_key_size = map->by_key_size ? map->by_key_size * 2 : 64;
+	map->by_key_size = MAX(map->by_key_size, 64);
+	while (map->by_key_size < 2 * wanted)
+		map->by_key_size *= 2;
 	map->by_key = g_new(uint32_t, map->by_key_size);
 	memset(map->by_key, 0xff, map->by_key_size * sizeof(*map->by_key));
 	for (uint32_t i = 0; i < used; i++)
 		*key_find(map, &map->hosts[i].key) = i;
+}
+
+void netmap_reserve_keys(struct netmap *map, size_t n)
+{
+	key_index_grow(map, 0, n);
 }
 
 bool netmap_index_key(struct netmap *map, uint32_t host)
@@ -113,7 +120,7 @@ bool netmap_index_key(struct netmap *map, uint32_t host)
 	uint32_t *slot;
 
 	if (2 * ((size_t)host + 1) > map->by_key_size)
-		key_index_grow(map, host);
+		key_index_grow(map, host, (size_t)host + 1);
 	slot = key_find(map, &map->hosts[host].key);
 	if (*slot != NETMAP_EMPTY)
 		return false;

@@ -50,7 +50,7 @@ static bool take_content(struct wire *w, unsigned type, struct wire_field *ret)
 	}
 }
 
-bool wire_next(struct wire *w, struct wire_field *ret)
+bool wire_next_slowly(struct wire *w, struct wire_field *ret)
 {
 	struct wire_field field = { 0 };
 	uint64_t tag;

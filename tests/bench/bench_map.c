@@ -169,7 +169,7 @@ struct cost {
 static void receive(const struct keys *us, const struct keys *server, const struct sealed *sealed,
 	const struct update *last, bool is_same, struct update **ret, struct cost *cost)
 {
-	struct update_limits limits = { &us->public, 1 << 20, 1800000000 };
+	struct update_limits limits = { &us->public, 1 << 20, 1800000000, last ? last->map : NULL };
 	char error[UPDATE_ERROR_MAX];
 	size_t before = in_use, len;
 	double start = now_ms(), opened;
@@ -236,8 +236,10 @@ int main(void)
 	again = measure(10000, false, -1, &first);
 	report("the same map again, beyond decryption", again.read_ms, 3, " ms");
 	measure(1000, false, -1, &first);
+	report("1,000 peers and rules: memory meanwhile / message", first.memory, 4, "");
 	all[1] = first.open_ms + first.read_ms;
 	measure(50000, false, -1, &first);
+	report("50,000 peers and rules: memory meanwhile / message", first.memory, 4, "");
 	all[2] = first.open_ms + first.read_ms;
 	report("growth from 1,000 to 50,000 peers, log-log slope", log(all[2] / all[1]) / log(50),
 		1.1, "");

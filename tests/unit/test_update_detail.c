@@ -255,7 +255,7 @@ static void test_garbled_servers(void)
 {
 	static const uint8_t bytes[] = { 1 << 3 | 2, 2, 0x0a, 5 };
 	struct wg_key own = { { 1 } };
-	struct update_limits limits = { &own, 9, 0 };
+	struct update_limits limits = { &own, 9, 0, NULL };
 	char error[UPDATE_ERROR_MAX];
 	struct update *u = NULL;
 

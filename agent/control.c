@@ -290,7 +290,8 @@ static void answer(struct control *control, uint32_t id, GString *line)
 
 	if (c)
 		return client_answer(c, line);
-	explicit_bzero(line->str, line->allocated_len); /* it may be secret, and nobody knows any more */
+	explicit_bzero(
+		line->str, line->allocated_len); /* it may be secret, and nobody knows any more */
 	g_string_free(line, TRUE);
 }
 

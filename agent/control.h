@@ -48,7 +48,8 @@ struct control_request {
 	char hostname[HOSTNAME_MAX + 1]; /* enroll; "": that of the host */
 	bool force; /* enroll, import: although something speaks against it */
 	bool purge; /* deregister: the key too */
-	const char *profile; /* import: the text of an object, not terminated; NULL: none. Lies in the line
+	const char *
+		profile; /* import: the text of an object, not terminated; NULL: none. Lies in the line
 			      * and, like this struct, is gone when control_fn returns. */
 	size_t profile_len;
 	uint32_t client; /* who asks; for control_reply */

@@ -61,7 +61,8 @@ static bool url_is_good(const char *url)
 	const char *host = strstr(url, "://");
 	size_t len = strlen(url);
 
-	if (len > URL_MAX || !(g_str_has_prefix(url, "https://") || g_str_has_prefix(url, "http://")))
+	if (len > URL_MAX ||
+		!(g_str_has_prefix(url, "https://") || g_str_has_prefix(url, "http://")))
 		return false;
 	host += 3;
 	if (g_str_has_suffix(host, "/"))

@@ -73,5 +73,6 @@ struct slice jread_skip(struct jread *r)
 		jread_bool(r);
 	else if (kind == 'n')
 		skip_null(r);
-	return r->error ? (struct slice){ "", 0 } : (struct slice){ start, (size_t)(r->at - start) };
+	return r->error ? (struct slice){ "", 0 }
+			: (struct slice){ start, (size_t)(r->at - start) };
 }

@@ -29,8 +29,8 @@ static bool is_space(char c)
 }
 
 /* Never a word of what it was: it may be a key with a typing error. */
-static enum exit_code parse_key(
-	const char *text, size_t len, const char *from, char ret[static UUID_STRLEN], struct failure *f)
+static enum exit_code parse_key(const char *text, size_t len, const char *from,
+	char ret[static UUID_STRLEN], struct failure *f)
 {
 	for (; len && is_space(text[len - 1]); len--)
 		;

@@ -46,8 +46,8 @@ enum exit_code netbird_find(const char *const *paths, const char **ret_path, cha
 		if (r != -ENOENT)
 			return cannot_read(f, paths[i], r);
 	}
-	return failure_set(f, EXIT_CONFIG, "lapwing import-netbird FILE", "%s: there is no profile",
-		paths[0]);
+	return failure_set(
+		f, EXIT_CONFIG, "lapwing import-netbird FILE", "%s: there is no profile", paths[0]);
 }
 
 static enum exit_code read_profile(const struct options *o, const char **ret_path, char **ret,
@@ -164,8 +164,7 @@ static enum exit_code write_file(const struct options *o, const GString *text)
 	GString *out;
 
 	if (r == -EEXIST)
-		return fail(
-			o, EXIT_REFUSED, "--force replaces it", "%s: it is there", o->argument);
+		return fail(o, EXIT_REFUSED, "--force replaces it", "%s: it is there", o->argument);
 	if (r < 0)
 		return fail(o, r == -EACCES ? EXIT_PERMISSION : EXIT_FAILED, NULL, "%s: %s",
 			o->argument, g_strerror(-r));

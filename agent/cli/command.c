@@ -45,7 +45,8 @@ static const struct args_option option_table[] = {
 	{ "purge", 0, NULL, OPT_PURGE, "and delete the private key" },
 	{ "force", 0, NULL, OPT_FORCE, "replace, or trust, what is refused otherwise" },
 	/* The first of a name is what is parsed; the help of a command shows its own. */
-	{ "wait", 0, "[=control|ready]", OPT_UNTIL, "until the server is there, or all is in place" },
+	{ "wait", 0, "[=control|ready]", OPT_UNTIL,
+		"until the server is there, or all is in place" },
 	{ "wait", 0, NULL, OPT_WAIT, "until it is done, or known not to work" },
 	{ "detail", 'd', NULL, OPT_DETAIL, "with every peer" },
 	{ "check", 0, "live|ready", OPT_CHECK, "only the exit status: 0 when it is" },
@@ -64,8 +65,8 @@ const struct command commands[] = {
 	{ "deregister", NULL, "leave that network", OPT_PURGE, CHANGE_S, cmd_deregister },
 	{ "import-netbird", "[FILE]", "become the peer that the NetBird agent was here", OPT_FORCE,
 		CHANGE_S, cmd_import },
-	{ "export-netbird", "[FILE]", "write this peer down for the NetBird agent", OPT_FORCE, ASK_S,
-		cmd_export },
+	{ "export-netbird", "[FILE]", "write this peer down for the NetBird agent", OPT_FORCE,
+		ASK_S, cmd_export },
 	{ "up", NULL, "bring the mesh up, also after the next start", OPT_UNTIL, CHANGE_S, cmd_up },
 	{ "down", NULL, "remove what we made, also after the next start", 0, CHANGE_S, cmd_down },
 	{ "status", NULL, "how the daemon and the mesh are", OPT_DETAIL | OPT_CHECK, ASK_S,
@@ -230,7 +231,8 @@ static bool has_setup_key(int argc, char **argv)
 
 		if (!strcmp(argv[i], "--setup-key") || g_str_has_prefix(argv[i], "--setup-key="))
 			return true;
-		if (uuid_parse(text, strlen(text), uuid) == 0 && strcmp(argv[i - 1], "--hostname") &&
+		if (uuid_parse(text, strlen(text), uuid) == 0 &&
+			strcmp(argv[i - 1], "--hostname") &&
 			!g_str_has_prefix(argv[i], "--hostname="))
 			return true;
 	}
@@ -315,7 +317,8 @@ void command_help(FILE *out, const struct command *command)
 	fputs("Usage: lapwing COMMAND [OPTION]...   See lapwing(8), lapwing.json(5).\n\n", out);
 	for (const struct command *c = commands; c->name; c++)
 		fprintf(out, "  %-14s %-7s %s\n", c->name, c->argument ? c->argument : "", c->help);
-	fputs("Options: --run=DIR --json --timeout=SEC --version; COMMAND --help tells more\n", out);
+	fputs("Options: --run=DIR --json --timeout=SEC --version; COMMAND --help tells more\n",
+		out);
 }
 
 /* -- the program ------------------------------------------------------------------------------ */

@@ -44,8 +44,8 @@ static void check_profile(const struct control_request *request, const char *lin
 
 	if (!request->profile)
 		return;
-	g_assert_true(request->profile >= line &&
-		request->profile + request->profile_len <= line + size);
+	g_assert_true(
+		request->profile >= line && request->profile + request->profile_len <= line + size);
 	json = json_loadb(request->profile, request->profile_len, 0, NULL);
 	g_assert_true(json_is_object(json));
 	json_decref(json);

@@ -398,7 +398,8 @@ static void test_parse(void)
 		{ "up --wait=done", EXIT_USAGE, NULL, "--wait: control or ready is wanted" },
 		{ "wake db1 --wait=ready", EXIT_USAGE, NULL, "wake: --wait takes no value" },
 		{ "status --wait=ready", EXIT_USAGE, NULL, "status does not know --wait" },
-		{ "enroll --management-url=https://a --setup-key-file /k", EXIT_OK, "enroll", NULL },
+		{ "enroll --management-url=https://a --setup-key-file /k", EXIT_OK, "enroll",
+			NULL },
 		{ "enroll --management-url=https://a --setup-key-stdin --force --wait", EXIT_OK,
 			"enroll", NULL },
 		{ "enroll --management-url=", EXIT_USAGE, NULL, "an URL is wanted" },
@@ -656,8 +657,8 @@ static void test_check_config(struct fixture *f, const void *data)
 static void test_not_running(struct fixture *f, const void *data)
 {
 	static const char *const table[] = { "status", "status --check=live", "peers", "up", "down",
-		"monitor", "log-level", "status --check=ready", "wake b --wait", "pin b", "deregister",
-		"export-netbird" };
+		"monitor", "log-level", "status --check=ready", "wake b --wait", "pin b",
+		"deregister", "export-netbird" };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
 		g_assert_cmpint(run(f, table[i]), ==, EXIT_NOT_RUNNING);
@@ -856,8 +857,8 @@ static void test_enroll(struct fixture *f, const void *data)
 		run(f, "enroll --management-url=https://used.example --setup-key-file=%d/key --json"),
 		==, EXIT_SETUP_KEY);
 	g_assert_nonnull(strstr(f->out, "{\"error\":{\"code\":15,\"class\":\"setup_key\""));
-	g_assert_cmpint(
-		run(f, "enroll --management-url=https://a --setup-key-file=%d/key --json"), ==, EXIT_OK);
+	g_assert_cmpint(run(f, "enroll --management-url=https://a --setup-key-file=%d/key --json"),
+		==, EXIT_OK);
 	g_assert_true(g_str_has_prefix(f->out, "{\"schema\":\"lapwing.enroll/1\""));
 }
 
@@ -867,14 +868,13 @@ static void test_setup_keys(struct fixture *f, const void *data)
 	static const char enroll[] = "enroll --management-url=https://a";
 
 	put_secret(f, "key", KEY, 0644);
-	g_assert_cmpint(run(f, "enroll --management-url=https://a --setup-key-file=%d/key"), ==,
-		EXIT_OK);
-	g_assert_nonnull(strstr(f->err, "warning: everybody on this host can read "));
-	g_assert_cmpint(run(f, "enroll --management-url=https://a --setup-key-stdin"), ==,
-		EXIT_SETUP_KEY);
-	f->in = g_build_filename(f->dir, "key", NULL);
 	g_assert_cmpint(
-		run(f, "enroll --management-url=https://a --setup-key-stdin"), ==, EXIT_OK);
+		run(f, "enroll --management-url=https://a --setup-key-file=%d/key"), ==, EXIT_OK);
+	g_assert_nonnull(strstr(f->err, "warning: everybody on this host can read "));
+	g_assert_cmpint(
+		run(f, "enroll --management-url=https://a --setup-key-stdin"), ==, EXIT_SETUP_KEY);
+	f->in = g_build_filename(f->dir, "key", NULL);
+	g_assert_cmpint(run(f, "enroll --management-url=https://a --setup-key-stdin"), ==, EXIT_OK);
 	g_assert_cmpstr(f->err, ==, "");
 	/* The credential counts when neither option is there. */
 	g_setenv("CREDENTIALS_DIRECTORY", f->dir, TRUE);
@@ -884,8 +884,8 @@ static void test_setup_keys(struct fixture *f, const void *data)
 	g_assert_cmpint(run(f, enroll), ==, EXIT_OK);
 	put_secret(f, "lapwing.setup-key", "no key", 0400);
 	g_assert_cmpint(run(f, enroll), ==, EXIT_SETUP_KEY);
-	g_assert_cmpint(run(f, "enroll --management-url=https://a --setup-key-file=%d/key"), ==,
-		EXIT_OK);
+	g_assert_cmpint(
+		run(f, "enroll --management-url=https://a --setup-key-file=%d/key"), ==, EXIT_OK);
 	g_unsetenv("CREDENTIALS_DIRECTORY");
 }
 
@@ -911,7 +911,8 @@ static void test_import(struct fixture *f, const void *data)
 	put_secret(f, "good.json", good, 0600);
 	put_secret(f, "bad.json", bad, 0600);
 	g_assert_cmpint(run(f, "import-netbird %d/good.json"), ==, EXIT_OK);
-	g_assert_nonnull(strstr(f->out, "good.json: PrivateKey, ManagementURL\nignored: WgPort: 1\n"));
+	g_assert_nonnull(
+		strstr(f->out, "good.json: PrivateKey, ManagementURL\nignored: WgPort: 1\n"));
 	g_assert_true(g_str_has_prefix(f->out, "imported from /"));
 	g_assert_cmpint(run(f, "import-netbird %d/bad.json"), ==, EXIT_CONFIG);
 	g_assert_nonnull(strstr(f->err, "bad.json: line 4: WgPort: a number is wanted"));

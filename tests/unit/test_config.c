@@ -79,7 +79,9 @@ static void test_network(void)
 	g_assert_null(config_find_host(&c, "web", NULL));
 	g_assert_cmpuint(config_find_host(&c, "none", NULL)->n_endpoints, ==, 0);
 	/* The key says more than the name. */
-	g_assert_cmpint(key_parse("kJ5Q+wwZ3cLqOTHnTrq4ZZZlrAPqTIFEHRuIDdEMrlM=", KEY_TEXT_LEN, &key), ==, 0);
+	g_assert_cmpint(
+		key_parse("kJ5Q+wwZ3cLqOTHnTrq4ZZZlrAPqTIFEHRuIDdEMrlM=", KEY_TEXT_LEN, &key), ==,
+		0);
 	host = config_find_host(&c, "db1", &key);
 	g_assert_cmpuint(host->endpoints[0].address.port, ==, 2);
 	g_assert_null(config_find_host(&c, NULL, &other));
@@ -172,8 +174,10 @@ static void test_refused(void)
 		{ "{\"endpoints\": {}, \"mesh_file\": \"/m\"}",
 			"\"mesh_file\" and \"endpoints\" exclude each other" },
 		{ "{\"management\": {\"url\": \"https://a\"}}", "key \"url\" is unknown" },
-		{ "{\"management\": {\"ca_file\": \"ca\"}}", "management.ca_file: not an absolute" },
-		{ "{\"management\": {\"client_cert\": \"/c\"}}", "management: \"client_cert\" and" },
+		{ "{\"management\": {\"ca_file\": \"ca\"}}",
+			"management.ca_file: not an absolute" },
+		{ "{\"management\": {\"client_cert\": \"/c\"}}",
+			"management: \"client_cert\" and" },
 		{ "{\"management\": {\"client_key\": \"/c\"}}", "go together" },
 		{ "{\"management\": {\"hostname\": \"a_b\"}}", "management.hostname: not a host" },
 		{ "{\"management\": {\"hostname\": \"\"}}", "management.hostname" },

@@ -236,7 +236,8 @@ static void test_parse_network(void)
 	static const char enroll[] =
 		"{\"v\":1,\"command\":\"enroll\",\"url\":\"https://nb.example:443\",\"setup_key\":\"" KEY_TEXT
 		"\",\"hostname\":\"db1\",\"force\":true,\"wait\":true,\"until\":\"ready\"}";
-	static const char import[] = "{\"v\":1,\"command\":\"import\",\"profile\": {\"a\": [1, null]} }";
+	static const char import[] =
+		"{\"v\":1,\"command\":\"import\",\"profile\": {\"a\": [1, null]} }";
 	static const char *const secret[] = { "enroll", "deregister", "import", "export" };
 	struct control_request r;
 	char error[256];
@@ -801,7 +802,8 @@ static void test_secrets(void)
 		{ { "{\"v\":1,\"command\":\"ping\"}\n{\"v\":1,\"setup_key\":\"$\"" }, true, 0 },
 		{ { "{\"v\":1,\"command\":\"import\",\"profile\":{\"a\":\"$\"}}\n" }, true, 1 },
 		{ { "{\"v\":1,\"command\":\"export\"}\n" }, true, 1 },
-		{ { "{\"v\":1,\"command\":\"export\"}\n{\"v\":1,\"command\":\"ping\"}\n" }, true, 1 },
+		{ { "{\"v\":1,\"command\":\"export\"}\n{\"v\":1,\"command\":\"ping\"}\n" }, true,
+			1 },
 		{ { "{\"v\":1,\"command\":\"export\"}\n" }, false, 1 },
 		{ { "{\"v\":1,\"command\":\"export\",\"peer\":\"late\"}\n" }, false, 0 },
 	};

@@ -204,7 +204,9 @@ static void test_hash(void)
 	struct wg_key key, hash, other, want;
 
 	g_assert_cmpint(key_parse(ALICE_PUBLIC, KEY_TEXT_LEN, &key), ==, 0);
-	g_assert_cmpint(key_parse("cnmVEyv8GAWiDkM4Mlu1hcv60qMe4lZQP+KKWMxuLRM=", KEY_TEXT_LEN, &want), ==, 0);
+	g_assert_cmpint(
+		key_parse("cnmVEyv8GAWiDkM4Mlu1hcv60qMe4lZQP+KKWMxuLRM=", KEY_TEXT_LEN, &want), ==,
+		0);
 	key_hash(&key, "purpose", "text", 4, &hash);
 	g_assert_true(key_is_same(&hash, &want));
 	key_hash(&key, "purpos", "e\0text", 6, &other);

@@ -75,8 +75,8 @@ static void test_typical(void)
 	g_assert_cmpuint(g_strv_length(p.ignored_interfaces), ==, 2);
 	g_assert_cmpstr(p.dns_labels[1], ==, "db.web");
 	g_assert_null(p.external_ips[0]);
-	g_assert_cmpstr(p.ssh_key, ==,
-		"-----BEGIN PRIVATE KEY-----\nMC4CAQ=\n-----END PRIVATE KEY-----\n");
+	g_assert_cmpstr(
+		p.ssh_key, ==, "-----BEGIN PRIVATE KEY-----\nMC4CAQ=\n-----END PRIVATE KEY-----\n");
 	g_assert_true(p.rosenpass && p.disable_client_routes && p.disable_notifications);
 	g_assert_false(p.ssh_server || p.disable_dns || p.block_inbound);
 	profile_done(&p);
@@ -169,7 +169,8 @@ static void test_refused(void)
 		{ "{\"PrivateKey\":\"" KEY "\",\"DisableDNS\":1}", "DisableDNS: true or false" },
 		{ "{\"PrivateKey\":\"" KEY "\",\"NetworkMonitor\":0}", "NetworkMonitor" },
 		{ "{\"PrivateKey\":\"" KEY "\",\"DNSLabels\":\"a\"}", "DNSLabels: a list" },
-		{ "{\"PrivateKey\":\"" KEY "\",\"DNSLabels\":[\"a\",1]}", "DNSLabels[1]: a string" },
+		{ "{\"PrivateKey\":\"" KEY "\",\"DNSLabels\":[\"a\",1]}",
+			"DNSLabels[1]: a string" },
 		{ "{\"PrivateKey\":\"" KEY "\",\"New\":[01]}", "New" },
 		{ "{\"PrivateKey\":\"" KEY "\"} x", "text behind the end" },
 	};
@@ -218,10 +219,12 @@ static void test_limits(void)
 
 static void test_judged(void)
 {
-	static const char *const imported[] = { "PrivateKey", "PreSharedKey", "ManagementURL", NULL };
-	static const char *const ignored[] = { "WgIface: wt1; instead: interface.name", "WgPort: 51821;",
-		"MTU: 1420; ", "IFaceBlackList: wt0 docker; ", "RosenpassEnabled: true; ",
-		"DisableClientRoutes: true; instead: policy.routes", "DNSLabels: web db.web; ", NULL };
+	static const char *const imported[] = { "PrivateKey", "PreSharedKey", "ManagementURL",
+		NULL };
+	static const char *const ignored[] = { "WgIface: wt1; instead: interface.name",
+		"WgPort: 51821;", "MTU: 1420; ", "IFaceBlackList: wt0 docker; ",
+		"RosenpassEnabled: true; ", "DisableClientRoutes: true; instead: policy.routes",
+		"DNSLabels: web db.web; ", NULL };
 	char error[PROFILE_ERROR_MAX];
 	g_auto(GStrv) good = NULL, bad = NULL;
 	struct profile p;
@@ -317,24 +320,23 @@ static void test_round_trip(void)
 /* Every key that the agent's own file has. */
 static void test_new(void)
 {
-	static const char expected[] =
-		"{\n"
-		"    \"Name\": \"\",\n"
-		"    \"PrivateKey\": \"" KEY "\",\n"
-		"    \"PreSharedKey\": \"\",\n"
-		"    \"ManagementURL\": {\n"
-		"        \"Scheme\": \"https\",\n"
-		"        \"Opaque\": \"\",\n"
-		"        \"User\": null,\n"
-		"        \"Host\": \"nb.example:443\",\n"
-		"        \"Path\": \"\",\n"
-		"        \"RawPath\": \"\",\n"
-		"        \"OmitHost\": false,\n"
-		"        \"ForceQuery\": false,\n"
-		"        \"RawQuery\": \"\",\n"
-		"        \"Fragment\": \"\",\n"
-		"        \"RawFragment\": \"\"\n"
-		"    },\n";
+	static const char expected[] = "{\n"
+				       "    \"Name\": \"\",\n"
+				       "    \"PrivateKey\": \"" KEY "\",\n"
+				       "    \"PreSharedKey\": \"\",\n"
+				       "    \"ManagementURL\": {\n"
+				       "        \"Scheme\": \"https\",\n"
+				       "        \"Opaque\": \"\",\n"
+				       "        \"User\": null,\n"
+				       "        \"Host\": \"nb.example:443\",\n"
+				       "        \"Path\": \"\",\n"
+				       "        \"RawPath\": \"\",\n"
+				       "        \"OmitHost\": false,\n"
+				       "        \"ForceQuery\": false,\n"
+				       "        \"RawQuery\": \"\",\n"
+				       "        \"Fragment\": \"\",\n"
+				       "        \"RawFragment\": \"\"\n"
+				       "    },\n";
 	static const char end[] = "    \"SyncMessageVersion\": null,\n"
 				  "    \"DNSLabels\": [],\n"
 				  "    \"NATExternalIPs\": [],\n"

@@ -129,7 +129,8 @@ static void test_cut(void)
 
 static void test_hostname(void)
 {
-	static const char label[] = "0123456789012345678901234567890123456789012345678901234567890ab";
+	static const char label[] =
+		"0123456789012345678901234567890123456789012345678901234567890ab";
 	g_autofree char *longest = g_strdup_printf("%s.%s.%s.%.61s", label, label, label, label);
 	static const struct {
 		const char *text;
@@ -154,7 +155,8 @@ static void test_hostname(void)
 
 	for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
 		g_test_message("%s", table[i].text);
-		g_assert_true(text_is_hostname(table[i].text, strlen(table[i].text)) == table[i].good);
+		g_assert_true(
+			text_is_hostname(table[i].text, strlen(table[i].text)) == table[i].good);
 	}
 	g_assert_cmpuint(strlen(label), ==, 63);
 	g_assert_false(text_is_hostname("a\0b", 3));

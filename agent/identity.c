@@ -49,7 +49,7 @@ static bool hash_machine(const char *path, const struct wg_key *private_key, str
 
 	if (!read_machine_id(path, id))
 		return false;
-	key_hash(private_key, purpose, id, sizeof(id), ret);
+	key_mac(private_key, purpose, id, sizeof(id), ret);
 	return true;
 }
 

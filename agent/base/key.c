@@ -108,7 +108,7 @@ void key_wipe(struct wg_key *key)
 	sodium_memzero(key, sizeof(*key));
 }
 
-void key_hash(const struct wg_key *key, const char *purpose, const void *data, size_t len,
+void key_mac(const struct wg_key *key, const char *purpose, const void *data, size_t len,
 	struct wg_key *ret)
 {
 	crypto_generichash_state state;

@@ -22,7 +22,7 @@ bool key_is_same(const struct wg_key *a, const struct wg_key *b); /* constant ti
 void key_wipe(struct wg_key *key);
 /* A hash of some bytes that nobody can make, or check, without the key. `purpose` (a literal) keeps what is
  * hashed for different ends apart. */
-void key_hash(const struct wg_key *key, const char *purpose, const void *data, size_t len,
+void key_mac(const struct wg_key *key, const char *purpose, const void *data, size_t len,
 	struct wg_key *ret);
 
 /* Reads one base64 key (white space around it allowed) from a file that only its owner, root or a

@@ -207,13 +207,13 @@ static void test_hash(void)
 	g_assert_cmpint(
 		key_parse("cnmVEyv8GAWiDkM4Mlu1hcv60qMe4lZQP+KKWMxuLRM=", KEY_TEXT_LEN, &want), ==,
 		0);
-	key_hash(&key, "purpose", "text", 4, &hash);
+	key_mac(&key, "purpose", "text", 4, &hash);
 	g_assert_true(key_is_same(&hash, &want));
-	key_hash(&key, "purpos", "e\0text", 6, &other);
+	key_mac(&key, "purpos", "e\0text", 6, &other);
 	g_assert_false(key_is_same(&hash, &other));
-	key_hash(&key, "purpose", "tex", 3, &other);
+	key_mac(&key, "purpose", "tex", 3, &other);
 	g_assert_false(key_is_same(&hash, &other));
-	key_hash(&want, "purpose", "text", 4, &other);
+	key_mac(&want, "purpose", "text", 4, &other);
 	g_assert_false(key_is_same(&hash, &other));
 }
 

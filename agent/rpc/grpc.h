@@ -1,7 +1,8 @@
 /* agent/rpc/grpc.h - a gRPC client: unary calls and streams on one HTTP/2 connection, in the loop.
  *
  * HTTP/2 is nghttp2's, the bytes below it come from agent/rpc/stream.h. A channel connects when there
- * is a call to make, and again for the next call after it was lost; it never retries a call. */
+ * is a call to make, and again for the next call after it was lost; it never retries a call. A server
+ * that hangs or is cut off is noticed while a call is open, within ping_s + ping_timeout_ms. */
 #pragma once
 
 #include <stdbool.h>
@@ -51,7 +52,9 @@ struct grpc_channel_options {
 	struct stream_options stream; /* alpn is set here */
 	const char *user_agent;
 	size_t max_message; /* default GRPC_MESSAGE_MAX; also after inflating */
-	unsigned ping_s; /* default 30: silence after which we ask; doubled when the server says too many */
+	/* Silence after which we ask, while a call is open; default 15, and servers take more often for an
+	 * attack. Doubled each time that one says so. */
+	unsigned ping_s;
 	unsigned ping_timeout_ms; /* default 10000 */
 };
 
@@ -71,13 +74,14 @@ struct grpc_callbacks {
 struct grpc_channel *grpc_channel_new(const struct grpc_channel_options *options);
 /* Drops every call without another word. NULL is fine. Also from a callback. */
 void grpc_channel_free(struct grpc_channel *channel);
-/* Is there a connection now? */
+/* Is there a connection now, with a server that speaks HTTP/2? */
 bool grpc_channel_is_connected(const struct grpc_channel *channel);
 /* Where it is, or was last, connected to; "" never. */
 const char *grpc_channel_address(const struct grpc_channel *channel);
 
 /* `path` is "/package.Service/Method"; `metadata` is a NULL-terminated list of name, value, ..., or NULL;
- * deadline_ms 0: none. Bytes are copied. */
+ * names in lower case, values of names in "-bin" are base64 already. deadline_ms 0: none. Bytes are
+ * copied. A call that ends well has got exactly one message. */
 struct grpc_call *grpc_unary(struct grpc_channel *channel, const char *path, const void *message,
 	size_t len, unsigned deadline_ms, const char *const metadata[],
 	const struct grpc_callbacks *callbacks, void *user);
@@ -85,8 +89,9 @@ struct grpc_call *grpc_unary(struct grpc_channel *channel, const char *path, con
  * a grpc_half_close. */
 struct grpc_call *grpc_stream(struct grpc_channel *channel, const char *path, unsigned deadline_ms,
 	const char *const metadata[], const struct grpc_callbacks *callbacks, void *user);
-/* 0; -ENOBUFS: the queue is full; -EPIPE: half-closed or ended. */
+/* 0; -ENOBUFS: the queue is full (an empty one takes a message of any size); -EPIPE: half-closed or
+ * ended. */
 int grpc_send(struct grpc_call *call, const void *message, size_t len);
 void grpc_half_close(struct grpc_call *call);
-/* Ends it without done(); the server hears of it at once. The pointer is dead. */
+/* Ends it without done(); the server hears of it in this turn of the loop. The pointer is dead. */
 void grpc_cancel(struct grpc_call *call);

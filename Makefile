@@ -91,6 +91,8 @@ $(BUILD)/tests/replay_%: $(BUILD)/obj/tests/fuzz/%.o $(BUILD)/obj/tests/fuzz/rep
 	$(Q)mkdir -p $(@D) && $(CC) $(LW_LDFLAGS) -o $@ $^ $(LIBS_DAEMON)
 $(BUILD)/tests/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/libagent.a $(BUILD)/libbase.a
 	$(Q)mkdir -p $(@D) && $(CC) $(LW_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS_DAEMON)
+$(BUILD)/tests/bench_%: $(BUILD)/obj/tests/bench/bench_%.o $(BUILD)/libagent.a $(BUILD)/libbase.a
+	$(Q)mkdir -p $(@D) && $(CC) $(LW_LDFLAGS) -o $@ $^ $(LIBS_DAEMON) -lm
 tests: $(UNIT) $(SIM) $(REPLAY) $(LIVE)
 .SECONDARY:
 
@@ -116,7 +118,7 @@ sim:
 fuzz:
 	$(Q)MAKE="$(MAKE)" BUILD=$(BUILD) tests/fuzz/run $(FUZZ)
 # bench: the measured figures of the project, in the VM (slow)
-bench: all $(BUILD)/tests/live_fakehost
+bench: all $(BUILD)/tests/live_fakehost $(BUILD)/tests/bench_map
 	$(Q)BUILD=$(BUILD) tests/bench/run $(B)
 # demo: three hosts, a mesh, a deleted interface and its repair
 demo:

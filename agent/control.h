@@ -28,7 +28,7 @@ enum {
 struct control_request {
 	char command[32];
 	char level[16]; /* log-level */
-	char peer[64];
+	char peer[254]; /* a host name may have 253 bytes */
 	char check[16]; /* status: live, ready */
 	int64_t mtu; /* mtu: 0 forgets it */
 	bool detail;

@@ -10,12 +10,13 @@
 
 struct claim {
 	struct prefix prefix;
+	uint16_t metric;
 	uint32_t host;
 };
 
 struct group {
 	struct prefix prefix;
-	uint32_t first, n; /* in members, in file order */
+	uint32_t first, n; /* in members, the best first */
 	uint32_t active; /* a host */
 };
 
@@ -28,11 +29,14 @@ struct routing {
 	size_t n_routes; /* accepted claims of peers */
 };
 
+/* Of those who have the same prefix the one with the lowest metric comes first, then the first host. */
 static int claim_compare(const void *a, const void *b)
 {
 	const struct claim *x = a, *y = b;
 	int r = prefix_compare(&x->prefix, &y->prefix);
 
+	if (!r)
+		r = (x->metric > y->metric) - (x->metric < y->metric);
 	return r ? r : (x->host > y->host) - (x->host < y->host);
 }
 
@@ -64,11 +68,12 @@ static struct claim *collect_claims(const struct routing *r, size_t *ret_n)
 	claims = g_new(struct claim, total);
 	for (uint32_t i = 0; total && i < map->n_hosts; i++) {
 		const struct netmap_host *host = &map->hosts[i];
-		const struct prefix *routes = netmap_prefixes(map, host) + host->n_addresses;
+		size_t first = host->prefix + host->n_addresses;
 
-		for (size_t j = 0; (int64_t)i != map->self && j < host->n_routes; j++)
-			if (routing_accepts(r, &routes[j]))
-				claims[n++] = (struct claim){ routes[j], i };
+		for (size_t j = first; (int64_t)i != map->self && j < first + host->n_routes; j++)
+			if (routing_accepts(r, &map->prefixes[j]))
+				claims[n++] = (struct claim){ map->prefixes[j],
+					map->metrics ? map->metrics[j] : 0, i };
 	}
 	if (n)
 		qsort(claims, n, sizeof(*claims), claim_compare);
@@ -162,7 +167,7 @@ size_t routing_allowed(
 
 bool routing_has_networks(const struct routing *r)
 {
-	return r->n_routes > 0;
+	return r->n_routes > 0 || r->map->networks[0].family || r->map->networks[1].family;
 }
 
 size_t routing_n_groups(const struct routing *r)
@@ -266,6 +271,13 @@ static size_t without_own(const struct netmap *map, struct prefix *list, size_t 
 	return kept;
 }
 
+static bool is_in_networks(const struct netmap *map, const struct prefix *address)
+{
+	return prefix_contains(&map->networks[0], address) ||
+		prefix_contains(&map->networks[1], address);
+}
+
+/* What is inside the overlay's networks needs no route of its own. */
 static size_t merged_addresses(const struct netmap *map, struct prefix **ret)
 {
 	struct prefix *all;
@@ -278,10 +290,11 @@ static size_t merged_addresses(const struct netmap *map, struct prefix **ret)
 	/* With our own among them the union has no hole; the local table comes first anyway. Where it
 	 * merges with nothing it is not needed. */
 	for (size_t i = 0; i < map->n_hosts; i++) {
-		size_t k = map->hosts[i].n_addresses;
+		const struct prefix *own = netmap_prefixes(map, &map->hosts[i]);
 
-		memcpy(all + n, netmap_prefixes(map, &map->hosts[i]), k * sizeof(*all));
-		n += k;
+		for (size_t j = 0; j < map->hosts[i].n_addresses; j++)
+			if (!is_in_networks(map, &own[j]))
+				all[n++] = own[j];
 	}
 	*ret = all;
 	return without_own(map, all, prefix_aggregate(all, n));
@@ -292,42 +305,54 @@ static bool is_nearly_default(const struct prefix *p)
 	return p->bits < 8;
 }
 
+/* The overlay's networks, then what peers route; of the same prefix there may be several. */
+static size_t collect_networks(const struct routing *r, struct prefix **ret)
+{
+	size_t n_claims = 0, n = 0;
+	g_autofree struct claim *claims = r->n_routes ? collect_claims(r, &n_claims) : NULL;
+	struct prefix *all = g_new(struct prefix, G_N_ELEMENTS(r->map->networks) + n_claims);
+
+	for (size_t i = 0; i < G_N_ELEMENTS(r->map->networks); i++)
+		if (r->map->networks[i].family)
+			all[n++] = r->map->networks[i];
+	for (size_t i = 0; i < n_claims; i++)
+		all[n++] = claims[i].prefix;
+	*ret = all;
+	return n;
+}
+
+static size_t sort_routes(struct route *routes, size_t n)
+{
+	size_t kept = 0;
+
+	qsort(routes, n, sizeof(*routes), route_compare_v);
+	for (size_t i = 0; i < n; i++)
+		if (!kept || route_compare(&routes[kept - 1], &routes[i]))
+			routes[kept++] = routes[i];
+	return kept;
+}
+
 size_t routing_routes(const struct routing *r, unsigned ifindex, uint32_t own_table,
 	struct prefix *outer, size_t n_outer, struct route **ret)
 {
-	g_autofree struct prefix *addresses = NULL;
-	g_autofree struct claim *claims = NULL;
-	size_t n_claims = 0, n_addresses = merged_addresses(r->map, &addresses), n = 0;
-	struct route *routes;
+	g_autofree struct prefix *addresses = NULL, *networks = NULL;
+	size_t n_addresses = merged_addresses(r->map, &addresses), n = 0;
+	size_t n_networks = collect_networks(r, &networks);
+	struct route *routes = g_new(struct route, n_addresses + n_networks);
 
-	if (r->n_routes) {
-		claims = collect_claims(r, &n_claims);
-		if (n_outer)
-			qsort(outer, n_outer, sizeof(*outer), prefix_compare_v);
-	}
-	routes = g_new(struct route, n_addresses + n_claims);
 	for (size_t i = 0; i < n_addresses; i++)
 		routes[n++] = (struct route){ addresses[i], ROUTE_TABLE_MAIN, ifindex };
-	for (size_t i = 0; i < n_claims; i++) {
-		const struct prefix *p = &claims[i].prefix;
+	if (n_networks && n_outer)
+		qsort(outer, n_outer, sizeof(*outer), prefix_compare_v);
+	for (size_t i = 0; i < n_networks; i++) {
+		const struct prefix *p = &networks[i];
 		bool captured = is_nearly_default(p) || any_inside(outer, n_outer, p);
 
-		if (i && prefix_is_same(p, &claims[i - 1].prefix))
-			continue;
 		routes[n++] = (struct route){ *p, captured ? own_table : ROUTE_TABLE_MAIN,
 			ifindex };
 	}
-	if (n_claims) {
-		size_t kept = 0;
-
-		qsort(routes, n, sizeof(*routes), route_compare_v);
-		for (size_t i = 0; i < n; i++)
-			if (!kept || route_compare(&routes[kept - 1], &routes[i]))
-				routes[kept++] = routes[i];
-		n = kept;
-	}
 	*ret = routes;
-	return n;
+	return n_networks ? sort_routes(routes, n) : n;
 }
 
 uint32_t routing_rule_priority(uint32_t own_table)

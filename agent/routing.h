@@ -27,10 +27,11 @@ bool routing_accepts(const struct routing *routing, const struct prefix *p);
 /* Who has this routed prefix of this host in WireGuard now: the host, or another of its group. */
 uint32_t routing_holder(const struct routing *routing, uint32_t host, const struct prefix *p);
 
-/* Some networks are routed to peers, so endpoints inside them matter. */
+/* Whole networks are routed to the interface, so endpoints inside them matter. */
 bool routing_has_networks(const struct routing *routing);
 
-/* Groups: the same prefix behind several hosts. */
+/* Groups: the same prefix behind several hosts. Their order is that of their metrics, then that of the
+ * map. */
 size_t routing_n_groups(const struct routing *routing);
 const struct prefix *routing_group_prefix(const struct routing *routing, size_t group);
 uint32_t routing_group_active(const struct routing *routing, size_t group);
@@ -38,13 +39,13 @@ uint32_t routing_group_active(const struct routing *routing, size_t group);
  * share several. */
 void routing_foreach_member(const struct routing *routing, uint32_t host,
 	void (*fn)(uint32_t other, void *arg), void *arg);
-/* Gives each group to its first healthy member in file order; with none healthy it stays where it
+/* Gives each group to its first healthy member; with none healthy it stays where it
  * is. Calls `moved` for each host that lost or got a prefix. */
 void routing_elect(struct routing *routing, bool (*healthy)(uint32_t host, void *user),
 	void (*moved)(uint32_t host, void *user), void *user);
 
-/* What the routing tables should hold, sorted. Peers' addresses are merged where their union is a
- * prefix. Prefixes that (nearly) are default routes or contain one of the `outer` addresses
+/* What the routing tables should hold, sorted. Peers' addresses outside the overlay's networks are merged
+ * where their union is a prefix. Networks that (nearly) are default routes or contain one of the `outer` addresses
  * (endpoints) go to table `own_table`, reached by rules that our own packets skip; the rest goes to
  * the main table. Free *ret with g_free. */
 size_t routing_routes(const struct routing *routing, unsigned ifindex, uint32_t own_table,

@@ -168,7 +168,8 @@ bool engine_host_matches(const struct engine *e, uint32_t host, const char *only
 	char key[KEY_STRLEN];
 	struct prefix address;
 
-	if (!only || !strcmp(host_name(e, host), only) || !strcmp(key_format(&h->key, key), only))
+	if (!only || netmap_name_matches(e->map, host, only) ||
+		!strcmp(key_format(&h->key, key), only))
 		return true;
 	if (prefix_parse(only, strlen(only), &address) < 0)
 		return false;

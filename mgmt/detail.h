@@ -2,6 +2,7 @@
  * A plain value beside struct netmap; parts of it take effect, all of it is shown. */
 #pragma once
 
+#include <glib.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -59,8 +60,8 @@ struct detail {
 		size_t n_groups;
 	} dns;
 	size_t n_route_rules, n_forwards; /* counted only: they have no effect yet */
-	/* What was left out of the map and why, one line each: "peer x: bad key"; at most DETAIL_NOTES_MAX,
-	 * n_left_out counts all. */
+	/* What was left out of the map or taken otherwise, and why, one line each: "peer x: bad key"; at
+	 * most DETAIL_NOTES_MAX, n_left_out counts all. */
 	uint32_t *notes;
 	size_t n_notes, n_left_out;
 	char *text;
@@ -74,3 +75,5 @@ static inline const char *detail_text(const struct detail *detail, uint32_t offs
 	return detail->text + offset;
 }
 void detail_free(struct detail *detail); /* NULL is fine */
+/* As members of a JSON object that is open: routes, offline_peers, dns, counts, notes. */
+void detail_write(const struct detail *detail, GString *out);

@@ -21,6 +21,57 @@ void netmap_free(struct netmap *map)
 	g_free(map);
 }
 
+static bool same_items(const void *a, size_t n, const void *b, size_t m, size_t item)
+{
+	return n == m && (!n || !memcmp(a, b, n * item));
+}
+
+static bool same_host(const struct netmap_host *a, const struct netmap_host *b)
+{
+	return !memcmp(&a->key, &b->key, sizeof(a->key)) && a->name == b->name &&
+		a->psk_file == b->psk_file && a->prefix == b->prefix &&
+		a->endpoint == b->endpoint && a->n_addresses == b->n_addresses &&
+		a->n_routes == b->n_routes && a->keepalive == b->keepalive &&
+		a->idle_minutes == b->idle_minutes && a->n_endpoints == b->n_endpoints &&
+		a->lazy == b->lazy;
+}
+
+static bool same_endpoint(const struct netmap_endpoint *a, const struct netmap_endpoint *b)
+{
+	return endpoint_is_same(&a->address, &b->address) && a->name == b->name;
+}
+
+static bool same_head(const struct netmap *a, const struct netmap *b)
+{
+	return !strcmp(a->mesh, b->mesh) && !strcmp(a->interface.name, b->interface.name) &&
+		a->interface.listen_port == b->interface.listen_port &&
+		a->interface.mtu == b->interface.mtu && a->lazy.enabled == b->lazy.enabled &&
+		a->lazy.idle_minutes == b->lazy.idle_minutes && a->self == b->self &&
+		a->has_rules == b->has_rules && !memcmp(a->networks, b->networks, sizeof(a->networks));
+}
+
+/* Texts are the same and in the same places, or one of them is new. */
+bool netmap_is_same(const struct netmap *a, const struct netmap *b)
+{
+	if (!same_head(a, b) || a->n_hosts != b->n_hosts || a->n_endpoints != b->n_endpoints ||
+		!a->metrics != !b->metrics)
+		return false;
+	if (!same_items(a->prefixes, a->n_prefixes, b->prefixes, b->n_prefixes,
+		    sizeof(*a->prefixes)) ||
+		!same_items(a->metrics, a->metrics ? a->n_prefixes : 0, b->metrics,
+			b->metrics ? b->n_prefixes : 0, sizeof(*a->metrics)) ||
+		!same_items(a->rules, a->n_rules, b->rules, b->n_rules, sizeof(*a->rules)) ||
+		!same_items(a->text, a->text_len, b->text, b->text_len, 1))
+		return false;
+	for (size_t i = 0; i < a->n_hosts; i++)
+		if (!same_host(&a->hosts[i], &b->hosts[i]))
+			return false;
+	for (size_t i = 0; i < a->n_endpoints; i++)
+		if (!same_endpoint(&a->endpoints[i], &b->endpoints[i]))
+			return false;
+	return true;
+}
+
 void netmap_apply(struct netmap *map, const struct netmap_patch *patch)
 {
 	const struct netmap_host *host = &map->hosts[patch->host];
@@ -85,6 +136,27 @@ int64_t netmap_find_name(const struct netmap *map, const char *name)
 		if (!strcmp(netmap_text(map, map->hosts[i].name), name))
 			return (int64_t)i;
 	return NETMAP_NONE;
+}
+
+static bool has_first_label(const struct netmap *map, size_t host, const char *label, size_t len)
+{
+	const char *name = netmap_text(map, map->hosts[host].name);
+
+	return !strncmp(name, label, len) && (name[len] == '.' || !name[len]);
+}
+
+bool netmap_name_matches(const struct netmap *map, uint32_t host, const char *name)
+{
+	size_t len = strlen(name);
+
+	if (!strcmp(netmap_text(map, map->hosts[host].name), name))
+		return true;
+	if (!len || strchr(name, '.') || !has_first_label(map, host, name, len))
+		return false;
+	for (size_t i = 0; i < map->n_hosts; i++)
+		if (i != host && has_first_label(map, i, name, len))
+			return false;
+	return true;
 }
 
 struct netmap_source netmap_source_of(const char *text, size_t len)

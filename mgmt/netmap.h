@@ -89,6 +89,9 @@ struct netmap {
 
 void netmap_free(struct netmap *map); /* NULL is fine */
 
+/* Do both say the same? Where a source keeps its pieces apart (`sources`) is not looked at. */
+bool netmap_is_same(const struct netmap *a, const struct netmap *b);
+
 /* One host's addresses changed, nothing else of it: as many endpoints as before, none of them a name. */
 struct netmap_patch {
 	uint32_t host;
@@ -110,6 +113,8 @@ static inline const struct prefix *netmap_prefixes(
 /* The number of the host with this key, or NETMAP_NONE. */
 int64_t netmap_find_key(const struct netmap *map, const struct wg_key *key);
 int64_t netmap_find_name(const struct netmap *map, const char *name); /* linear */
+/* Is the host called so, or do no others have this first label of its name ("db1" of "db1.example.net")? */
+bool netmap_name_matches(const struct netmap *map, uint32_t host, const char *name);
 
 /* Adds host number `host` to by_key, growing it. False: its key is there already. */
 bool netmap_index_key(struct netmap *map, uint32_t host);

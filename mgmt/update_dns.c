@@ -11,16 +11,12 @@ enum { CONFIG_ENABLE = 1, CONFIG_GROUP = 2, CONFIG_ZONE = 3, CONFIG_PORT = 4 };
 enum { ZONE_DOMAIN = 1, ZONE_RECORD = 2, ZONE_NO_SEARCH = 3, ZONE_NO_AUTHORITY = 4 };
 enum { FORWARDER_PORT = 5353, DNS_PORT = 53, OVER_UDP = 1 };
 
-/* A name of DNS: lower case, without the dot at its end. A wildcard stands alone or before a dot. */
 static uint32_t add_domain(struct update_reading *r, const char *s)
 {
-	char name[UPDATE_NAME_MAX + 1], wild[UPDATE_NAME_MAX + 3] = "*.";
-	size_t len = update_normal_name(s, name);
+	char name[UPDATE_NAME_MAX + 3];
+	size_t len = update_normal_domain(s, name);
 
-	if (len || !g_str_has_prefix(s, "*."))
-		return len ? update_add_text(&r->texts, name, len) : 0;
-	len = update_normal_name(s + 2, wild + 2);
-	return len ? update_add_text(&r->texts, wild, 2 + len) : 0;
+	return len ? update_add_text(&r->texts, name, len) : 0;
 }
 
 /* -- zones ---------------------------------------------------------------------------------- */
@@ -111,14 +107,14 @@ static void read_group(struct update_reading *r, struct wire_bytes bytes)
 		update_arena(r), bytes.len, bytes.data);
 	struct update_list servers = { .texts = &r->texts }, domains = servers;
 	struct detail *d = r->detail;
-	char name[UPDATE_NAME_MAX + 1];
+	char name[UPDATE_NAME_MAX + 3];
 
 	if (!in)
 		return update_note(r, "DNS servers that cannot be read");
 	for (size_t i = 0; i < in->n_nameservers; i++)
 		add_server(r, in->nameservers[i], &servers);
 	for (size_t i = 0; i < in->n_domains; i++) {
-		size_t len = update_normal_name(in->domains[i], name);
+		size_t len = update_normal_domain(in->domains[i], name);
 
 		if (len)
 			update_list_add(&domains, name, len);

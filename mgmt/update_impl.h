@@ -54,6 +54,8 @@ uint32_t update_add_text(struct update_texts *texts, const char *s, size_t len);
 bool update_text_is_good(const char *s, size_t max);
 /* A name of a host or a domain: lower case, no dot at its end. 0: it is none. */
 size_t update_normal_name(const char *s, char ret[static UPDATE_NAME_MAX + 1]);
+/* The same, where "*." before it stands for all names below. */
+size_t update_normal_domain(const char *s, char ret[static UPDATE_NAME_MAX + 3]);
 /* Something was left out or taken otherwise than the server says. Foreign text in it is escaped. */
 void update_note(struct update_reading *r, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));

@@ -23,18 +23,15 @@ static uint32_t add_good_text(struct update_reading *r, const char *s)
 static uint32_t add_domains(struct update_reading *r, char *const *domains, size_t n)
 {
 	struct update_list list = { .texts = &r->texts };
-	char name[UPDATE_NAME_MAX + 1];
+	char name[UPDATE_NAME_MAX + 3];
 
 	for (size_t i = 0; i < n; i++) {
-		bool wild = g_str_has_prefix(domains[i], "*.");
-		size_t len = update_normal_name(domains[i] + (wild ? 2 : 0), name);
+		size_t len = update_normal_domain(domains[i], name);
 
-		if (!len)
-			update_note(r, "a route for %s: that is no domain", domains[i]);
-		else if (wild)
-			update_list_add(&list, domains[i], 2 + len);
-		else
+		if (len)
 			update_list_add(&list, name, len);
+		else
+			update_note(r, "a route for %s: that is no domain", domains[i]);
 	}
 	return list.begin;
 }

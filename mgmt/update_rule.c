@@ -94,7 +94,7 @@ static void widen_unspecified(struct prefix *p)
 {
 	static const uint8_t zero[16];
 
-	if (!memcmp(p->addr, zero, sizeof(zero)))
+	if (prefix_is_host(p) && !memcmp(p->addr, zero, sizeof(zero)))
 		p->bits = 0;
 }
 

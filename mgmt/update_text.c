@@ -149,6 +149,16 @@ size_t update_normal_name(const char *s, char ret[static UPDATE_NAME_MAX + 1])
 	return letters ? len : 0;
 }
 
+size_t update_normal_domain(const char *s, char ret[static UPDATE_NAME_MAX + 3])
+{
+	size_t wild = g_str_has_prefix(s, "*.") ? 2 : 0, len = update_normal_name(s + wild, ret + wild);
+
+	if (!len)
+		return 0;
+	memcpy(ret, "*.", wild);
+	return wild + len;
+}
+
 /* -- notes ---------------------------------------------------------------------------------- */
 
 void update_note(struct update_reading *r, const char *format, ...)

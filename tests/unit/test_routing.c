@@ -181,6 +181,71 @@ static void test_shared(void)
 	end(&s);
 }
 
+/* -- maps of a server ----------------------------------------------------------------------- */
+
+static void add_network(struct setup *s, size_t i, const char *network)
+{
+	g_assert_cmpint(
+		prefix_parse(network, strlen(network), &s->map->networks[i]), ==, 0);
+}
+
+/* However many hosts there are, one route of a family is enough. */
+static void test_overlay_networks(void)
+{
+	struct setup s;
+
+	BEGIN(&s, "{}", "\"addresses\":[\"100.64.0.1\",\"fd00::1\"]",
+		"\"addresses\":[\"100.64.0.7\",\"fd00::7\"]", "\"addresses\":[\"100.64.9.2\"]",
+		"\"addresses\":[\"10.9.9.9\"],\"routes\":[\"10.0.0.0/8\",\"100.64.0.0/16\"]");
+	add_network(&s, 0, "100.64.0.0/16");
+	g_assert_true(routing_has_networks(s.routing));
+	CHECK(routes(&s, NULL), "10.0.0.0/8 10.9.9.9/32 100.64.0.0/16 fd00::7/128 rules 0");
+	add_network(&s, 1, "fd00::/64");
+	CHECK(routes(&s, NULL), "10.0.0.0/8 10.9.9.9/32 100.64.0.0/16 fd00::/64 rules 0");
+	CHECK(allowed(&s, 1), "100.64.0.7/32 fd00::7/128");
+	/* A peer's endpoint inside: our own packets to it must not go in. */
+	CHECK(routes(&s, "100.64.3.3"), "10.0.0.0/8 10.9.9.9/32 100.64.0.0/16! fd00::/64 rules 2");
+	end(&s);
+	BEGIN(&s, "{}", "\"addresses\":[\"100.64.0.1\"]");
+	g_assert_false(routing_has_networks(s.routing));
+	add_network(&s, 0, "100.64.0.0/16");
+	g_assert_true(routing_has_networks(s.routing));
+	CHECK(routes(&s, NULL), "100.64.0.0/16 rules 0");
+	end(&s);
+}
+
+static void test_metrics(void)
+{
+	struct setup s;
+	static const uint16_t metrics[] = { 0, 0, 300, 0, 100, 7, 0, 200, 0, 100 };
+
+	BEGIN(&s, "{}", "\"addresses\":[\"100.64.0.1\"]",
+		"\"addresses\":[\"100.64.0.2\"],\"routes\":[\"10.1.0.0/16\"]",
+		"\"addresses\":[\"100.64.0.3\"],\"routes\":[\"10.1.0.0/16\",\"10.2.0.0/16\"]",
+		"\"addresses\":[\"100.64.0.4\"],\"routes\":[\"10.1.0.0/16\"]",
+		"\"addresses\":[\"100.64.0.5\"],\"routes\":[\"10.1.0.0/16\"]");
+	g_assert_cmpuint(s.map->n_prefixes, ==, G_N_ELEMENTS(metrics));
+	CHECK(allowed(&s, 1), "100.64.0.2/32 10.1.0.0/16"); /* without them the first host */
+	routing_free(s.routing);
+	s.map->metrics = g_memdup2(metrics, sizeof(metrics));
+	s.routing = routing_new(s.map, &s.config);
+	CHECK(allowed(&s, 1), "100.64.0.2/32");
+	CHECK(allowed(&s, 2), "100.64.0.3/32 10.1.0.0/16 10.2.0.0/16");
+	s.sick[2] = true; /* then the other one with 100 */
+	routing_elect(s.routing, healthy, moved, &s);
+	CHECK(allowed(&s, 4), "100.64.0.5/32 10.1.0.0/16");
+	s.sick[4] = true;
+	routing_elect(s.routing, healthy, moved, &s);
+	CHECK(allowed(&s, 3), "100.64.0.4/32 10.1.0.0/16");
+	s.sick[3] = true;
+	routing_elect(s.routing, healthy, moved, &s);
+	CHECK(allowed(&s, 1), "100.64.0.2/32 10.1.0.0/16");
+	s.sick[2] = false;
+	routing_elect(s.routing, healthy, moved, &s);
+	g_assert_cmpstr(s.moved->str, ==, "2 4 4 3 3 1 1 2 ");
+	end(&s);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -189,5 +254,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/routing/policy", test_policy);
 	g_test_add_func("/routing/own-and-captured", test_own_and_captured);
 	g_test_add_func("/routing/shared", test_shared);
+	g_test_add_func("/routing/overlay-networks", test_overlay_networks);
+	g_test_add_func("/routing/metrics", test_metrics);
 	return g_test_run();
 }

@@ -315,6 +315,32 @@ static void test_names(void)
 	message_end(&m);
 }
 
+static void test_first_label(void)
+{
+	static const char *const names[] = { "db1.example.net", "db2.example.net", "db2.example.org",
+		"web.example.net", "web", "us2.example.net" };
+	struct message m;
+	struct update *u;
+
+	message_begin(&m);
+	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
+		message_peer(&m, i)->fqdn = (char *)names[i];
+	u = message_read(&m);
+	for (unsigned i = 0; i < G_N_ELEMENTS(names); i++)
+		g_assert_true(netmap_name_matches(u->map, 1 + i, names[i]));
+	g_assert_true(netmap_name_matches(u->map, 1, "db1"));
+	g_assert_true(netmap_name_matches(u->map, 0, "us"));
+	g_assert_false(netmap_name_matches(u->map, 1, "db"));
+	g_assert_false(netmap_name_matches(u->map, 1, ""));
+	g_assert_false(netmap_name_matches(u->map, 1, "db1."));
+	g_assert_false(netmap_name_matches(u->map, 1, "db1.example"));
+	g_assert_false(netmap_name_matches(u->map, 2, "db2")); /* there are two */
+	g_assert_false(netmap_name_matches(u->map, 4, "web")); /* that is the name of another one */
+	g_assert_true(netmap_name_matches(u->map, 5, "web"));
+	update_free(u);
+	message_end(&m);
+}
+
 static void test_lazy(void)
 {
 	static const struct {
@@ -492,6 +518,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/update/peers", test_peers);
 	g_test_add_func("/update/bad-peers", test_bad_peers);
 	g_test_add_func("/update/names", test_names);
+	g_test_add_func("/update/first-label", test_first_label);
 	g_test_add_func("/update/lazy", test_lazy);
 	g_test_add_func("/update/forwards", test_forwards);
 	g_test_add_func("/update/v6-peers", test_v6_peers);

@@ -1,0 +1,113 @@
+/* tests/fuzz/fuzz_update.c - any bytes as what a server says; a map that comes out is consistent, and the
+ * same bytes give the same map. */
+/* covers: mgmt/update.c mgmt/update_host.c mgmt/update_rule.c mgmt/update_route.c mgmt/update_dns.c mgmt/update_servers.c mgmt/update_text.c mgmt/detail_write.c */
+#include <assert.h>
+#include <errno.h>
+#include <jansson.h>
+#include <string.h>
+
+#include "agent/base/text.h"
+#include "mgmt/detail.h"
+#include "mgmt/netmap.h"
+#include "mgmt/update.h"
+
+enum { PEERS_MAX = 50 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_host(const struct netmap *map, size_t i, size_t prefix)
+{
+	const struct netmap_host *host = &map->hosts[i];
+	const char *name = netmap_text(map, host->name);
+
+	assert(host->prefix == prefix && host->n_addresses > 0 && !host->n_endpoints);
+	for (size_t j = 0; j < host->n_addresses; j++)
+		assert(prefix_is_host(netmap_prefixes(map, host) + j));
+	assert((size_t)host->n_addresses + host->n_routes <= NETMAP_PREFIXES_MAX);
+	assert(netmap_find_key(map, &host->key) == (int64_t)i);
+	assert(*name && strlen(name) <= NETMAP_FQDN_MAX);
+	assert(strspn(name, "abcdefghijklmnopqrstuvwxyz0123456789._-") == strlen(name));
+}
+
+static void check_rules(const struct netmap *map)
+{
+	for (size_t i = 0; i < map->n_rules; i++) {
+		const struct filter_rule *rule = &map->rules[i];
+
+		assert(rule->source.family && rule->source.bits <= prefix_width(&rule->source));
+		assert(!rule->first_port == !rule->last_port && rule->first_port <= rule->last_port);
+		assert(!rule->first_port || rule->protocol == IPPROTO_TCP ||
+			rule->protocol == IPPROTO_UDP);
+		assert(!i || memcmp(rule - 1, rule, sizeof(*rule)) < 0);
+	}
+}
+
+static void check_map(const struct netmap *map)
+{
+	size_t prefixes = 0;
+
+	assert(map->self == 0 && map->n_hosts <= PEERS_MAX + 1 && map->has_rules);
+	for (size_t i = 0; i < map->n_hosts; i++) {
+		check_host(map, i, prefixes);
+		prefixes += (size_t)map->hosts[i].n_addresses + map->hosts[i].n_routes;
+	}
+	assert(prefixes == map->n_prefixes && map->mesh[0]);
+	check_rules(map);
+}
+
+static void check_detail(const struct detail *detail)
+{
+	g_autoptr(GString) out = g_string_new("{");
+	const char *s = detail->text, *end = s + detail->text_len;
+	json_t *root;
+
+	/* All of it is text that may be printed. */
+	while (s < end) {
+		size_t n = text_utf8_len(s, end);
+
+		assert(n && (!*s || (unsigned char)*s >= ' ') && *s != 0x7f);
+		s += n;
+	}
+	assert(!end[-1] && detail->n_notes <= DETAIL_NOTES_MAX);
+	detail_write(detail, out);
+	g_string_append_c(out, '}');
+	root = json_loads(out->str, 0, NULL);
+	assert(root);
+	json_decref(root);
+}
+
+static void check(struct update *u, bool has_map)
+{
+	assert(u->files && !u->map == !u->detail && (u->map || !has_map));
+	if (!u->map)
+		return;
+	check_map(u->map);
+	check_detail(u->detail);
+}
+
+static void try(const uint8_t *data, size_t size, bool login)
+{
+	static const struct wg_key own = { { 1 } };
+	static const struct update_limits limits = { &own, PEERS_MAX, 1800000000 };
+	__typeof__(&update_from_sync) read = login ? update_from_login : update_from_sync;
+	char error[UPDATE_ERROR_MAX] = "";
+	struct update *u = NULL, *again = NULL;
+	int r = read(data, size, &limits, &u, error);
+
+	assert(r == 0 || r == -EPROTO || r == -E2BIG || r == -EINVAL);
+	assert((r == 0) == (u != NULL) && (r == 0) == !error[0]);
+	if (r < 0)
+		return;
+	check(u, login);
+	assert(read(data, size, &limits, &again, error) == 0);
+	assert(!u->map || netmap_is_same(u->map, again->map));
+	update_free(u);
+	update_free(again);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	try(data, size, false);
+	try(data, size, true);
+	return 0;
+}

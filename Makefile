@@ -75,6 +75,10 @@ $(BUILD)/lib%.a:
 $(BUILD)/gen/%.pb-c.c: %.proto
 	$(call say,PROTO,$<)
 	$(Q)mkdir -p $(@D) && protoc-c --c_out=$(BUILD)/gen $<
+# For the hub of the tests, where there is no protoc.
+$(BUILD)/gen/%_pb2.py: mgmt/%.proto
+	$(call say,PROTO,$<)
+	$(Q)mkdir -p $(@D) && protoc -I mgmt --python_out=$(BUILD)/gen $<
 $(BUILD)/obj/gen/%.o: $(BUILD)/gen/%.c Makefile
 	$(call say,CC,$<)
 	$(Q)mkdir -p $(@D) && $(CC) $(LW_CPPFLAGS) $(filter-out -W%,$(LW_CFLAGS)) -c -o $@ $<
@@ -93,7 +97,7 @@ $(BUILD)/tests/fuzz_%: $(BUILD)/obj/tests/fuzz/fuzz_%.o $(BUILD)/libagent.a $(BU
 	$(Q)mkdir -p $(@D) && $(CC) $(LW_LDFLAGS) -fsanitize=fuzzer -o $@ $^ $(LIBS_DAEMON)
 $(BUILD)/tests/bench_%: $(BUILD)/obj/tests/bench/bench_%.o $(BUILD)/libagent.a $(BUILD)/libbase.a
 	$(Q)mkdir -p $(@D) && $(CC) $(LW_LDFLAGS) -o $@ $^ $(LIBS_DAEMON) -lm
-tests: $(UNIT) $(SIM) $(REPLAY) $(LIVE)
+tests: $(UNIT) $(SIM) $(REPLAY) $(LIVE) $(BUILD)/gen/management_pb2.py
 .SECONDARY:
 
 # check: everything - static checks, unit, simulation, fuzz corpora, sanitizers, both compilers, VM

@@ -128,8 +128,8 @@ class Client:
     def login(self, setup_key='', **more):
         return Message(self.call('Login', login_request(setup_key, **more)))
 
-    def sync(self, plain=None, timeout=None):
-        """A call that gives envelopes; next(), cancel()."""
+    def sync(self, plain=None, timeout=15):
+        """A call that gives envelopes; next(), cancel(). The timeout is so that no test hangs."""
         self.get_key()
         plain = encode((1, meta())) if plain is None else plain
         return self.channel.unary_stream(PREFIX + 'Sync')(self.seal(plain), timeout=timeout)

@@ -4,7 +4,7 @@ and slows connections, and puts frames of its own into HTTP/2. Scripted like the
 
     tests/hub/fault_proxy.py --listen 127.0.0.1:0 --to 127.0.0.1:33073 --control /tmp/proxy.sock &
     tests/hub/hubctl -s /tmp/proxy.sock goaway code=11 last=0 debug=too_many_pings
-    tests/hub/hubctl -s /tmp/proxy.sock when event=data count=2 do=truncate args='{"bytes": 12}'
+    tests/hub/hubctl -s /tmp/proxy.sock when event=data count=2 then=truncate args='{"bytes": 12}'
 
 It prints one line of JSON with its port. With --cert and --key the client's side is TLS (ALPN h2), and everything below
 works there too. Bytes that are not HTTP/2 pass as they are; only what is about bytes can be done with them.
@@ -26,7 +26,7 @@ Commands take conn=ID; without it they are for all connections.
                           or stall
   shorten bytes=          the next DATA frame loses the last so many bytes of its payload, the frame itself is well: a
                           message of gRPC that is cut
-  when event= [count=1] do= [args={}]
+  when event= [count=1] then= [args={}]
                           does a command on the connection on which the event happens for the count-th time from now:
                           connect, request (HEADERS of the client, just passed on), headers, data (of the server, before
                           they are passed on)
@@ -291,10 +291,10 @@ class Commands:
         for connection in self._chosen(conn):
             connection.shortening = bytes
 
-    def when(self, event, do, count=1, args=None):
-        if event not in ('connect', 'request', 'headers', 'data') or do.startswith('_') or not hasattr(self, do):
+    def when(self, event, then, count=1, args=None):
+        if event not in ('connect', 'request', 'headers', 'data') or then.startswith('_') or not hasattr(self, then):
             raise ValueError('no such event or command')
-        self.proxy.rules.append({'event': event, 'count': count, 'do': do, 'args': args or {}})
+        self.proxy.rules.append({'event': event, 'count': count, 'then': then, 'args': args or {}})
 
     def mode(self, name, **more):
         if name not in ('pass', 'refuse', 'silent', 'http1', 'answer'):
@@ -325,7 +325,7 @@ class Proxy:
             rule['count'] -= 1
             if rule['count'] == 0:
                 self.rules.remove(rule)
-                getattr(self.commands, rule['do'])(conn=connection.number, **rule['args'])
+                getattr(self.commands, rule['then'])(conn=connection.number, **rule['args'])
 
     async def accept(self, reader, writer):
         self.count += 1

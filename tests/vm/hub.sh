@@ -1,0 +1,47 @@
+# shellcheck shell=bash disable=SC2004,SC2154 # what lib.sh has
+# A host that runs the hub of tests/hub, for scenarios: what hub.py says at its head is told to it by `hubctl`.
+#   # files: tests/hub build/gen/management_pb2.py tests/vm/hub.sh
+# Python takes seconds to start under emulation: one hub for a scenario, and commands only where they are needed.
+
+# hub_certificate HOST ADDRESS: /tmp/HOST/hub.crt and hub.key, signed by themselves, for that address; before start_hub.
+hub_certificate() {
+	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj "/CN=hub" \
+		-addext "subjectAltName=IP:$2" -keyout "/tmp/$1/hub.key" -out "/tmp/$1/hub.crt" 2>/dev/null
+}
+
+# start_hub HOST [ARGUMENT...]: on port 33073, and on 443 with TLS when it has a certificate. Returns when it listens; again
+# after it has ended, it knows what it knew.
+start_hub() {
+	local host=$1 tls=()
+	shift
+	[ ! -e "/tmp/$host/hub.crt" ] || tls=(--tls 0.0.0.0:443 --cert "/tmp/$host/hub.crt" --key "/tmp/$host/hub.key")
+	: >"/tmp/$host/hub.ready"
+	ip netns exec "$host" python3 /job/hub/hub.py --control "/tmp/$host/hub.sock" --listen 0.0.0.0:33073 \
+		--state "/tmp/$host/hub.json" "${tls[@]}" "$@" >"/tmp/$host/hub.ready" 2>>"/tmp/$host/log" </dev/null {tap}>&- {never}<&- &
+	pids[$host]=$!
+	wait_for 60 test -s "/tmp/$host/hub.ready"
+}
+
+# start_fault_proxy HOST PORT [ARGUMENT...]: in front of its hub; told by `hubctl HOST.proxy COMMAND...`.
+start_fault_proxy() {
+	local host=$1 port=$2
+	shift 2
+	: >"/tmp/$host/proxy.ready"
+	ip netns exec "$host" python3 /job/hub/fault_proxy.py --control "/tmp/$host.proxy.sock" --listen "0.0.0.0:$port" \
+		--to 127.0.0.1:33073 "$@" >"/tmp/$host/proxy.ready" 2>>"/tmp/$host/log" </dev/null {tap}>&- {never}<&- &
+	pids[$host.proxy]=$!
+	wait_for 60 test -s "/tmp/$host/proxy.ready"
+}
+
+# hubctl HOST COMMAND [NAME=VALUE...]
+hubctl() {
+	local socket=/tmp/$1/hub.sock
+	[[ $1 != *.proxy ]] || socket=/tmp/$1.sock
+	python3 /job/hub/hubctl -s "$socket" "${@:2}"
+}
+
+# kill_hub HOST [SIGNAL]: KILL unless it is said.
+kill_hub() {
+	kill "-${2:-KILL}" "${pids[$1]}"
+	wait "${pids[$1]}" 2>/dev/null || true
+}

@@ -455,6 +455,11 @@ bool session_next(struct session *s, struct session_action *ret)
 	return true;
 }
 
+bool session_has_actions(const struct session *s)
+{
+	return s->taken < s->actions->len;
+}
+
 void session_view(const struct session *s, struct session_view *ret)
 {
 	*ret = s->view;

@@ -89,6 +89,7 @@ int64_t session_tick(struct session *s, int64_t now_ms);
 
 /* Takes the next action off the queue. */
 bool session_next(struct session *s, struct session_action *ret);
+bool session_has_actions(const struct session *s);
 
 /* -- questions ------------------------------------------------------------------------------ */
 

@@ -67,9 +67,9 @@ struct mgmt_status {
 };
 
 struct mgmt_callbacks {
-	/* Takes the update; `message` are the plain bytes that it was made from, borrowed. The first of each
-	 * login comes from its answer (from_login), which has a map with us alone and is not to replace one
-	 * that is in force. */
+	/* Takes the update; `message` are the plain bytes of the stream that it was made from, borrowed. The
+	 * first of each login comes from its answer (from_login, without bytes), which has a map with us alone
+	 * and is not to replace one that is in force. */
 	void (*update)(struct update *update, const uint8_t *message, size_t len, bool from_login,
 		void *user);
 	/* mgmt_client_get_status says something new. */

@@ -196,8 +196,7 @@ static int read_map(struct update_reading *r, const struct parts *parts, char *e
 
 /* -- the whole ------------------------------------------------------------------------------ */
 
-static struct update_reading begin(
-	const struct update_limits *limits, const struct netmap *last)
+static struct update_reading begin(const struct update_limits *limits, const struct netmap *last)
 {
 	struct update_reading r = {
 		.limits = limits,

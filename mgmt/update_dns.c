@@ -66,8 +66,7 @@ static void add_record(struct update_reading *r, struct wire_bytes bytes)
 	data = (const char *)in.data.data;
 	if (!is_internet(in.class) || in.type < 1 || in.type > UINT16_MAX || in.ttl < 0 ||
 		!update_text_is_good(data, in.data.len, UPDATE_TEXT_MAX))
-		return update_note(
-			r, "a DNS record of %.*s that cannot be", UPDATE_SHOWN(in.name));
+		return update_note(r, "a DNS record of %.*s that cannot be", UPDATE_SHOWN(in.name));
 	record.name = add_domain(r, in.name);
 	if (!record.name)
 		return update_note(
@@ -139,8 +138,7 @@ static void read_group(struct update_reading *r, struct wire_bytes bytes)
 	for (size_t i = 0; i < in->n_nameservers; i++)
 		add_server(r, in->nameservers[i], &servers);
 	for (size_t i = 0; i < in->n_domains; i++) {
-		size_t len = update_normal_domain(
-			in->domains[i], strlen(in->domains[i]), name);
+		size_t len = update_normal_domain(in->domains[i], strlen(in->domains[i]), name);
 
 		if (len)
 			update_list_add(&domains, name, len);

@@ -13,7 +13,15 @@
 #include "mgmt/update_impl.h"
 
 /* FirewallRule, walked over rather than unpacked: there are as many as peers, or more. */
-enum { RULE_ADDRESS = 1, RULE_DIRECTION, RULE_ACTION, RULE_PROTOCOL, RULE_PORT, RULE_PORTS, RULE_SOURCE = 9 };
+enum {
+	RULE_ADDRESS = 1,
+	RULE_DIRECTION,
+	RULE_ACTION,
+	RULE_PROTOCOL,
+	RULE_PORT,
+	RULE_PORTS,
+	RULE_SOURCE = 9
+};
 enum { PORTS_ONE = 1, PORTS_RANGE = 2 };
 
 struct rule_read {

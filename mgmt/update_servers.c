@@ -93,7 +93,8 @@ void update_read_checks(struct update_reading *r, struct wire_bytes bytes)
 	if (!in)
 		return update_note(r, "a list of files that cannot be read");
 	for (size_t i = 0; i < in->n_files; i++) {
-		if (in->files[i][0] != '/' || !update_text_is_good(in->files[i], strlen(in->files[i]), PATH_MAX_LEN)) {
+		if (in->files[i][0] != '/' ||
+			!update_text_is_good(in->files[i], strlen(in->files[i]), PATH_MAX_LEN)) {
 			update_note(r, "file %s: not a path", in->files[i]);
 		} else if (r->n_files == UPDATE_FILES_MAX) {
 			update_note(r, "file %s: more than %d", in->files[i], UPDATE_FILES_MAX);

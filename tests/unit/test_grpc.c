@@ -409,8 +409,7 @@ static void begin_another(struct rpc_record *r)
 	if (f->over)
 		return;
 	r->done = false;
-	r->call = grpc_unary(
-		f->channel, "/test.Echo/Unary", "next", 4, 0, NULL, &rpc_recording, r);
+	r->call = grpc_unary(f->channel, "/test.Echo/Unary", "next", 4, 0, NULL, &rpc_recording, r);
 	g_assert_false(r->done);
 }
 

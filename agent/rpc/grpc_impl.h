@@ -118,4 +118,4 @@ void connection_tick(struct connection *c, int64_t now_us);
 /* -- http2_frames.c ------------------------------------------------------------------------- */
 
 /* With our SETTINGS and windows submitted. */
-nghttp2_session *session_new(struct connection *c);
+nghttp2_session *http2_session_new(struct connection *c);

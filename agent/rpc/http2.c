@@ -157,7 +157,7 @@ static void connected(void *user)
 
 	channel_enter(c->channel);
 	g_strlcpy(c->channel->address, stream_address(c->stream), sizeof(c->channel->address));
-	c->h2 = session_new(c);
+	c->h2 = http2_session_new(c);
 	connection_watch(c);
 	for (GList *l = c->calls.head, *next; l; l = next) {
 		next = l->next;

@@ -184,7 +184,7 @@ static nghttp2_session_callbacks *callbacks_new(void)
 	return set;
 }
 
-nghttp2_session *session_new(struct connection *c)
+nghttp2_session *http2_session_new(struct connection *c)
 {
 	static const nghttp2_settings_entry settings[] = {
 		{ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },

@@ -1,0 +1,143 @@
+# shellcheck shell=bash source=tests/vm/lib.sh source=tests/vm/hub.sh
+# Three hosts join a network of a management server, get each other's peers, follow it through changes, absences and
+# restarts, and leave.
+# files: tests/hub build/gen/management_pb2.py tests/vm/hub.sh
+# timeout: 400
+# shellcheck disable=SC2016,SC2317 # expanded by eval; called by ok
+. /job/lib.sh
+. /job/hub.sh
+
+url=https://10.0.0.9:443
+host hub a b c
+lan net hub=10.0.0.9/24 a=10.0.0.1/24 b=10.0.0.2/24 c=10.0.0.3/24
+hub_certificate hub 10.0.0.9
+for h in a b c; do
+	cat >"/tmp/$h/lapwing.json" <<-END
+		{"management": {"ca_file": "/tmp/hub/hub.crt"},
+		 "endpoints": {"a": ["10.0.0.1:51820"], "b": ["10.0.0.2:51820"], "c": ["10.0.0.3:51820"]}}
+	END
+done
+echo '{}' >/tmp/c/lapwing.json # knows no server and no endpoints yet
+
+code() {
+	local status=0
+	"$@" >/tmp/out 2>/tmp/err || status=$?
+	echo $status
+}
+member() { lw "$1" status --json | python3 -c "import json, sys; print(json.load(sys.stdin)$2)"; }
+is_member() { [ "$(member "$1" "$2")" = "$3" ]; }
+n_peers() { on "$1" wg show wt0 peers | wc -l; }
+has_peers() { [ "$(n_peers "$1")" = "$2" ]; }
+enroll() { lw "$1" enroll --management-url "${2-$url}" --setup-key-file "/tmp/$1/setup.key" --hostname "$1" "${@:3}"; }
+
+# ---- Waiting, and refusals
+ok "the hub starts" start_hub hub
+key=$(hubctl hub add-key)
+for h in a b c; do
+	(umask 077 && echo "$key" >"/tmp/$h/setup.key")
+	start_daemon $h
+done
+is "$(member a "['state']")" waiting "a daemon without a network waits"
+is "$(member a "['control']")" None "and has no server"
+is "$(code lw a enroll --management-url 10.0.0.9 --setup-key-file /tmp/a/setup.key)" 2 "a URL without scheme is wrong usage"
+is "$(code enroll c)" 16 "a server whose certificate nobody vouches for is a matter of TLS"
+ok "which is said" grep -qi certificate /tmp/err
+(umask 077 && echo 11111111-2222-3333-4444-555555555555 >/tmp/a/wrong.key)
+is "$(code lw a enroll --management-url $url --setup-key-file /tmp/a/wrong.key)" 15 "a setup key that the server does not know"
+is "$(member a "['state']")" waiting "leaves everything as it was"
+fails "and no key behind" test -e /tmp/a/state/private.key
+is "$(code enroll a https://10.0.0.9:44)" 11 "nobody there is unreachable"
+cp /tmp/a/lapwing.json /tmp/c/lapwing.json
+kill -HUP "${pids[c]}"
+
+# ---- Joining
+begin=${EPOCHREALTIME/./}
+is "$(code enroll a $url --wait=ready)" 0 "a joins"
+echo "# enrolled and ready after $(((${EPOCHREALTIME/./} - begin) / 1000)) ms"
+is "$(code enroll a)" 0 "again is fine"
+ok "and changes nothing" grep -q already /tmp/out
+is "$(code enroll a http://10.0.0.9:33073)" 12 "another server is refused"
+ok "b joins by a key on its standard input" eval 'lw b enroll --management-url $url --setup-key-stdin --hostname b <<<"$key"'
+within 10 "c joins" enroll c
+for h in a b c; do within 10 "$h has its two peers" has_peers $h 2; done
+is "$(on a ip -4 -o address show wt0 | awk '{ print $4 }')" 100.64.0.1/32 "the server's address is on the interface"
+is "$(on a ip -4 route show dev wt0 | awk '{ print $1 }')" 100.64.0.0/16 "and one route to its network"
+within 10 "a reaches b" reaches a 100.64.0.2 3
+within 10 "c reaches a" reaches c 100.64.0.1 3
+ok "status tells the server" says a '"state":"connected"' status
+fails "the setup key is nowhere in the state" grep -rq "$key" /tmp/a/state
+fails "nor in the log" grep -q "$key" /tmp/a/log
+
+# ---- Changes
+before=$(on a wg show wt0 dump | md5sum)
+hubctl hub push >/dev/null
+pause 3
+is "$(on a wg show wt0 dump | sed 's/\t[0-9]*\t[0-9]*\t[0-9]*\t/\t/' | wc -l)" 3 "the same map again"
+other=$(wg genkey | wg pubkey)
+hubctl hub add-peer "key=$other" hostname=d >/dev/null
+within 10 "a new peer comes in" has_peers a 3
+ok "without an endpoint it says why it sleeps" eval 'lw a peers d.netbird.selfhosted | grep -qi "no endpoint"'
+hubctl hub remove peer=d >/dev/null
+within 10 "and goes" has_peers a 2
+hubctl hub set lazy=true >/dev/null
+within 10 "lazy connections on" is_member a "['lazy']['enabled']" True
+hubctl hub set lazy=false >/dev/null
+within 10 "and off, while it runs" is_member a "['lazy']['enabled']" False
+hubctl hub set 'routes=[{"id": "r1", "peer": "b", "network": "10.77.0.0/16"}, {"id": "r2", "peer": "b", "network": "0.0.0.0/0"}]' >/dev/null
+within 10 "a network behind b" eval 'on a ip route show dev wt0 | grep -q 10.77.0.0/16'
+ok "is among its allowed IPs" eval 'on a wg show wt0 allowed-ips | grep -q 10.77.0.0/16'
+fails "a default route is not taken" eval 'on a wg show wt0 allowed-ips | grep -q 0.0.0.0/0'
+ok "and listed as such" eval 'lw a status -d --json | grep -q policy'
+
+# ---- The server goes, the tunnels stay
+kill_hub hub
+within 30 "status says that the server is away" eval '! is_member a "[\"control\"][\"management\"][\"state\"]" connected'
+ok "the tunnels carry on" reaches a 100.64.0.2 3
+is "$(member a "['state']")" ready "and the host is ready"
+# A restart, and a reboot: nothing of the interface is left.
+stop_daemon a KILL || true
+on a ip link delete wt0
+on a nft flush ruleset
+start_daemon a
+within 20 "without the server the last map serves" has_peers a 2
+is "$(member a "['control']['map']['from']")" disk "it is from the disk"
+within 10 "and tunnels come up" reaches a 100.64.0.2 3
+start_hub hub
+within 60 "the server is back, and with it a" eval 'is_member a "[\"control\"][\"management\"][\"state\"]" connected && is_member a "[\"control\"][\"map\"][\"from\"]" server'
+within 30 "and b" is_member b "['control']['management']['state']" connected
+
+# ---- down, up, other agents, leaving
+lw a down
+fails "down removes the interface" on a ip link show wt0
+within 30 "up --wait=ready comes back with it" lw a up --wait=ready
+within 10 "and its peers" has_peers a 2
+lw a export-netbird >/tmp/a/profile.json
+ok "the exported profile is JSON of the original's form" python3 - <<-'END'
+	import json
+	p = json.load(open('/tmp/a/profile.json'))
+	assert p['ManagementURL']['Host'] == '10.0.0.9:443' and p['WgIface'] == 'wt0' and len(p['PrivateKey']) == 44, p
+END
+is "$(code lw a import-netbird /tmp/a/profile.json)" 0 "importing what we are"
+ok "changes nothing" grep -q '"changed": *false' <(lw a import-netbird /tmp/a/profile.json --json)
+is "$(code lw a deregister)" 0 "a leaves"
+fails "with its interface" on a ip link show wt0
+fails "and its tables" eval 'on a nft list ruleset | grep -q lapwing'
+within 10 "b has one peer less" has_peers b 1
+is "$(member a "['state']")" waiting "a waits for a network"
+is "$(code lw a import-netbird /tmp/a/profile.json --force)" 0 "the profile makes it that peer again"
+within 20 "which the server does not know any more" is_member a "['control']['management']['state']" login_needed
+is "$(code enroll a $url --wait=ready)" 0 "a setup key lets it in again"
+within 10 "with its peers" has_peers a 2
+is "$(code lw a deregister --purge)" 0 "deregister --purge"
+fails "leaves no key" test -e /tmp/a/state/private.key
+# A copy of the whole disk.
+stop_daemon c
+cp -a /tmp/c/state /tmp/c/clone
+echo 0123456789abcdef0123456789abcdef >/tmp/c/machine-id
+mount --bind /tmp/c/machine-id /etc/machine-id
+start_daemon c
+ok "on another machine the key is refused" logged c "another machine"
+fails "and nothing is said in its name" is_member c "['control'] and 1" 1
+umount /etc/machine-id
+
+finish

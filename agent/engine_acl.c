@@ -93,8 +93,10 @@ int engine_acl_remove(struct engine *e, const char *but)
 		r = KERNEL(e, nft_remove, table);
 		if (r < 0 && r != -EOPNOTSUPP) /* without nftables there is none */
 			return r;
-		if (!strcmp(ifname, e->acl.ifname))
+		if (!strcmp(ifname, e->acl.ifname)) {
 			e->acl.stands = false;
+			e->acl.fingerprint = 0;
+		}
 		g_ptr_array_remove_index(e->acl.names, i);
 	}
 	return 0;

@@ -10,7 +10,7 @@
 #include <string.h>
 
 #include "netlink/nft_batch.h"
-#include "netlink/nft_elements.h"
+#include "netlink/nft_put.h"
 
 enum {
 	MESSAGE_BYTES = 32768, /* then the next one begins: a nested attribute ends at 64 KiB */
@@ -348,10 +348,10 @@ static void put_element(struct nlmsghdr *nlh, const struct acl_set *set, enum sh
 {
 	uint8_t end[ACL_KEY_MAX];
 
-	nft_elements_put(nlh, element->first, shape == SHAPE_CONCATENATION ? element->last : NULL,
+	nft_put_element(nlh, element->first, shape == SHAPE_CONCATENATION ? element->last : NULL,
 		set->key_len, 0);
 	if (shape == SHAPE_TREE && next_key(element->last, set->key_len, end))
-		nft_elements_put(nlh, end, NULL, set->key_len, NFT_SET_ELEM_INTERVAL_END);
+		nft_put_element(nlh, end, NULL, set->key_len, NFT_SET_ELEM_INTERVAL_END);
 }
 
 void acl_set_put(struct nft_batch *b, const char *table, const struct acl_set *set, uint32_t id)
@@ -362,7 +362,7 @@ void acl_set_put(struct nft_batch *b, const char *table, const struct acl_set *s
 	for (guint i = 0; i < set->elements->len;) {
 		struct nlmsghdr *nlh = nft_batch_message(b, NFT_MSG_NEWSETELEM, NLM_F_CREATE,
 			MESSAGE_BYTES + HEADER_MAX + 2 * NFT_ELEMENT_MAX);
-		struct nlattr *list = nft_elements_begin(nlh, table, set->name);
+		struct nlattr *list = nft_put_elements(nlh, table, set->name);
 
 		for (; i < set->elements->len && nlh->nlmsg_len < MESSAGE_BYTES; i++)
 			put_element(nlh, set, shape,

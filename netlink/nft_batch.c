@@ -150,7 +150,9 @@ int nft_batch_commit(struct nft_batch *b, struct nft *nft)
 	nft_batch_take(b, nftnl_batch_end(make_room(b, MESSAGE_MAX), 0));
 	nft->text[0] = '\0';
 	r = nl_transaction(nft->nl, b->buf, b->len, b->n, &failed);
-	if (r < 0)
+	if (r == -EMSGSIZE)
+		g_strlcpy(nft->text, "more than fits into one transaction", sizeof(nft->text));
+	else if (r < 0)
 		explain(b, nft, failed, r);
 	g_free(b->buf);
 	return r;

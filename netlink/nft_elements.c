@@ -1,47 +1,14 @@
-/* netlink/nft_elements.c - writes elements of sets, and reads counted ones out of what the kernel lists. */
+/* netlink/nft_elements.c - reads counted elements out of what the kernel lists of a set. */
 #include "netlink/nft_elements.h"
 
 #include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
 #include <glib.h>
-#include <libmnl/libmnl.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 
 #include "netlink/attr.h"
-
-/* -- writing -------------------------------------------------------------------------------- */
-
-struct nlattr *nft_elements_begin(struct nlmsghdr *nlh, const char *table, const char *set)
-{
-	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_TABLE, table);
-	mnl_attr_put_strz(nlh, NFTA_SET_ELEM_LIST_SET, set);
-	return mnl_attr_nest_start(nlh, NFTA_SET_ELEM_LIST_ELEMENTS);
-}
-
-static void put_key(struct nlmsghdr *nlh, uint16_t type, const void *key, uint8_t len)
-{
-	struct nlattr *nest = mnl_attr_nest_start(nlh, type);
-
-	mnl_attr_put(nlh, NFTA_DATA_VALUE, len, key);
-	mnl_attr_nest_end(nlh, nest);
-}
-
-void nft_elements_put(
-	struct nlmsghdr *nlh, const void *key, const void *last, uint8_t len, uint32_t flags)
-{
-	struct nlattr *element = mnl_attr_nest_start(nlh, NFTA_LIST_ELEM);
-
-	if (flags)
-		mnl_attr_put_u32(nlh, NFTA_SET_ELEM_FLAGS, htonl(flags));
-	put_key(nlh, NFTA_SET_ELEM_KEY, key, len);
-	if (last)
-		put_key(nlh, NFTA_SET_ELEM_KEY_END, last, len);
-	mnl_attr_nest_end(nlh, element);
-}
-
-/* -- reading -------------------------------------------------------------------------------- */
 
 /* Finds attribute `type` inside of `outer`, which may be missing. NULL: there is none. */
 static const struct nlattr *inside(const struct nlattr *outer, uint16_t type)

@@ -11,6 +11,7 @@
 #include "netlink/nft.h"
 #include "netlink/nft_batch.h"
 #include "netlink/nft_elements.h"
+#include "netlink/nft_put.h"
 #include "netlink/nl.h"
 
 enum {
@@ -97,7 +98,7 @@ static void want_message(struct writer *w, uint16_t type, const char *set)
 	w->set = set;
 	w->nlh = nft_batch_message(&w->batch, type, type == NFT_MSG_NEWSETELEM ? NLM_F_CREATE : 0,
 		MESSAGE_BYTES + HEADER_MAX + ELEMENT_MAX);
-	w->list = nft_elements_begin(w->nlh, w->table, set);
+	w->list = nft_put_elements(w->nlh, w->table, set);
 }
 
 /* The first address behind a range. False: the range ends where the addresses end. */
@@ -124,9 +125,9 @@ static void put_ranges(
 		if (range->family != family)
 			continue;
 		want_message(w, type, is_host ? hosts : nets);
-		nft_elements_put(w->nlh, first.bytes, NULL, first.len, 0);
+		nft_put_element(w->nlh, first.bytes, NULL, first.len, 0);
 		if (!is_host && next_address(range, &end))
-			nft_elements_put(
+			nft_put_element(
 				w->nlh, end.bytes, NULL, end.len, NFT_SET_ELEM_INTERVAL_END);
 	}
 }
@@ -144,7 +145,7 @@ static void put_endpoints(struct writer *w, const char *set4, const char *set6,
 
 		for (size_t j = 0; j < G_N_ELEMENTS(types) && w->result == 0; j++) {
 			want_message(w, types[j], of_family(endpoints[i].family, set4, set6));
-			nft_elements_put(w->nlh, key.bytes, NULL, key.len, 0);
+			nft_put_element(w->nlh, key.bytes, NULL, key.len, 0);
 		}
 	}
 }
@@ -261,8 +262,8 @@ int nft_heard(struct nft *nft, const char *table, const struct endpoint *from)
 	int r;
 
 	begin_request(&q);
-	list = nft_elements_begin(&q.nlh, table, of_family(from->family, "heard4", "heard6"));
-	nft_elements_put(&q.nlh, key.bytes, NULL, key.len, 0);
+	list = nft_put_elements(&q.nlh, table, of_family(from->family, "heard4", "heard6"));
+	nft_put_element(&q.nlh, key.bytes, NULL, key.len, 0);
 	mnl_attr_nest_end(&q.nlh, list);
 	r = nl_call(nft->nl, &q.nlh, NULL, NULL);
 	g_strlcpy(nft->text, nl_error_text(nft->nl), sizeof(nft->text));

@@ -15,6 +15,7 @@ import sys
 import time
 
 import common
+import firewall
 import lazy
 import lazynet
 import tune
@@ -193,7 +194,7 @@ BENCHES = {'program': bench_program, 'syscalls': bench_syscalls, 'reload': bench
            'repair': bench_repair, 'restart': bench_restart, 'memory': lazy.bench_memory, 'idle': lazy.bench_idle,
            'wake': lazy.bench_wake, 'counters': lazy.bench_counters, 'storm': lazynet.bench_storm,
            'crossing': lazynet.bench_crossing, 'throughput': lazynet.bench_throughput,
-           'tune': tune.bench_tune}
+           'firewall': firewall.bench_firewall, 'tune': tune.bench_tune}
 
 common.write_config(WORK, PRIVATE)
 shutil.copy('/job/nokey.so', WORK)

@@ -413,6 +413,50 @@ static void test_many(void)
 	g_assert_cmpuint(elements, ==, 2 * N);
 }
 
+/* -- counting ------------------------------------------------------------------------------- */
+
+static void put_counter(struct bytes *out, const char *table, uint64_t packets)
+{
+	const struct nfgenmsg nfg = { NFPROTO_INET, NFNETLINK_V0, 0 };
+	size_t message = bytes_message(out, NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_NEWRULE, 0, 0);
+	size_t list, element, data;
+
+	bytes_put(out, &nfg, sizeof(nfg));
+	bytes_attr_text(out, NFTA_RULE_TABLE, table);
+	list = bytes_nest(out, NFTA_RULE_EXPRESSIONS);
+	element = bytes_nest(out, NFTA_LIST_ELEM);
+	bytes_attr_text(out, NFTA_EXPR_NAME, "counter");
+	data = bytes_nest(out, NFTA_EXPR_DATA);
+	bytes_attr_u64(out, NFTA_COUNTER_PACKETS, GUINT64_TO_BE(packets));
+	bytes_close(out, data);
+	bytes_close(out, element);
+	element = bytes_nest(out, NFTA_LIST_ELEM);
+	bytes_attr_text(out, NFTA_EXPR_NAME, "immediate");
+	bytes_close(out, element);
+	bytes_close(out, list);
+	bytes_end(out, message);
+}
+
+static void test_count(void)
+{
+	struct bytes reply = { .len = 0 };
+	uint64_t refused = 1;
+
+	fake_reset();
+	g_assert_cmpint(acl_count_refused(&nft, "lapwing-wt0-acl", &refused), ==, 0);
+	g_assert_cmpuint(refused, ==, 0);
+	put_counter(&reply, "lapwing-wt0-acl", 7);
+	put_counter(&reply, "lapwing-wt0-ac", 100); /* somebody else's */
+	put_counter(&reply, "lapwing-wt0-acl", UINT64_C(1) << 40);
+	fake.reply = &reply;
+	g_assert_cmpint(acl_count_refused(&nft, "lapwing-wt0-acl", &refused), ==, 0);
+	g_assert_cmpuint(refused, ==, (UINT64_C(1) << 40) + 7);
+	fake.result = -ENOENT;
+	refused = 3;
+	g_assert_cmpint(acl_count_refused(&nft, "lapwing-wt0-acl", &refused), ==, -ENOENT);
+	g_assert_cmpuint(refused, ==, 3);
+}
+
 /* -- rules ---------------------------------------------------------------------------------- */
 
 /* Frees the rule. */
@@ -473,6 +517,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/acl/sets/same-as-rules", test_same_as_rules);
 	g_test_add_func("/acl/transaction", test_transaction);
 	g_test_add_func("/acl/many", test_many);
+	g_test_add_func("/acl/count", test_count);
 	g_test_add_func("/acl/rules", test_rules);
 	return g_test_run();
 }

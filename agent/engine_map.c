@@ -41,8 +41,7 @@ static void map_changed(struct engine *e, const struct netmap *old, int64_t now_
 {
 	const struct netmap *map = e->map;
 	bool all = !old || e->config_changed || old->self != map->self;
-	bool prefixes = all ||
-		memcmp(old->networks, map->networks, sizeof(map->networks)) ||
+	bool prefixes = all || memcmp(old->networks, map->networks, sizeof(map->networks)) ||
 		!same_items(old->prefixes, old->n_prefixes, map->prefixes, map->n_prefixes,
 			sizeof(*map->prefixes));
 	bool endpoints = all ||

@@ -47,7 +47,8 @@ static bool same_head(const struct netmap *a, const struct netmap *b)
 		a->interface.listen_port == b->interface.listen_port &&
 		a->interface.mtu == b->interface.mtu && a->lazy.enabled == b->lazy.enabled &&
 		a->lazy.idle_minutes == b->lazy.idle_minutes && a->self == b->self &&
-		a->has_rules == b->has_rules && !memcmp(a->networks, b->networks, sizeof(a->networks));
+		a->has_rules == b->has_rules &&
+		!memcmp(a->networks, b->networks, sizeof(a->networks));
 }
 
 /* Texts are the same and in the same places, or one of them is new. */
@@ -56,8 +57,8 @@ bool netmap_is_same(const struct netmap *a, const struct netmap *b)
 	if (!same_head(a, b) || a->n_hosts != b->n_hosts || a->n_endpoints != b->n_endpoints ||
 		!a->metrics != !b->metrics)
 		return false;
-	if (!same_items(a->prefixes, a->n_prefixes, b->prefixes, b->n_prefixes,
-		    sizeof(*a->prefixes)) ||
+	if (!same_items(
+		    a->prefixes, a->n_prefixes, b->prefixes, b->n_prefixes, sizeof(*a->prefixes)) ||
 		!same_items(a->metrics, a->metrics ? a->n_prefixes : 0, b->metrics,
 			b->metrics ? b->n_prefixes : 0, sizeof(*a->metrics)) ||
 		!same_items(a->rules, a->n_rules, b->rules, b->n_rules, sizeof(*a->rules)) ||

@@ -11,7 +11,15 @@
 #include "mgmt/update_impl.h"
 
 /* Numbers of the fields that are walked over rather than unpacked as a whole. */
-enum { SYNC_CONFIG = 1, SYNC_SELF, SYNC_MAP = 5, SYNC_CHECKS, SYNC_SESSION, SYNC_OTHER_MAP, SYNC_FORM };
+enum {
+	SYNC_CONFIG = 1,
+	SYNC_SELF,
+	SYNC_MAP = 5,
+	SYNC_CHECKS,
+	SYNC_SESSION,
+	SYNC_OTHER_MAP,
+	SYNC_FORM
+};
 enum { LOGIN_CONFIG = 1, LOGIN_SELF, LOGIN_CHECKS, LOGIN_SESSION };
 enum {
 	MAP_SERIAL = 1,
@@ -190,8 +198,7 @@ static int read_map(struct update_reading *r, const struct parts *parts, char *e
 
 /* -- the whole ------------------------------------------------------------------------------ */
 
-static struct update_reading begin(
-	const struct update_limits *limits, const struct netmap *last)
+static struct update_reading begin(const struct update_limits *limits, const struct netmap *last)
 {
 	struct update_reading r = {
 		.limits = limits,

@@ -66,8 +66,7 @@ static void add_record(struct update_reading *r, struct wire_bytes bytes)
 	data = (const char *)in.data.data;
 	if (!is_internet(in.class) || in.type < 1 || in.type > UINT16_MAX || in.ttl < 0 ||
 		!update_text_is_good(data, in.data.len, UPDATE_TEXT_MAX))
-		return update_note(
-			r, "a DNS record of %.*s that cannot be", UPDATE_SHOWN(in.name));
+		return update_note(r, "a DNS record of %.*s that cannot be", UPDATE_SHOWN(in.name));
 	record.name = add_domain(r, in.name);
 	if (!record.name)
 		return update_note(
@@ -139,8 +138,7 @@ static void read_group(struct update_reading *r, struct wire_bytes bytes)
 	for (size_t i = 0; i < in->n_nameservers; i++)
 		add_server(r, in->nameservers[i], &servers);
 	for (size_t i = 0; i < in->n_domains; i++) {
-		size_t len = update_normal_domain(
-			in->domains[i], strlen(in->domains[i]), name);
+		size_t len = update_normal_domain(in->domains[i], strlen(in->domains[i]), name);
 
 		if (len)
 			update_list_add(&domains, name, len);
@@ -163,8 +161,8 @@ static void set_port(struct update_reading *r, uint64_t port)
 	if (port && port <= UINT16_MAX)
 		r->detail->dns.forwarder_port = (uint16_t)port;
 	else if (port)
-		update_note(r, "a port of DNS forwarders that cannot be, %d is taken",
-			FORWARDER_PORT);
+		update_note(
+			r, "a port of DNS forwarders that cannot be, %d is taken", FORWARDER_PORT);
 }
 
 void update_read_dns(struct update_reading *r, struct wire_bytes bytes)

@@ -309,8 +309,8 @@ void update_read_peer(struct update_reading *r, struct wire_bytes bytes)
 	for (size_t i = 0; i < MIN(peer->n_allowedips, NETMAP_PREFIXES_MAX / 2); i++)
 		read_address(r, peer->fqdn, peer->allowedips[i]);
 	if (peer->n_allowedips > NETMAP_PREFIXES_MAX / 2)
-		update_note(r, "peer %s: more than %d addresses", peer->fqdn,
-			NETMAP_PREFIXES_MAX / 2);
+		update_note(
+			r, "peer %s: more than %d addresses", peer->fqdn, NETMAP_PREFIXES_MAX / 2);
 	if (map->n_prefixes == host->prefix)
 		return update_note(r, "peer %s: no address that can be used", peer->fqdn);
 	host->name = add_name(r, peer->fqdn, &key);
@@ -342,8 +342,8 @@ void update_read_offline(struct update_reading *r, struct wire_bytes bytes)
 	offline.name = update_add_text(&r->texts, name, len);
 	for (size_t i = 0; i < peer->n_allowedips; i++)
 		if (!prefix_parse(peer->allowedips[i], strlen(peer->allowedips[i]), &p))
-			update_list_add(&addresses, peer->allowedips[i],
-				strlen(peer->allowedips[i]));
+			update_list_add(
+				&addresses, peer->allowedips[i], strlen(peer->allowedips[i]));
 	offline.addresses = addresses.begin;
 	d->offline = update_room(d->offline, d->n_offline, sizeof(offline));
 	d->offline[d->n_offline++] = offline;

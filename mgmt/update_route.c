@@ -37,8 +37,8 @@ static uint32_t add_domains(struct update_reading *r, char *const *domains, size
 }
 
 /* False: the whole route is left out. */
-static bool read_network(struct update_reading *r, const Management__Route *in,
-	struct detail_route *ret)
+static bool read_network(
+	struct update_reading *r, const Management__Route *in, struct detail_route *ret)
 {
 	struct prefix host;
 
@@ -147,8 +147,8 @@ static void choose_exit(struct choice *c)
 }
 
 /* True the first time. */
-static bool note_set(const struct choice *c, const struct detail_route *route, unsigned tag,
-	unsigned *ret_tag)
+static bool note_set(
+	const struct choice *c, const struct detail_route *route, unsigned tag, unsigned *ret_tag)
 {
 	const char *name = c->r->texts.s + route->net_id;
 	size_t len = strlen(name);
@@ -233,9 +233,8 @@ static void collect(struct choice *c)
 		if (why)
 			set_unused(c, route, why);
 		else
-			c->claims[c->n++] = (struct claim){
-				host, (uint32_t)i, route->metric, route->network
-			};
+			c->claims[c->n++] = (struct claim){ host, (uint32_t)i, route->metric,
+				route->network };
 	}
 }
 
@@ -272,8 +271,8 @@ static void drop_repeated(struct choice *c)
 		if (of_host++ < NETMAP_PREFIXES_MAX)
 			c->claims[kept++] = *claim;
 		else
-			set_unused(c, &c->r->detail->routes[claim->route],
-				"its router has too many");
+			set_unused(
+				c, &c->r->detail->routes[claim->route], "its router has too many");
 	}
 	c->n = kept;
 }

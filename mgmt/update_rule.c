@@ -13,7 +13,15 @@
 #include "mgmt/update_impl.h"
 
 /* FirewallRule, walked over rather than unpacked: there are as many as peers, or more. */
-enum { RULE_ADDRESS = 1, RULE_DIRECTION, RULE_ACTION, RULE_PROTOCOL, RULE_PORT, RULE_PORTS, RULE_SOURCE = 9 };
+enum {
+	RULE_ADDRESS = 1,
+	RULE_DIRECTION,
+	RULE_ACTION,
+	RULE_PROTOCOL,
+	RULE_PORT,
+	RULE_PORTS,
+	RULE_SOURCE = 9
+};
 enum { PORTS_ONE = 1, PORTS_RANGE = 2 };
 
 struct rule_read {
@@ -183,8 +191,7 @@ static void widen_unspecified(struct prefix *p)
 		p->bits = 0;
 }
 
-static void add_from(
-	struct update_reading *r, struct filter_rule rule, const struct prefix *source)
+static void add_from(struct update_reading *r, struct filter_rule rule, const struct prefix *source)
 {
 	rule.source = *source;
 	widen_unspecified(&rule.source);

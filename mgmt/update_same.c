@@ -56,7 +56,8 @@ static bool is_alone(const struct update_reading *r, uint32_t number)
 	const struct netmap_host *host = &map->hosts[number];
 
 	for (size_t i = 0; i < map->n_hosts; i++)
-		if (i != number && !strcmp(r->names.s + map->hosts[i].name, r->names.s + host->name))
+		if (i != number &&
+			!strcmp(r->names.s + map->hosts[i].name, r->names.s + host->name))
 			return false;
 	for (size_t i = 0; i < map->n_prefixes; i++)
 		for (size_t j = host->prefix; j < (size_t)host->prefix + host->n_addresses; j++)

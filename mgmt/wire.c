@@ -1,7 +1,6 @@
 /* mgmt/wire.c - walks over the fields of a protobuf message. */
 #include "mgmt/wire.h"
 
-
 enum { TYPE_VARINT, TYPE_64_BITS, TYPE_BYTES, TYPE_32_BITS = 5 };
 enum { NUMBER_MAX = (1 << 29) - 1 };
 

@@ -35,7 +35,8 @@ static void check_rules(const struct netmap *map)
 		const struct filter_rule *rule = &map->rules[i];
 
 		assert(rule->source.family && rule->source.bits <= prefix_width(&rule->source));
-		assert(!rule->first_port == !rule->last_port && rule->first_port <= rule->last_port);
+		assert(!rule->first_port == !rule->last_port &&
+			rule->first_port <= rule->last_port);
 		assert(!rule->first_port || rule->protocol == IPPROTO_TCP ||
 			rule->protocol == IPPROTO_UDP);
 		assert(!i || memcmp(rule - 1, rule, sizeof(*rule)) < 0);

@@ -317,8 +317,8 @@ static void test_names(void)
 
 static void test_first_label(void)
 {
-	static const char *const names[] = { "db1.example.net", "db2.example.net", "db2.example.org",
-		"web.example.net", "web", "us2.example.net" };
+	static const char *const names[] = { "db1.example.net", "db2.example.net",
+		"db2.example.org", "web.example.net", "web", "us2.example.net" };
 	struct message m;
 	struct update *u;
 

@@ -146,8 +146,8 @@ static void test_groups(void)
 	group->searchdomainsenabled = true;
 	u = message_read(&m);
 	g_assert_cmpuint(u->detail->dns.n_groups, ==, 2);
-	g_assert_cmpstr(text(u, u->detail->dns.groups[0].servers), ==,
-		"192.0.2.1:53, [2001:db8::1]:53");
+	g_assert_cmpstr(
+		text(u, u->detail->dns.groups[0].servers), ==, "192.0.2.1:53, [2001:db8::1]:53");
 	g_assert_true(u->detail->dns.groups[0].primary);
 	g_assert_cmpstr(text(u, u->detail->dns.groups[1].domains), ==, "corp.example");
 	g_assert_true(u->detail->dns.groups[1].search && !u->detail->dns.groups[1].primary);

@@ -149,9 +149,11 @@ static int read_contents(
 	struct update_reading *r, struct wire_bytes map, const struct outline *outline)
 {
 	const struct wire_bytes *rules = &outline->rules;
-	struct netmap_source source = netmap_source_of((const char *)rules->data, rules->len);
+	struct netmap_source source = { 0 };
 	bool same_rules;
 
+	if (rules->len)
+		source = netmap_source_of((const char *)rules->data, rules->len);
 	if (r->last && !update_is_comparable(r, r->last))
 		r->last = NULL;
 	same_rules = r->last && rules->len &&
@@ -267,7 +269,6 @@ static int read_parts(
 		update_read_servers(r, parts->config);
 	if (parts->has_session)
 		update_read_session(r, parts->session);
-	update_finish_checks(r);
 	r->update->has_checks = is_login || parts->has_map;
 	if (is_login || parts->has_map)
 		finish_map(r);
@@ -330,6 +331,7 @@ static int try_message(struct wire_bytes plain, const struct update_limits *limi
 		rc = fail(error, -EPROTO, "a map in a form that was not asked for");
 	else
 		rc = read_parts(&r, &parts, is_login, error);
+	update_finish_checks(&r);
 	if (rc == 0)
 		*ret = g_steal_pointer(&r.update);
 	end(&r);

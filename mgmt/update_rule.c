@@ -246,7 +246,8 @@ static void add_from_all(struct update_reading *r, struct wire_bytes element,
 		add_from_source(r, in, rule, in->source);
 	else if (in->n_sources)
 		add_from_sources(r, element, in, rule);
-	else if (prefix_parse((const char *)in->address.data, in->address.len, &source) == 0)
+	else if (in->address.len &&
+		prefix_parse((const char *)in->address.data, in->address.len, &source) == 0)
 		add_from(r, *rule, &source);
 	else
 		source_unreadable(r, in);

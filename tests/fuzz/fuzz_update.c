@@ -10,8 +10,9 @@
 #include "mgmt/detail.h"
 #include "mgmt/netmap.h"
 #include "mgmt/update.h"
+#include "mgmt/wire.h"
 
-enum { PEERS_MAX = 50 };
+enum { PEERS_MAX = 50, BEFORE = 100 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -114,6 +115,32 @@ static void check_same(const struct update *a, const struct update *b)
 	assert(a->detail->n_left_out == b->detail->n_left_out);
 }
 
+/* Inputs may hold what came before them in a field that nobody reads. */
+static struct update *read_before(read_fn read, const uint8_t *data, size_t size)
+{
+	struct wire wire = wire_begin((struct wire_bytes){ data, size });
+	struct wire_field field;
+
+	while (wire_next(&wire, &field))
+		if (field.number == BEFORE && field.has_bytes)
+			return read_checked(read, field.bytes.data, field.bytes.len, NULL);
+	return NULL;
+}
+
+static void try_after(read_fn read, const uint8_t *data, size_t size)
+{
+	struct update *before = read_before(read, data, size), *a, *b;
+
+	if (!before)
+		return;
+	a = read_checked(read, data, size, NULL);
+	b = read_checked(read, data, size, before->map);
+	check_same(a, b);
+	update_free(before);
+	update_free(a);
+	update_free(b);
+}
+
 /* The same again, and with a byte that is another one. */
 static void try(read_fn read, const uint8_t *data, size_t size)
 {
@@ -132,6 +159,7 @@ static void try(read_fn read, const uint8_t *data, size_t size)
 	update_free(a);
 	update_free(b);
 	update_free(u);
+	try_after(read, data, size);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -176,6 +176,22 @@ static int next_wakeup_ms(void)
 /* -- pure ------------------------------------------------------------------------------------- */
 
 #define KEY_TEXT "A2C8E62B-38F5-4553-B31E-DD66C696CEBB"
+/* As long as the name of a host may be. */
+static void test_parse_long_name(void)
+{
+	for (size_t len = 253; len < 255; len++) {
+		g_autofree char *name = g_strnfill(len, 'x');
+		g_autofree char *line = g_strdup_printf(
+			"{\"v\":1,\"command\":\"peers\",\"peer\":\"%s\"}", name);
+		struct control_request request;
+		char error[128];
+		int r = control_parse(line, strlen(line), &request, error, sizeof(error));
+
+		g_assert_cmpint(r, ==, len == 253 ? 0 : -EINVAL);
+		if (r == 0)
+			g_assert_cmpstr(request.peer, ==, name);
+	}
+}
 
 static void test_parse(void)
 {
@@ -830,6 +846,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/control/parse", test_parse);
 	g_test_add_func("/control/parse_network", test_parse_network);
+	g_test_add_func("/control/parse-long-name", test_parse_long_name);
 	g_test_add_func("/control/access", test_access);
 	g_test_add_func("/control/reading", test_reading);
 #define ADD(name) \

@@ -1,5 +1,6 @@
 /* tests/unit/test_update_detail.c - the rest of a server's messages: DNS, other servers, files, deadlines; and
  * how it is shown. */
+#include <errno.h>
 #include <jansson.h>
 
 #include "tests/unit/message.h"
@@ -269,6 +270,7 @@ static void test_garbled_servers(void)
 static void test_files(void)
 {
 	Management__Checks one = MANAGEMENT__CHECKS__INIT, two = one, *list[] = { &one, &two };
+	char error[UPDATE_ERROR_MAX];
 	struct message m;
 	struct update *u;
 
@@ -285,6 +287,10 @@ static void test_files(void)
 	g_assert_cmpstr(u->files[1], ==, "/usr/bin/b");
 	g_assert_true(message_is_noted(u, "relative"));
 	update_free(u);
+	/* Where the rest of the message is refused they go, too. */
+	m.self.address = (char *)"x";
+	g_assert_cmpint(message_try(&m, &u, error), ==, -EINVAL);
+	m.self.address = (char *)"100.92.0.1/16";
 	one.files = message_own(&m, g_new(char *, UPDATE_FILES_MAX + 9));
 	one.n_files = UPDATE_FILES_MAX + 9;
 	for (unsigned i = 0; i < one.n_files; i++)

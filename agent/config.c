@@ -20,8 +20,6 @@ enum {
 	/* Routing tables that the kernel has uses for; the mark is also the number of a table. */
 	TABLE_DEFAULT = 253,
 	TABLE_LOCAL = 255,
-	/* Shorter prefixes are as good as a default route. */
-	SHORT_PREFIX = 8,
 };
 
 /* -- kinds of values -------------------------------------------------------------------------- */
@@ -409,7 +407,7 @@ void config_done(struct config *config)
 
 bool config_allows_route(const struct config *config, const struct prefix *route)
 {
-	if (route->bits < SHORT_PREFIX && !config->policy.default_route)
+	if (route->bits < CONFIG_SHORT_PREFIX && !config->policy.default_route)
 		return false;
 	if (!config->policy.routes_given)
 		return true;

@@ -15,6 +15,7 @@ enum {
 	CONFIG_SIZE_MAX = 256 * 1024,
 	CONFIG_ERROR_MAX = 512,
 	CONFIG_ROUTES_MAX = 1024,
+	CONFIG_SHORT_PREFIX = 8, /* shorter ones are as good as a default route */
 	CONFIG_LABELS_MAX = 32,
 	CONFIG_CHECKS_MAX = 64,
 	CONFIG_HOSTS_MAX = 4096,

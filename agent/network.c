@@ -265,7 +265,13 @@ static void client_changed(void *user)
 	n->ops.changed(n->user);
 }
 
+static const struct netmap *last_map(void *user)
+{
+	return engine_map(((struct network *)user)->engine);
+}
+
 const struct mgmt_callbacks network_callbacks = {
+	.last_map = last_map,
 	.update = take_update,
 	.changed = client_changed,
 };

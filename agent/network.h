@@ -23,6 +23,8 @@ struct network_outcome {
 	enum exit_code code;
 	bool changed;
 	const char *message, *hint;
+	int until; /* as it was given */
+	bool settle; /* what follows in the kernel is to be waited for */
 	const char *schema; /* of the answer */
 	const char *members; /* more of them, as JSON text; NULL: none */
 };
@@ -56,6 +58,7 @@ void network_tick(struct network *n);
 struct network_enrolment {
 	const char *url, *setup_key, *hostname; /* hostname: NULL: the host's */
 	bool force;
+	int until; /* what the caller waits for then: only carried along */
 };
 void network_enroll(struct network *n, uint32_t id, const struct network_enrolment *e);
 void network_deregister(struct network *n, uint32_t id, bool purge);

@@ -17,6 +17,7 @@ struct trial {
 	struct membership membership;
 	struct wg_key private_key;
 	uint32_t id; /* who waits */
+	int until;
 	bool new_key; /* made for it */
 };
 
@@ -67,6 +68,7 @@ void network_forget(struct network *n);
 /* network_join.c */
 void network_answer(struct network *n, uint32_t id, const struct network_outcome *outcome);
 void network_end_trial(struct network *n);
+void network_replace_trial(struct network *n); /* and tells whoever waits for it */
 /* Why nothing of the kind can begin now; EXIT_OK: it can. */
 enum exit_code network_check_free(
 	const struct network *n, char error[static NETWORK_ERROR_MAX], const char **ret_hint);

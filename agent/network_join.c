@@ -31,8 +31,10 @@ static void tell(
 	struct network *n, uint32_t id, const char *schema, bool changed, const char *message)
 {
 	network_answer(n, id,
-		&(struct network_outcome){
-			.schema = schema, .changed = changed, .message = message });
+		&(struct network_outcome){ .schema = schema,
+			.changed = changed,
+			.message = message,
+			.settle = changed && schema == change_schema });
 }
 
 static enum exit_code code_of(enum mgmt_failure failure)
@@ -63,9 +65,8 @@ enum exit_code network_check_free(
 	const struct network *n, char error[static NETWORK_ERROR_MAX], const char **ret_hint)
 {
 	*ret_hint = NULL;
-	if (n->trial || n->leaving) {
-		g_strlcpy(error, "another enrolment or deregistration is under way",
-			NETWORK_ERROR_MAX);
+	if (n->leaving) {
+		g_strlcpy(error, "this host is leaving its network", NETWORK_ERROR_MAX);
 		return EXIT_IN_USE;
 	}
 	if (n->config->mesh_file) {
@@ -108,6 +109,7 @@ void network_end_trial(struct network *n)
 static void become_member(struct network *n)
 {
 	struct trial *t = g_steal_pointer(&n->trial);
+	g_autofree char *message = NULL;
 	int r;
 
 	if (n->membership.url && strcmp(n->membership.url, t->membership.url))
@@ -124,7 +126,12 @@ static void become_member(struct network *n)
 			"cannot write down which network was joined, it will not outlast "
 			"a restart");
 	log_info("joined the network of %s", n->membership.url);
-	tell(n, t->id, enroll_schema, true, "enrolled");
+	message = g_strdup_printf("enrolled at %s", n->membership.url);
+	network_answer(n, t->id,
+		&(struct network_outcome){ .schema = enroll_schema,
+			.changed = true,
+			.message = message,
+			.until = t->until });
 	trial_free(t);
 }
 
@@ -161,7 +168,16 @@ static void trial_changed(void *user)
 		network_callbacks.changed(user);
 }
 
+/* What was there before is of another network, or not at all. */
+static const struct netmap *trial_last_map(void *user)
+{
+	struct network *n = user;
+
+	return n->trial ? NULL : network_callbacks.last_map(user);
+}
+
 static const struct mgmt_callbacks trial_callbacks = {
+	.last_map = trial_last_map,
 	.update = trial_update,
 	.changed = trial_changed,
 	.enrolled = trial_ended,
@@ -207,6 +223,17 @@ static void begin_trial(struct network *n, struct trial *t, const struct network
 	mgmt_client_start(t->client, e->setup_key);
 }
 
+/* Whoever asked first may have gone long ago: the last one counts. */
+void network_replace_trial(struct network *n)
+{
+	uint32_t id = n->trial ? n->trial->id : 0;
+
+	if (!n->trial)
+		return;
+	network_end_trial(n);
+	refuse(n, id, EXIT_IN_USE, "another enrolment has taken its place", NULL);
+}
+
 /* Why this host cannot join there; *ret_url is the server in its one form. */
 static enum exit_code check_enrolment(const struct network *n, const struct network_enrolment *e,
 	char **ret_url, char error[static NETWORK_ERROR_MAX], const char **ret_hint)
@@ -240,8 +267,10 @@ void network_enroll(struct network *n, uint32_t id, const struct network_enrolme
 		g_snprintf(error, sizeof(error), "already enrolled at %s", url);
 		return tell(n, id, enroll_schema, false, error);
 	}
+	network_replace_trial(n);
 	t = g_new0(struct trial, 1);
 	t->id = id;
+	t->until = e->until;
 	code = find_key(n, &t->private_key, &t->new_key, error);
 	if (code) {
 		trial_free(t);
@@ -301,9 +330,9 @@ static void purge_key(struct network *n, uint32_t id, bool purge)
 
 void network_deregister(struct network *n, uint32_t id, bool purge)
 {
-	if (n->trial || n->leaving)
-		return refuse(n, id, EXIT_IN_USE,
-			"another enrolment or deregistration is under way", NULL);
+	if (n->leaving)
+		return refuse(n, id, EXIT_IN_USE, "this host is leaving already", NULL);
+	network_replace_trial(n);
 	n->purging = purge;
 	/* In the name of another machine's key not a word is said to its server. */
 	if (n->key_is_foreign && purge) {

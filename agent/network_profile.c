@@ -152,6 +152,7 @@ void network_import(struct network *n, uint32_t id, const char *text, size_t len
 		return refuse(n, id, code, error, hint);
 	if (profile_parse(text, len, &p, error) < 0)
 		return refuse(n, id, EXIT_CONFIG, error, NULL);
+	network_replace_trial(n);
 	import(n, id, &p, force);
 	profile_done(&p);
 }

@@ -1,5 +1,6 @@
 /* agent/network_status.c - how the server is and what it said, for the status document. */
 #include "agent/base/jwrite.h"
+#include "agent/config.h"
 #include "agent/network_impl.h"
 #include "mgmt/detail.h"
 #include "mgmt/update.h"
@@ -46,6 +47,37 @@ static void write_map(const struct network *n, GString *out, int64_t now)
 	jwrite_close(out, '}');
 }
 
+/* What of the map this host does not want. */
+static void write_refused(const struct network *n, GString *out)
+{
+	const struct detail *d = n->detail;
+	char text[PREFIX_STRLEN];
+
+	jwrite_open(out, "refused", '[');
+	for (size_t i = 0; i < d->n_routes; i++) {
+		const struct detail_route *route = &d->routes[i];
+
+		if (!route->network.family || route->ours || route->unused ||
+			config_allows_route(n->config, &route->network))
+			continue;
+		jwrite_open(out, NULL, '{');
+		jwrite_string(out, "route", detail_text(d, route->id));
+		jwrite_string(out, "network", prefix_format(&route->network, text));
+		jwrite_string(out, "reason",
+			route->network.bits < CONFIG_SHORT_PREFIX ? "policy.default_route"
+								  : "policy.routes");
+		jwrite_close(out, '}');
+	}
+	if (d->dns.enabled) {
+		jwrite_open(out, NULL, '{');
+		jwrite_string(out, "dns", "host resolver");
+		jwrite_string(
+			out, "reason", n->config->policy.dns ? "not served yet" : "policy.dns");
+		jwrite_close(out, '}');
+	}
+	jwrite_close(out, ']');
+}
+
 void network_write_status(const struct network *n, GString *out, bool detail)
 {
 	int64_t now = g_get_monotonic_time() / 1000;
@@ -60,7 +92,9 @@ void network_write_status(const struct network *n, GString *out, bool detail)
 		write_map(n, out, now);
 	else
 		jwrite_null(out, "map");
-	if (detail && n->detail)
+	if (detail && n->detail) {
 		detail_write(n->detail, out);
+		write_refused(n, out);
+	}
 	jwrite_close(out, '}');
 }

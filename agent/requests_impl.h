@@ -26,7 +26,6 @@ struct requests {
 	struct daemon *daemon;
 	GArray *waiters; /* struct waiter */
 	GArray *wake_waiters; /* struct wake_waiter */
-	enum control_until enrolling_until; /* who enrols waits for so much */
 };
 
 /* A document with its head; the caller adds members and closes it. */

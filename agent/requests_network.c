@@ -17,6 +17,7 @@ static void handle_enroll(struct requests *r, const struct control_request *requ
 		.setup_key = request->setup_key[0] ? request->setup_key : NULL,
 		.hostname = request->hostname[0] ? request->hostname : NULL,
 		.force = request->force,
+		.until = request->wait ? (int)request->until : CONTROL_UNTIL_DONE,
 	};
 
 	if (!request->url[0]) {
@@ -24,7 +25,6 @@ static void handle_enroll(struct requests *r, const struct control_request *requ
 			"the management server's URL is missing");
 		return;
 	}
-	r->enrolling_until = request->wait ? request->until : CONTROL_UNTIL_DONE;
 	network_enroll(daemon_network(r->daemon), request->client, &enrolment);
 }
 
@@ -78,10 +78,11 @@ void requests_network_done(
 	struct requests *r, uint32_t client, const struct network_outcome *outcome)
 {
 	struct waiter waiter = {
-		.client = client, .until = r->enrolling_until, .changed = outcome->changed
+		.client = client,
+		.until = (enum control_until)outcome->until,
+		.changed = outcome->changed,
 	};
 
-	r->enrolling_until = CONTROL_UNTIL_DONE;
 	if (outcome->code) {
 		control_error(daemon_control(r->daemon), client, outcome->code, outcome->hint, "%s",
 			outcome->message);
@@ -91,7 +92,7 @@ void requests_network_done(
 	if (network_is_joined(daemon_network(r->daemon)) && daemon_is_down(r->daemon))
 		daemon_set_down(r->daemon, false);
 	daemon_kick(r->daemon);
-	if (waiter.until == CONTROL_UNTIL_DONE) {
+	if (waiter.until == CONTROL_UNTIL_DONE && !outcome->settle) {
 		requests_answer_change(r, client, outcome);
 		return;
 	}

@@ -210,7 +210,8 @@ static const char *state_of(const struct engine *e, const char **ret_reason)
 	if (e->down)
 		return "down";
 	if (!e->map) {
-		*ret_reason = e->map_problem[0] ? e->map_problem : "no mesh is configured";
+		*ret_reason = e->map_problem[0] ? e->map_problem
+						: "no mesh file, and no network joined";
 		return "waiting";
 	}
 	engine_problem_code(e, ret_reason);

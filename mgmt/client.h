@@ -12,6 +12,7 @@
 #include "agent/rpc/stream.h"
 
 struct mgmt_client;
+struct netmap;
 struct update;
 
 enum { MGMT_SETUP_KEY_MAX = 128, MGMT_ERROR_MAX = 512, MGMT_LABELS_MAX = 32 };
@@ -72,6 +73,8 @@ struct mgmt_callbacks {
 	 * and is not to replace one that is in force. */
 	void (*update)(struct update *update, const uint8_t *message, size_t len, bool from_login,
 		void *user);
+	/* The map in force, or NULL: what has not changed since is copied from it. May be NULL. */
+	const struct netmap *(*last_map)(void *user);
 	/* mgmt_client_get_status says something new. */
 	void (*changed)(void *user);
 	/* A registration (mgmt_client_start with a setup key) has ended; once. */

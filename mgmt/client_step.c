@@ -204,6 +204,7 @@ static bool open_message(
 static struct update_limits limits_of(const struct mgmt_client *c)
 {
 	return (struct update_limits){ .own = &c->public_key,
+		.last = c->callbacks->last_map ? c->callbacks->last_map(c->user) : NULL,
 		.max_peers = c->max_peers,
 		.now_s = g_get_real_time() / G_USEC_PER_SEC };
 }

@@ -107,9 +107,12 @@ static void print_outcome(const json_t *root, const char *done, const char *alre
 	g_autofree char *message = text_safe(get_text(root, "message"));
 	g_autofree char *state = text_safe(get_text(root, "state"));
 
-	printf("%s", get_bool(root, "changed") ? done : already);
-	printf("%s%s", *state ? ": " : "", state);
-	printf("%s%s\n", *message ? ": " : "", message);
+	/* The daemon may have more to say than that it is done. */
+	printf("%s%s%s\n",
+		*message                            ? message
+			: get_bool(root, "changed") ? done
+						    : already,
+		*state ? ": " : "", state);
 }
 
 enum exit_code cmd_enroll(const struct options *o)

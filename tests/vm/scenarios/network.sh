@@ -8,6 +8,7 @@
 . /job/hub.sh
 
 url=https://10.0.0.9:443
+echo fedcba9876543210fedcba9876543210 >/etc/machine-id
 host hub a b c
 lan net hub=10.0.0.9/24 a=10.0.0.1/24 b=10.0.0.2/24 c=10.0.0.3/24
 hub_certificate hub 10.0.0.9
@@ -46,11 +47,11 @@ ok "which is said" grep -qi certificate /tmp/err
 is "$(code lw a enroll --management-url $url --setup-key-file /tmp/a/wrong.key)" 15 "a setup key that the server does not know"
 is "$(member a "['state']")" waiting "leaves everything as it was"
 fails "and no key behind" test -e /tmp/a/state/private.key
-is "$(code enroll a https://10.0.0.9:44)" 11 "nobody there is unreachable"
+is "$(code enroll a https://10.0.0.9:44 --timeout=2)" 10 "nobody there is waited for, as long as one likes"
 cp /tmp/a/lapwing.json /tmp/c/lapwing.json
 kill -HUP "${pids[c]}"
 
-# ---- Joining
+# ---- Joining, while the daemon still tries what nobody waits for any more
 begin=${EPOCHREALTIME/./}
 is "$(code enroll a $url --wait=ready)" 0 "a joins"
 echo "# enrolled and ready after $(((${EPOCHREALTIME/./} - begin) / 1000)) ms"
@@ -87,7 +88,7 @@ hubctl hub set 'routes=[{"id": "r1", "peer": "b", "network": "10.77.0.0/16"}, {"
 within 10 "a network behind b" eval 'on a ip route show dev wt0 | grep -q 10.77.0.0/16'
 ok "is among its allowed IPs" eval 'on a wg show wt0 allowed-ips | grep -q 10.77.0.0/16'
 fails "a default route is not taken" eval 'on a wg show wt0 allowed-ips | grep -q 0.0.0.0/0'
-ok "and listed as such" eval 'lw a status -d --json | grep -q policy'
+ok "and listed as such" eval 'lw a status -d --json | grep -q "\"reason\":\"policy.default_route\""'
 
 # ---- The server goes, the tunnels stay
 kill_hub hub
@@ -111,7 +112,7 @@ lw a down
 fails "down removes the interface" on a ip link show wt0
 within 30 "up --wait=ready comes back with it" lw a up --wait=ready
 within 10 "and its peers" has_peers a 2
-lw a export-netbird >/tmp/a/profile.json
+(umask 077 && lw a export-netbird >/tmp/a/profile.json)
 ok "the exported profile is JSON of the original's form" python3 - <<-'END'
 	import json
 	p = json.load(open('/tmp/a/profile.json'))

@@ -54,7 +54,8 @@ struct update_limits {
 	const struct wg_key *own; /* our public key */
 	size_t max_peers;
 	int64_t now_s; /* wall clock: which deadlines can be */
-	/* The map of an earlier message, or NULL: what did not change since is copied from it. */
+	/* The map of an earlier message, or NULL: what did not change since is copied from it. What
+	 * mgmt/netmap_local.c wrote there does not matter. */
 	const struct netmap *last;
 };
 

@@ -109,7 +109,7 @@ void update_add_prefix(struct netmap *map, const struct prefix *p)
 
 /* -- ourselves ------------------------------------------------------------------------------ */
 
-static struct netmap_host *begin_host(struct netmap *map, const struct wg_key *key)
+struct netmap_host *update_begin_host(struct netmap *map, const struct wg_key *key)
 {
 	struct netmap_host *host = &map->hosts[map->n_hosts];
 
@@ -223,7 +223,7 @@ int update_read_self(struct update_reading *r, struct wire_bytes config, char *e
 			prefix_format(&network, text));
 		return -EINVAL;
 	}
-	begin_host(map, r->limits->own)->lazy = true;
+	update_begin_host(map, r->limits->own)->lazy = true;
 	map->self = 0;
 	add_own_address(r, &host, &network);
 	read_own_v6(r, own->address_v6);
@@ -305,7 +305,7 @@ void update_read_peer(struct update_reading *r, struct wire_bytes bytes)
 		return update_note(r, "a peer that cannot be read");
 	if (!read_key(r, peer, "peer", &key))
 		return;
-	host = begin_host(map, &key);
+	host = update_begin_host(map, &key);
 	for (size_t i = 0; i < MIN(peer->n_allowedips, NETMAP_PREFIXES_MAX / 2); i++)
 		read_address(r, peer->fqdn, peer->allowedips[i]);
 	if (peer->n_allowedips > NETMAP_PREFIXES_MAX / 2)

@@ -83,7 +83,9 @@ bool update_is_of_overlay(const struct update_reading *r, const struct prefix *p
 int update_read_self(struct update_reading *r, struct wire_bytes config, char *error);
 void update_read_peer(struct update_reading *r, struct wire_bytes peer);
 void update_add_prefix(struct netmap *map, const struct prefix *p);
-/* Puts the host behind the last one that was begun into the map. False: its key is there already. */
+/* The host behind the last one, with what is the same for all. */
+struct netmap_host *update_begin_host(struct netmap *map, const struct wg_key *key);
+/* Puts the host behind the last one, as it is now, into the map. False: its key is there already. */
 bool update_finish_host(struct update_reading *r, struct netmap_source source);
 void update_read_offline(struct update_reading *r, struct wire_bytes peer);
 void update_read_forward(struct update_reading *r, struct wire_bytes forward);

@@ -32,17 +32,16 @@ static uint32_t find_same(const struct netmap *last, uint32_t from, struct netma
 	return 0;
 }
 
+/* Only what the server says: endpoints and the like this host wrote there itself. */
 static bool copy_host(struct update_reading *r, uint32_t number)
 {
 	const struct netmap *last = r->last;
 	const struct netmap_host *was = &last->hosts[number];
 	const char *name = netmap_text(last, was->name);
 	struct netmap *map = r->map;
-	struct netmap_host *host = &map->hosts[map->n_hosts];
+	struct netmap_host *host = update_begin_host(map, &was->key);
 
-	memcpy(host, was, sizeof(*host));
-	host->n_routes = 0;
-	host->prefix = (uint32_t)map->n_prefixes;
+	host->lazy = was->lazy;
 	host->name = update_add_text(&r->names, name, strlen(name));
 	for (size_t i = 0; i < was->n_addresses; i++)
 		update_add_prefix(map, &last->prefixes[was->prefix + i]);

@@ -283,11 +283,35 @@ static void test_forwards_change(void)
 	message_end(&m);
 }
 
+/* What this host wrote into its last map is not the server's. */
+static void test_local_settings(void)
+{
+	static const char *const at[] = { "192.0.2.1:51820", NULL };
+	struct message m;
+	struct update *last, *anew, *quick;
+
+	message_begin(&m);
+	message_peer(&m, 1);
+	message_peer(&m, 2);
+	last = message_read(&m);
+	anew = message_read(&m);
+	netmap_set_psk_file(last->map, "/var/lib/lapwing/network.psk");
+	g_assert_cmpuint(netmap_set_endpoints(last->map, "host-2.example.net", at), ==, 1);
+	m.last = last->map;
+	quick = message_read(&m);
+	check_same(anew, quick);
+	update_free(last);
+	update_free(anew);
+	update_free(quick);
+	message_end(&m);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/update-same/random", test_random);
 	g_test_add_func("/update-same/changes", test_changes);
 	g_test_add_func("/update-same/forwards-change", test_forwards_change);
+	g_test_add_func("/update-same/local-settings", test_local_settings);
 	return g_test_run();
 }

@@ -324,11 +324,14 @@ def listen(handle):
     return listener.getsockname()[1]
 
 
-def over_tls(directory, name, alpn=('h2',), version=None):
+def over_tls(directory, name, alpn=('h2',), version=None, mutual=False):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(f'{directory}/{name}.pem', f'{directory}/{name}.key')
     if alpn:
         context.set_alpn_protocols(alpn)
+    if mutual:
+        context.load_verify_locations(f'{directory}/ca.pem')
+        context.verify_mode = ssl.CERT_REQUIRED
     if version:
         context.set_ciphers('ALL:@SECLEVEL=0')
         context.minimum_version = context.maximum_version = version
@@ -365,6 +368,7 @@ def start(directory):
     return {
         'fault': listen(lambda sock: Client(sock).start()),
         'fault-tls': over_tls(directory, 'good'),
+        'fault-mutual': over_tls(directory, 'good', mutual=True),
         'wrong-name': over_tls(directory, 'wrong-name'),
         'wrong-ca': over_tls(directory, 'wrong-ca'),
         'expired': over_tls(directory, 'expired'),

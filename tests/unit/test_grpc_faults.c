@@ -99,8 +99,7 @@ static void expect(const struct fault *fault, const struct rpc_record *r)
 static void ends(const struct fault *fault, const char *name, bool closed)
 {
 	struct grpc_channel *channel = channel_to(name, 0, 0);
-	g_autofree char *path =
-		g_strdup_printf("/%s/%s", closed ? "closed" : "open", fault->name);
+	g_autofree char *path = g_strdup_printf("/%s/%s", closed ? "closed" : "open", fault->name);
 	g_autofree char *after = NULL;
 	bool leaves = !strcmp(fault->name, "leave"); /* a moment after the call */
 	struct rpc_record r;

@@ -99,7 +99,7 @@ static void handshake_done(const SSL *ssl, int where, int ret)
 	if (!(where & SSL_CB_HANDSHAKE_DONE))
 		return;
 	SSL_get0_alpn_selected(ssl, &chosen, &len);
-	s->alpn_agreed = len == strlen(s->alpn) && !memcmp(chosen, s->alpn, len);
+	s->alpn_agreed = len > 0 && len == strlen(s->alpn) && !memcmp(chosen, s->alpn, len);
 }
 
 /* ALPN is ours: where curl asks for h2 it also speaks it, and CONNECT_ONLY with it crashes (7.88, 8.14). */

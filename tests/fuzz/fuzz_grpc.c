@@ -80,8 +80,8 @@ static void headers(const char *text, size_t size)
 		const char *line = memchr(text, '\n', (size_t)(end - text));
 		const char *stop = line ? line : end;
 		const char *colon = text + 1 < stop ? /* a name may begin with one */
-			memchr(text + 1, ':', (size_t)(stop - text - 1)) :
-			NULL;
+			memchr(text + 1, ':', (size_t)(stop - text - 1))
+						    : NULL;
 
 		if (text == stop)
 			reply_begin(&reply);

@@ -264,13 +264,37 @@ def lie(c, s):
 
 @case
 def ping(c, s):
-    """PINGs, and answers how long the client took."""
+    """PINGs, and answers how long the client took, in microseconds."""
     c.h2.ping(b'12345678')
     c.flush()
     begin = time.monotonic()
     while not any(isinstance(e, h2.events.PingAckReceived) for e in c.h2.receive_data(c.sock.recv(65536))):
         pass
-    c.send(s, message(b'%d' % ((time.monotonic() - begin) * 1e6)), trailers=OK)
+    c.ping_us = (time.monotonic() - begin) * 1e6
+    if s:
+        acked(c, s)
+
+
+@case
+def later(c, s):
+    """PINGs when no call is open any more."""
+    c.send(s, message(b'one'), trailers=OK)
+    time.sleep(0.05)
+    ping(c, 0)
+
+
+@case
+def acked(c, s):
+    c.send(s, message(b'%d' % c.ping_us), trailers=OK)
+
+
+@case
+def limit(c, s):
+    """One call at a time, and no more after this one."""
+    c.h2.update_settings({h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 1})
+    c.flush()
+    time.sleep(0.3)
+    goaway(c, s)
 
 
 @case

@@ -35,19 +35,23 @@ void connection_fail(struct connection *c, enum stream_failure failure, const ch
 	struct grpc_call *call;
 	g_autofree char *text = g_strdup_printf(c->words[0] ? "%s (%s)" : "%s", why, c->words);
 
-	while ((call = g_queue_peek_head(&c->calls))) {
-		call->id = 0; /* nobody is there to hear of a reset */
-		call_fail(call, GRPC_UNAVAILABLE, failure, text);
-	}
+	while ((call = g_queue_peek_head(&c->calls)))
+		call_lose(call, failure, text);
 	connection_close(c);
 }
 
 void connection_free(struct connection *c)
 {
 	nghttp2_session_del(c->h2);
+	g_hash_table_unref(c->by_id);
 	if (c->out)
 		g_byte_array_unref(c->out);
 	g_free(c);
+}
+
+struct grpc_call *connection_find(const struct connection *c, int32_t id)
+{
+	return g_hash_table_lookup(c->by_id, GINT_TO_POINTER(id));
 }
 
 /* -- reading -------------------------------------------------------------------------------- */
@@ -201,6 +205,7 @@ struct connection *connection_open(struct grpc_channel *channel)
 	struct connection *c = g_new0(struct connection, 1);
 
 	c->channel = channel;
+	c->by_id = g_hash_table_new(NULL, NULL);
 	g_queue_push_tail(&channel->connections, c);
 	c->stream = stream_open(&channel->stream, &callbacks, c);
 	return c;
@@ -243,7 +248,7 @@ void connection_tick(struct connection *c, int64_t now_us)
 		if (call->deadline_us == NEVER)
 			continue;
 		if (now_us >= call->deadline_us)
-			call_fail(call, GRPC_DEADLINE_EXCEEDED, STREAM_OK,
+			call_fail(call, GRPC_DEADLINE_EXCEEDED,
 				c->proven ? "the deadline has passed"
 					  : "the deadline has passed while connecting");
 		else

@@ -291,6 +291,50 @@ static void draining(void)
 	grpc_channel_free(channel);
 }
 
+/* Also while no call is open. */
+static void answers_pings(void)
+{
+	struct grpc_channel *channel = channel_to("fault-tls", 0, 0);
+	g_autofree char *at_once = rpc_ask(channel, "/closed/ping", "", GRPC_OK);
+	g_autofree char *one = rpc_ask(channel, "/closed/later", "", GRPC_OK);
+	g_autofree char *later = NULL;
+
+	rpc_run(300);
+	later = rpc_ask(channel, "/closed/acked", "", GRPC_OK);
+	g_test_message("%s and %s us", at_once, later);
+	g_assert_cmpint(atoi(at_once), <, 100 * 1000);
+	g_assert_cmpint(atoi(later), <, 100 * 1000);
+	grpc_channel_free(channel);
+}
+
+/* Calls that wait for their turn when the server stops taking any; one of them given up before. */
+static void waiting(void)
+{
+	struct grpc_channel *channel = channel_to("fault", 0, 0);
+	struct rpc_record first, second, third;
+
+	rpc_record_init(&first);
+	rpc_record_init(&second);
+	rpc_record_init(&third);
+	first.call = grpc_stream(channel, "/open/limit", 0, NULL, &rpc_recording, &first);
+	rpc_run(100);
+	second.call = grpc_unary(channel, "/closed/fine", "", 0, 0, NULL, &rpc_recording, &second);
+	third.call = grpc_unary(channel, "/closed/fine", "", 0, 0, NULL, &rpc_recording, &third);
+	rpc_run(50);
+	grpc_cancel(second.call);
+	rpc_await(&first.done, 2000);
+	rpc_await(&third.done, 100);
+	g_test_message("%s", third.result.text);
+	g_assert_cmpint(first.result.status, ==, GRPC_OK);
+	g_assert_cmpint(third.result.status, ==, GRPC_UNAVAILABLE);
+	g_assert_cmpint(third.result.failure, ==, STREAM_LOST);
+	g_assert_false(second.done);
+	grpc_channel_free(channel);
+	rpc_record_clear(&first);
+	rpc_record_clear(&second);
+	rpc_record_clear(&third);
+}
+
 /* What is only promised takes no memory. */
 static void promise(void)
 {
@@ -335,6 +379,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/grpc/fault/mute", mute);
 	g_test_add_func("/grpc/fault/too_many_pings", too_many_pings);
 	g_test_add_func("/grpc/fault/draining", draining);
+	g_test_add_func("/grpc/fault/answers_pings", answers_pings);
+	g_test_add_func("/grpc/fault/waiting", waiting);
 	g_test_add_func("/grpc/fault/promise", promise);
 	r = g_test_run();
 	rpc_server_stop(&server);

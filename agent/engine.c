@@ -339,9 +339,11 @@ void engine_kernel_event(struct engine *e, unsigned events, uint32_t pid, int64_
 		e->resyncs++;
 		all_due(e, now_ms + SETTLE_MS, false);
 	}
-	/* Something may come in that may not. */
-	if (events & (MONITOR_NFT | MONITOR_LOST | MONITOR_DEAD))
+	/* Something may come in that may not: nothing else is done before that is known. */
+	if (events & (MONITOR_NFT | MONITOR_LOST | MONITOR_DEAD)) {
 		e->stages[STAGE_ACL].not_before = engine_acl_soonest(e, now_ms);
+		e->acl.stands = false;
+	}
 	/* A link event may be the deletion itself: no time to lose. */
 	if (events & MONITOR_LINK && !e->stages[STAGE_LINK].yielded)
 		e->stages[STAGE_LINK].not_before = now_ms;

@@ -158,8 +158,8 @@ static int refused(struct engine *e, const struct acl_config *config, int r, int
 		"cannot set nftables table %s, the firewall of the tunnel", config->table);
 	if (KERNEL(e, nft_fingerprint, config->table, &fingerprint) < 0 || !fingerprint)
 		shut = true;
-	if (shut || fingerprint != e->acl.fingerprint || strcmp(e->acl.ifname, config->ifname))
-		e->acl.stands = false;
+	e->acl.stands = !shut && fingerprint == e->acl.fingerprint &&
+		!strcmp(e->acl.ifname, config->ifname);
 	if (shut && engine_shut_link(e, now_ms))
 		log_warn("interface %s is down until its packets can be filtered", config->ifname);
 	return r;
@@ -172,12 +172,12 @@ static int stand(struct engine *e, const struct acl_config *config, int64_t now_
 
 	if (is_same(e, config)) {
 		r = KERNEL(e, nft_fingerprint, config->table, &fingerprint);
+		e->acl.stands = r == 0 && fingerprint == e->acl.fingerprint;
 		if (r < 0)
 			return engine_fail(e, STAGE_ACL, EXIT_FAILED, r,
 				"cannot read nftables table %s", config->table);
-		if (fingerprint == e->acl.fingerprint)
+		if (e->acl.stands)
 			return 0;
-		e->acl.stands = false;
 		e->stages[STAGE_ACL].changed = false;
 		engine_may_repair(e, STAGE_ACL, now_ms, "the firewall of the tunnel was changed");
 	}

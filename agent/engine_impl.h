@@ -104,7 +104,7 @@ struct engine {
 	uint32_t nft_hash; /* of what it was made from */
 	bool uses_mark; /* some routes have a table of their own */
 	struct {
-		bool stands; /* it was in place when last seen, with these rules or those before */
+		bool stands; /* in place with these rules or those before, and nothing has happened since */
 		bool warned; /* that it is off */
 		char ifname[IFNAMSIZ]; /* whose it is */
 		struct filter_rule *rules; /* in it */

@@ -28,7 +28,7 @@ void model_trace(const struct model *m, const struct model_peer *peer, const cha
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);
 	log_debug("%.6f %s%s%s: %s", (double)m->clock->now_us / 1e6, m->name, peer ? "-" : "",
-		peer ? m->hooks->name_peer(&peer->key, m->user) : "", text);
+		peer && m->hooks->name_peer ? m->hooks->name_peer(&peer->key, m->user) : "", text);
 }
 
 struct model_link *model_by_index(struct model *m, unsigned index)

@@ -18,7 +18,8 @@
 #include "mgmt/update.h"
 
 enum {
-	SAVE_MS = 30 * 1000, /* between two savings of a map that changes often */
+	SAVE_MS = 1000, /* between two savings of a map that changes often, ... */
+	SAVE_BYTES_PER_MS = 512, /* and more for a big one */
 	REFRESH_S = 3600, /* a map that does not change is confirmed on the disk so often */
 	TRIM_BYTES = 1024 * 1024, /* a message of this size leaves holes worth giving back */
 };
@@ -68,7 +69,8 @@ static gboolean save_now(gpointer user)
 /* At once, unless it was saved a moment ago. */
 static void save_soon(struct network *n, const uint8_t *message, size_t len)
 {
-	int64_t wait = n->saved_ms ? n->saved_ms + SAVE_MS - now_ms() : 0;
+	int64_t apart = SAVE_MS + (int64_t)len / SAVE_BYTES_PER_MS;
+	int64_t wait = n->saved_ms ? n->saved_ms + apart - now_ms() : 0;
 
 	g_clear_pointer(&n->unsaved, g_bytes_unref);
 	n->unsaved = g_bytes_new(message, len);

@@ -141,7 +141,7 @@ const char *mgmt_state_name(enum mgmt_state state)
 		[MGMT_CONNECTING] = "connecting",
 		[MGMT_CONNECTED] = "connected",
 		[MGMT_WAITING] = "waiting",
-		[MGMT_LOGIN_NEEDED] = "login-needed" };
+		[MGMT_LOGIN_NEEDED] = "login_needed" };
 
 	return names[state];
 }
@@ -151,11 +151,11 @@ const char *mgmt_failure_name(enum mgmt_failure failure)
 	static const char *const names[] = { [MGMT_OK] = "ok",
 		[MGMT_UNREACHABLE] = "unreachable",
 		[MGMT_TLS] = "tls",
-		[MGMT_KEY_REFUSED] = "setup-key-refused",
-		[MGMT_KEY_NEEDED] = "setup-key-needed",
+		[MGMT_KEY_REFUSED] = "setup_key_refused",
+		[MGMT_KEY_NEEDED] = "setup_key_needed",
 		[MGMT_DENIED] = "denied",
 		[MGMT_PROTOCOL] = "protocol",
-		[MGMT_SERVER_KEY_CHANGED] = "server-key-changed",
+		[MGMT_SERVER_KEY_CHANGED] = "server_key_changed",
 		[MGMT_REFUSED] = "refused" };
 
 	return names[failure];

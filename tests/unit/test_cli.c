@@ -281,6 +281,8 @@ static void start_server(struct fixture *f, const char *state)
 static void set_up(struct fixture *f, const void *data)
 {
 	f->dir = g_dir_make_tmp("lapwing-cli-XXXXXX", NULL);
+	/* Where the daemon's user exists, root reads that user's key as that user. */
+	g_assert_cmpint(g_chmod(f->dir, 0755), ==, 0);
 	f->run = g_build_filename(f->dir, "run", NULL);
 	g_assert_cmpint(g_mkdir(f->run, 0700), ==, 0);
 	if (data)
@@ -810,16 +812,16 @@ static void test_enroll(struct fixture *f, const void *data)
 		const char *out;
 	} table[] = {
 		{ "enroll --management-url=https://a --setup-key-file=%d/key", EXIT_OK,
-			"enrolled: ready: a2c8 https://a until -1\n" },
+			"a2c8 https://a until -1: ready\n" },
 		{ "enroll --management-url=https://a --setup-key-file=%d/key --hostname=db --force "
 		  "--wait=control",
-			EXIT_OK, "enrolled: ready: a2c8 https://a as db by force until 1\n" },
+			EXIT_OK, "a2c8 https://a as db by force until 1: ready\n" },
 		{ "enroll --management-url=https://again --setup-key-file=%d/key", EXIT_OK,
-			"already enrolled: ready: a2c8 https://again until -1\n" },
+			"a2c8 https://again until -1: ready\n" },
 		{ "enroll --management-url=https://bad --setup-key-file=%d/key --wait=control",
-			EXIT_OK, "enrolled: degraded: a2c8 https://bad until 1\n" },
+			EXIT_OK, "a2c8 https://bad until 1: degraded\n" },
 		{ "enroll --management-url=https://bad --setup-key-file=%d/key --wait", EXIT_FAILED,
-			"enrolled: degraded: a2c8 https://bad until 2\n" },
+			"a2c8 https://bad until 2: degraded\n" },
 		{ "enroll --management-url=https://used.example --setup-key-file=%d/key",
 			EXIT_SETUP_KEY, "" },
 		{ "enroll --management-url=https://other.example --setup-key-file=%d/key",

@@ -81,7 +81,7 @@ pause 1
 is "$(probed)" 0 "nothing came in while the daemon was dead and started again"
 ok "what may still does" reach 8080
 on a nft flush ruleset
-within 2 "after a flush the rules are back" eval 'on a nft list ruleset | grep -q wt0-acl'
+within 2 "after a flush the rules are back" on a nft list table inet lapwing-wt0-acl
 fails "the port is shut" reach 8081
 ok "the other is open" reach 8080
 probing
@@ -99,7 +99,7 @@ within 10 "no policy: nobody is there" has_peers a 0
 # ---- Killed at random
 hubctl hub set 'policies=[{"id": "web", "sources": ["All"], "destinations": ["a"], "protocol": "TCP", "ports": [8080]}]' >/dev/null
 within 20 "the peers come back" has_peers a 2
-for ((i = 0; i < ${KILLS:-20}; i++)); do
+for ((i = 0; i < ${kills:-20}; i++)); do
 	if [ $((RANDOM % 3)) = 0 ]; then
 		kill_hub hub
 		pause 0.$((RANDOM % 9))

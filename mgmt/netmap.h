@@ -112,3 +112,9 @@ int64_t netmap_find_name(const struct netmap *map, const char *name); /* linear 
 
 /* Adds host number `host` to by_key, growing it. False: its key is there already. */
 bool netmap_index_key(struct netmap *map, uint32_t host);
+
+/* One pre-shared key, in this file, for all hosts but ourselves. */
+void netmap_set_psk_file(struct netmap *map, const char *path);
+/* Where this host (by name or key) may be reached: a NULL-terminated list of "address:port" and
+ * "name:port", in place of what the map says. Returns how many were taken; 0: no such host. */
+size_t netmap_set_endpoints(struct netmap *map, const char *peer, const char *const *at);

@@ -34,8 +34,8 @@ int seal_open(const struct wg_key *key, const void *about, size_t about_len, con
 	if (len < SEAL_OVERHEAD)
 		return -EBADMSG;
 	plain = g_malloc(len - SEAL_OVERHEAD + 1);
-	if (crypto_aead_xchacha20poly1305_ietf_decrypt(plain, NULL, NULL, at + NONCE, len - NONCE,
-		    about, about_len, at, key->b) < 0) {
+	if (crypto_aead_xchacha20poly1305_ietf_decrypt(
+		    plain, NULL, NULL, at + NONCE, len - NONCE, about, about_len, at, key->b) < 0) {
 		g_free(plain);
 		return -EBADMSG;
 	}

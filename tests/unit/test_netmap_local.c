@@ -46,8 +46,8 @@ static void test_endpoints(void)
 	g_assert_cmpint(e[2].address.family, ==, 0);
 	g_assert_cmpint(e[2].address.port, ==, 51821);
 	g_assert_cmpstr(netmap_text(map, e[2].name), ==, "b.example");
-	g_assert_cmpint(netmap_set_endpoints(
-				map, "WGmv9FBUlzLLqu1eXfmzCm2jHLDldCutWtShp2jxpns=", at + 3),
+	g_assert_cmpint(
+		netmap_set_endpoints(map, "WGmv9FBUlzLLqu1eXfmzCm2jHLDldCutWtShp2jxpns=", at + 3),
 		==, 1);
 	netmap_free(map);
 }
@@ -58,7 +58,8 @@ static void test_psk(void)
 
 	netmap_set_psk_file(map, "/var/lib/lapwing/network.psk");
 	g_assert_cmpint(map->hosts[0].psk_file, ==, 0);
-	g_assert_cmpstr(netmap_text(map, map->hosts[1].psk_file), ==, "/var/lib/lapwing/network.psk");
+	g_assert_cmpstr(
+		netmap_text(map, map->hosts[1].psk_file), ==, "/var/lib/lapwing/network.psk");
 	netmap_free(map);
 }
 

@@ -8,6 +8,7 @@ enum {
 	TIMEOUT_DIGITS = 100000000, /* grpc-timeout has at most 8 */
 	FLOOD_CALL = 16, /* frames without content that a call may bring about, */
 	FLOOD_DATA = 4, /* and each frame of data that we send */
+	NO_RESET = -1, /* the stream is no more */
 };
 
 /* -- sending -------------------------------------------------------------------------------- */
@@ -32,7 +33,7 @@ static ssize_t read_queue(nghttp2_session *h2, int32_t id, uint8_t *buf, size_t 
 	uint32_t *flags, nghttp2_data_source *source, void *user)
 {
 	struct connection *c = user;
-	struct grpc_call *call = nghttp2_session_get_stream_user_data(h2, id);
+	struct grpc_call *call = connection_find(c, id);
 	size_t n;
 
 	if (!call)
@@ -145,20 +146,22 @@ void call_submit(struct grpc_call *call)
 		add(list, g_ptr_array_index(call->headers, i),
 			g_ptr_array_index(call->headers, i + 1));
 	call->id = nghttp2_submit_request(
-		c->h2, NULL, (const nghttp2_nv *)(void *)list->data, list->len, &body, call);
+		c->h2, NULL, (const nghttp2_nv *)(void *)list->data, list->len, &body, NULL);
 	g_clear_pointer(&call->headers, g_ptr_array_unref);
 	c->flood_max += FLOOD_CALL;
-	if (call->id > 0)
+	if (call->id > 0) {
+		g_hash_table_insert(c->by_id, GINT_TO_POINTER(call->id), call);
 		return;
+	}
 	call->id = 0;
 	connection_drain(c); /* its numbers for streams are used up */
-	call_fail(call, GRPC_UNAVAILABLE, STREAM_LOST, "the connection takes no more calls");
+	call_lose(call, STREAM_LOST, "the connection takes no more calls");
 }
 
 /* -- the end -------------------------------------------------------------------------------- */
 
-/* From now on nghttp2 does not know the call. */
-static void detach(struct grpc_call *call, uint32_t reset)
+/* From now on what nghttp2 reports of its stream finds nobody. */
+static void detach(struct grpc_call *call, int reset)
 {
 	struct connection *c = call->connection;
 
@@ -168,25 +171,38 @@ static void detach(struct grpc_call *call, uint32_t reset)
 	drop_queue(call);
 	if (!call->id)
 		return;
-	nghttp2_session_set_stream_user_data(c->h2, call->id, NULL);
+	g_hash_table_remove(c->by_id, GINT_TO_POINTER(call->id));
 	/* When the server is done nothing needs a reset but what we still send. */
-	if (reset != NGHTTP2_NO_ERROR || !nghttp2_session_get_stream_local_close(c->h2, call->id))
-		nghttp2_submit_rst_stream(c->h2, NGHTTP2_FLAG_NONE, call->id, reset);
+	if (reset == NGHTTP2_NO_ERROR && nghttp2_session_get_stream_local_close(c->h2, call->id))
+		return;
+	if (reset != NO_RESET)
+		nghttp2_submit_rst_stream(c->h2, NGHTTP2_FLAG_NONE, call->id, (uint32_t)reset);
 }
 
-static void end(struct grpc_call *call, uint32_t reset)
+static void end(struct grpc_call *call, int reset)
 {
 	detach(call, reset);
 	g_queue_push_tail_link(&call->channel->ended, &call->link);
 }
 
-void call_fail(struct grpc_call *call, enum grpc_status status, enum stream_failure failure,
+static void set_result(struct grpc_call *call, enum grpc_status status, enum stream_failure failure,
 	const char *text)
 {
 	call->result.status = status;
 	call->result.failure = failure;
 	g_strlcpy(call->result.text, text, sizeof(call->result.text));
+}
+
+void call_fail(struct grpc_call *call, enum grpc_status status, const char *text)
+{
+	set_result(call, status, STREAM_OK, text);
 	end(call, NGHTTP2_CANCEL);
+}
+
+void call_lose(struct grpc_call *call, enum stream_failure failure, const char *text)
+{
+	set_result(call, GRPC_UNAVAILABLE, failure, text);
+	end(call, NO_RESET);
 }
 
 void call_drop(struct grpc_call *call)
@@ -246,8 +262,8 @@ void call_was_reset(struct grpc_call *call, uint32_t code)
 
 	g_snprintf(text, sizeof(text), "the server reset the stream: %s",
 		nghttp2_http2_strerror(code));
-	call->id = 0;
-	call_fail(call, reply_status_of_reset(code), going ? STREAM_LOST : STREAM_OK, text);
+	set_result(call, reply_status_of_reset(code), going ? STREAM_LOST : STREAM_OK, text);
+	end(call, NO_RESET);
 }
 
 /* -- receiving ------------------------------------------------------------------------------ */
@@ -255,8 +271,7 @@ void call_was_reset(struct grpc_call *call, uint32_t code)
 void call_got_header(struct grpc_call *call, const char *name, const char *value, bool trailer)
 {
 	if (reply_header(&call->reply, name, strlen(name), value, strlen(value)) < 0) {
-		call_fail(call, GRPC_RESOURCE_EXHAUSTED, STREAM_OK,
-			"the headers of the answer are too large");
+		call_fail(call, GRPC_RESOURCE_EXHAUSTED, "the headers of the answer are too large");
 		return;
 	}
 	if (name[0] != ':' && call->reply.final && call->callbacks->metadata)
@@ -282,13 +297,13 @@ static void refuse(struct grpc_call *call, int r, size_t len)
 			len ? "a message of %zu bytes; %zu are allowed"
 			    : "a compressed message is too large",
 			len, call->reader.max);
-		call_fail(call, GRPC_RESOURCE_EXHAUSTED, STREAM_OK, text);
+		call_fail(call, GRPC_RESOURCE_EXHAUSTED, text);
 		break;
 	case -EBADMSG:
-		call_fail(call, GRPC_INTERNAL, STREAM_OK, "a compressed message is broken");
+		call_fail(call, GRPC_INTERNAL, "a compressed message is broken");
 		break;
 	default:
-		call_fail(call, GRPC_INTERNAL, STREAM_OK,
+		call_fail(call, GRPC_INTERNAL,
 			"a message is compressed in an unknown way, or broken");
 	}
 }
@@ -302,8 +317,7 @@ void call_got_data(struct grpc_call *call, const uint8_t *data, size_t len)
 	while ((r = frame_next(&call->reader, &data, &len, &message, &message_len)) > 0) {
 		call->messages++;
 		if (call->unary && call->messages > 1) {
-			call_fail(call, GRPC_INTERNAL, STREAM_OK,
-				"the answer has more than one message");
+			call_fail(call, GRPC_INTERNAL, "the answer has more than one message");
 			return;
 		}
 		call->callbacks->message(call, message, message_len, call->user);

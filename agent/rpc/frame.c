@@ -134,9 +134,10 @@ int frame_next(struct frame_reader *r, const uint8_t **data, size_t *len, const 
 		return 0;
 	r->head_len = 0;
 	r->len = 0;
-	*ret_len = r->want;
-	if (r->head[0] != GZIP)
+	if (r->head[0] != GZIP) {
+		*ret_len = r->want;
 		return 1;
+	}
 	n = inflate(r, *ret, r->want, ret_len);
 	*ret = r->inflated;
 	return n < 0 ? n : 1;

@@ -18,6 +18,7 @@ struct connection {
 	struct stream *stream;
 	nghttp2_session *h2; /* NULL: still connecting */
 	GQueue calls; /* on it, by their `link` */
+	GHashTable *by_id; /* those that were submitted, by the number of their stream */
 	bool proven; /* the server's SETTINGS came */
 	bool draining; /* takes no new calls */
 	bool mute; /* writing failed: what the server said before is still read */
@@ -83,9 +84,9 @@ void channel_bury(struct grpc_channel *channel);
 
 /* The connection is there: hands its headers to nghttp2. */
 void call_submit(struct grpc_call *call);
-/* Ends it: done() will follow. */
-void call_fail(struct grpc_call *call, enum grpc_status status, enum stream_failure failure,
-	const char *text);
+/* Both end it: done() will follow. The server hears of it, or is lost (UNAVAILABLE). */
+void call_fail(struct grpc_call *call, enum grpc_status status, const char *text);
+void call_lose(struct grpc_call *call, enum stream_failure failure, const char *text);
 void call_drop(struct grpc_call *call); /* without done() */
 void call_free(struct grpc_call *call);
 /* What nghttp2 reports of its stream; of the first two the user may hear. */
@@ -101,6 +102,8 @@ void call_tell_room(struct grpc_call *call);
 /* -- http2.c -------------------------------------------------------------------------------- */
 
 struct connection *connection_open(struct grpc_channel *channel);
+/* The call of a stream; NULL: it has ended for us. */
+struct grpc_call *connection_find(const struct connection *c, int32_t id);
 /* Takes no new calls from now on. */
 void connection_drain(struct connection *c);
 /* Ends its calls: it was lost. */
@@ -118,4 +121,4 @@ void connection_tick(struct connection *c, int64_t now_us);
 /* -- http2_frames.c ------------------------------------------------------------------------- */
 
 /* With our SETTINGS and windows submitted. */
-nghttp2_session *session_new(struct connection *c);
+nghttp2_session *http2_session_new(struct connection *c);

@@ -35,29 +35,42 @@ void connection_fail(struct connection *c, enum stream_failure failure, const ch
 	struct grpc_call *call;
 	g_autofree char *text = g_strdup_printf(c->words[0] ? "%s (%s)" : "%s", why, c->words);
 
-	while ((call = g_queue_peek_head(&c->calls))) {
-		call->id = 0; /* nobody is there to hear of a reset */
-		call_fail(call, GRPC_UNAVAILABLE, failure, text);
-	}
+	while ((call = g_queue_peek_head(&c->calls)))
+		call_lose(call, failure, text);
 	connection_close(c);
 }
 
 void connection_free(struct connection *c)
 {
 	nghttp2_session_del(c->h2);
+	g_hash_table_unref(c->by_id);
 	if (c->out)
 		g_byte_array_unref(c->out);
 	g_free(c);
 }
 
+struct grpc_call *connection_find(const struct connection *c, int32_t id)
+{
+	return g_hash_table_lookup(c->by_id, GINT_TO_POINTER(id));
+}
+
 /* -- reading -------------------------------------------------------------------------------- */
+
+static void accuse(struct connection *c)
+{
+	connection_fail(c, STREAM_LOST,
+		c->proven ? "the server breaks the protocol" : "the server does not speak HTTP/2");
+}
 
 static void lose(struct connection *c)
 {
 	const char *why;
 	enum stream_failure failure = stream_loss(c->stream, &why);
 
-	connection_fail(c, failure, why);
+	if (c->words[0] && !c->proven) /* nghttp2 did not like what came */
+		accuse(c);
+	else
+		connection_fail(c, failure, why);
 }
 
 static void receive(struct connection *c)
@@ -78,7 +91,7 @@ static void receive(struct connection *c)
 		if (c->closed)
 			return;
 		if (n < 0) {
-			connection_fail(c, STREAM_LOST, "the server breaks the protocol");
+			accuse(c);
 			return;
 		}
 	}
@@ -137,9 +150,7 @@ void connection_flush(struct connection *c)
 	if (c->draining && !c->calls.length)
 		connection_close(c);
 	else if (!nghttp2_session_want_read(c->h2) && !nghttp2_session_want_write(c->h2) && !c->out)
-		connection_fail(c, STREAM_LOST,
-			c->proven ? "the server breaks the protocol"
-				  : "the server does not speak HTTP/2");
+		accuse(c);
 }
 
 /* -- events --------------------------------------------------------------------------------- */
@@ -150,7 +161,7 @@ static void connected(void *user)
 
 	channel_enter(c->channel);
 	g_strlcpy(c->channel->address, stream_address(c->stream), sizeof(c->channel->address));
-	c->h2 = session_new(c);
+	c->h2 = http2_session_new(c);
 	connection_watch(c);
 	for (GList *l = c->calls.head, *next; l; l = next) {
 		next = l->next;
@@ -194,6 +205,7 @@ struct connection *connection_open(struct grpc_channel *channel)
 	struct connection *c = g_new0(struct connection, 1);
 
 	c->channel = channel;
+	c->by_id = g_hash_table_new(NULL, NULL);
 	g_queue_push_tail(&channel->connections, c);
 	c->stream = stream_open(&channel->stream, &callbacks, c);
 	return c;
@@ -236,7 +248,7 @@ void connection_tick(struct connection *c, int64_t now_us)
 		if (call->deadline_us == NEVER)
 			continue;
 		if (now_us >= call->deadline_us)
-			call_fail(call, GRPC_DEADLINE_EXCEEDED, STREAM_OK,
+			call_fail(call, GRPC_DEADLINE_EXCEEDED,
 				c->proven ? "the deadline has passed"
 					  : "the deadline has passed while connecting");
 		else

@@ -14,11 +14,6 @@ enum {
 	PING_MAX_S = 3600,
 };
 
-static struct grpc_call *call_of(nghttp2_session *h2, int32_t id)
-{
-	return nghttp2_session_get_stream_user_data(h2, id);
-}
-
 /* After callbacks of the user nothing may be left. */
 static int outcome(const struct connection *c)
 {
@@ -65,7 +60,7 @@ static int on_begin_frame(nghttp2_session *h2, const nghttp2_frame_hd *hd, void 
 
 static int on_begin_headers(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
 {
-	struct grpc_call *call = call_of(h2, frame->hd.stream_id);
+	struct grpc_call *call = connection_find(user, frame->hd.stream_id);
 
 	if (call)
 		reply_begin(&call->reply);
@@ -75,7 +70,7 @@ static int on_begin_headers(nghttp2_session *h2, const nghttp2_frame *frame, voi
 static int on_header(nghttp2_session *h2, const nghttp2_frame *frame, const uint8_t *name,
 	size_t name_len, const uint8_t *value, size_t value_len, uint8_t flags, void *user)
 {
-	struct grpc_call *call = call_of(h2, frame->hd.stream_id);
+	struct grpc_call *call = connection_find(user, frame->hd.stream_id);
 
 	/* nghttp2 terminates both, and lets no NUL in. */
 	if (call)
@@ -87,7 +82,7 @@ static int on_header(nghttp2_session *h2, const nghttp2_frame *frame, const uint
 static int on_data(
 	nghttp2_session *h2, uint8_t flags, int32_t id, const uint8_t *data, size_t len, void *user)
 {
-	struct grpc_call *call = call_of(h2, id);
+	struct grpc_call *call = connection_find(user, id);
 
 	if (call)
 		call_got_data(call, data, len);
@@ -110,7 +105,7 @@ static void on_goaway(struct connection *c, const nghttp2_goaway *frame)
 static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
 {
 	struct connection *c = user;
-	struct grpc_call *call = call_of(h2, frame->hd.stream_id);
+	struct grpc_call *call = connection_find(user, frame->hd.stream_id);
 	bool ack = frame->hd.flags & NGHTTP2_FLAG_ACK;
 
 	if (frame->hd.type == NGHTTP2_SETTINGS && !ack)
@@ -131,7 +126,7 @@ static int on_frame(nghttp2_session *h2, const nghttp2_frame *frame, void *user)
 
 static int on_stream_close(nghttp2_session *h2, int32_t id, uint32_t code, void *user)
 {
-	struct grpc_call *call = call_of(h2, id);
+	struct grpc_call *call = connection_find(user, id);
 
 	if (call)
 		call_was_reset(call, code);
@@ -141,19 +136,10 @@ static int on_stream_close(nghttp2_session *h2, int32_t id, uint32_t code, void 
 /* A request that waited for its turn (the server limits how many are open) when GOAWAY came. */
 static int on_frame_not_send(nghttp2_session *h2, const nghttp2_frame *frame, int error, void *user)
 {
-	struct connection *c = user;
+	struct grpc_call *call = connection_find(user, frame->hd.stream_id);
 
-	if (frame->hd.type != NGHTTP2_HEADERS)
-		return 0;
-	for (GList *l = c->calls.head; l; l = l->next) {
-		struct grpc_call *call = l->data;
-
-		if (call->id != frame->hd.stream_id)
-			continue;
-		call->id = 0;
-		call_fail(call, GRPC_UNAVAILABLE, STREAM_LOST, "the server takes no more calls");
-		break;
-	}
+	if (call && frame->hd.type == NGHTTP2_HEADERS)
+		call_lose(call, STREAM_LOST, "the server takes no more calls");
 	return 0;
 }
 
@@ -184,7 +170,7 @@ static nghttp2_session_callbacks *callbacks_new(void)
 	return set;
 }
 
-nghttp2_session *session_new(struct connection *c)
+nghttp2_session *http2_session_new(struct connection *c)
 {
 	static const nghttp2_settings_entry settings[] = {
 		{ NGHTTP2_SETTINGS_ENABLE_PUSH, 0 },

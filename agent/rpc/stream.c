@@ -36,6 +36,7 @@ struct stream {
 	char *authority, *host, alpn[ALPN_MAX];
 	uint16_t port;
 	bool secure, alpn_agreed, again, wants_write;
+	bool ended; /* nothing more can be read */
 	uint32_t mark;
 	int user_timeout_ms, keepalive_s, mark_error;
 	enum stream_failure failure; /* STREAM_OK: none, or not yet */
@@ -98,7 +99,7 @@ static void handshake_done(const SSL *ssl, int where, int ret)
 	if (!(where & SSL_CB_HANDSHAKE_DONE))
 		return;
 	SSL_get0_alpn_selected(ssl, &chosen, &len);
-	s->alpn_agreed = len == strlen(s->alpn) && !memcmp(chosen, s->alpn, len);
+	s->alpn_agreed = len > 0 && len == strlen(s->alpn) && !memcmp(chosen, s->alpn, len);
 }
 
 /* ALPN is ours: where curl asks for h2 it also speaks it, and CONNECT_ONLY with it crashes (7.88, 8.14). */
@@ -226,7 +227,10 @@ static void finished(CURLcode code, void *user)
 	if (s->failure != STREAM_OK)
 		return;
 	if (s->mark_error) {
-		fail(s, STREAM_USAGE, "the mark of the socket cannot be set");
+		g_autofree char *why = g_strdup_printf(
+			"the mark of the socket cannot be set: %s", g_strerror(s->mark_error));
+
+		fail(s, STREAM_USAGE, why);
 	} else if (code != CURLE_OK) {
 		fail(s, failure_of(code), s->words[0] ? s->words : curl_easy_strerror(code));
 	} else if (s->secure && s->alpn[0] && !s->alpn_agreed) {
@@ -414,12 +418,13 @@ ssize_t stream_read(struct stream *s, void *buf, size_t len)
 	size_t n = 0;
 	CURLcode code;
 
-	if (s->failure != STREAM_OK)
+	if (s->ended || !s->tag)
 		return -ECONNRESET;
 	s->words[0] = '\0';
 	code = curl_easy_recv(s->easy, buf, len, &n);
 	if (code == CURLE_AGAIN)
 		return STREAM_AGAIN;
+	s->ended = code != CURLE_OK || n == 0;
 	if (code != CURLE_OK)
 		return lose(s, code);
 	if (n == 0)
@@ -432,7 +437,7 @@ ssize_t stream_write(struct stream *s, const void *buf, size_t len)
 	size_t n = 0;
 	CURLcode code;
 
-	if (s->failure != STREAM_OK)
+	if (s->failure != STREAM_OK || !s->tag)
 		return -ECONNRESET;
 	s->words[0] = '\0';
 	code = curl_easy_send(s->easy, buf, len, &n);

@@ -55,7 +55,8 @@ void stream_close(struct stream *s);
 
 /* > 0 bytes; 0 the other side has ended; STREAM_AGAIN; or another negative errno: it is lost. */
 ssize_t stream_read(struct stream *s, void *buf, size_t len);
-/* After STREAM_AGAIN the same bytes are to come first. Never 0. */
+/* After STREAM_AGAIN the same bytes are to come first. Never 0. When it fails, what the server said before
+ * can still be read. */
 ssize_t stream_write(struct stream *s, const void *buf, size_t len);
 void stream_want_write(struct stream *s);
 /* Calls readable() again soon, although nothing new has come. */

@@ -87,8 +87,8 @@ class Client(threading.Thread):
                 self.h2.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
 
     def act(self, name, stream):
-        name, _, argument = name.partition('-')
-        if argument:
+        name, dash, argument = name.partition('-')
+        if dash:
             CASES[name](self, stream, argument)
         else:
             CASES[name](self, stream)
@@ -142,7 +142,7 @@ def goaway(c, s):
 @case
 def refused(c, s):
     """Stops taking calls: this one is not even looked at."""
-    c.sock.sendall(frame(7, 0, 0, struct.pack('>II', s - 2, 0)))
+    c.sock.sendall(frame(7, 0, 0, struct.pack('>II', s - 1, 0)))
 
 
 @case
@@ -264,13 +264,37 @@ def lie(c, s):
 
 @case
 def ping(c, s):
-    """PINGs, and answers how long the client took."""
+    """PINGs, and answers how long the client took, in microseconds."""
     c.h2.ping(b'12345678')
     c.flush()
     begin = time.monotonic()
     while not any(isinstance(e, h2.events.PingAckReceived) for e in c.h2.receive_data(c.sock.recv(65536))):
         pass
-    c.send(s, message(b'%d' % ((time.monotonic() - begin) * 1e6)), trailers=OK)
+    c.ping_us = (time.monotonic() - begin) * 1e6
+    if s:
+        acked(c, s)
+
+
+@case
+def later(c, s):
+    """PINGs when no call is open any more."""
+    c.send(s, message(b'one'), trailers=OK)
+    time.sleep(0.05)
+    ping(c, 0)
+
+
+@case
+def acked(c, s):
+    c.send(s, message(b'%d' % c.ping_us), trailers=OK)
+
+
+@case
+def limit(c, s):
+    """One call at a time, and no more after this one."""
+    c.h2.update_settings({h2.settings.SettingCodes.MAX_CONCURRENT_STREAMS: 1})
+    c.flush()
+    time.sleep(0.3)
+    goaway(c, s)
 
 
 @case
@@ -324,11 +348,14 @@ def listen(handle):
     return listener.getsockname()[1]
 
 
-def over_tls(directory, name, alpn=('h2',), version=None):
+def over_tls(directory, name, alpn=('h2',), version=None, mutual=False):
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(f'{directory}/{name}.pem', f'{directory}/{name}.key')
     if alpn:
         context.set_alpn_protocols(alpn)
+    if mutual:
+        context.load_verify_locations(f'{directory}/ca.pem')
+        context.verify_mode = ssl.CERT_REQUIRED
     if version:
         context.set_ciphers('ALL:@SECLEVEL=0')
         context.minimum_version = context.maximum_version = version
@@ -365,6 +392,7 @@ def start(directory):
     return {
         'fault': listen(lambda sock: Client(sock).start()),
         'fault-tls': over_tls(directory, 'good'),
+        'fault-mutual': over_tls(directory, 'good', mutual=True),
         'wrong-name': over_tls(directory, 'wrong-name'),
         'wrong-ca': over_tls(directory, 'wrong-ca'),
         'expired': over_tls(directory, 'expired'),

@@ -159,6 +159,11 @@ static void something_happened(void *user)
 	daemon_kick(user);
 }
 
+static void tell_status(const struct daemon *d)
+{
+	notify_status("%zu peers", engine_count_peers(d->engine));
+}
+
 /* The service manager waits for the interface, not for its last peer; what makes a start senseless
  * ends it while nothing else has been done. */
 static void check_placed(struct daemon *d)
@@ -175,6 +180,7 @@ static void check_placed(struct daemon *d)
 		return;
 	}
 	d->placed = true;
+	tell_status(d); /* before it is ready: whoever waits for that may ask at once */
 	notify_ready();
 }
 
@@ -189,7 +195,7 @@ static gboolean work(gpointer user)
 	requests_look(d->requests);
 	if (next != 0 && engine_is_settled(d->engine)) {
 		requests_settled(d->requests);
-		notify_status("%zu peers", engine_count_peers(d->engine));
+		tell_status(d);
 	}
 	g_source_set_ready_time(d->work, next == ENGINE_NEVER ? -1 : next * 1000);
 	return G_SOURCE_CONTINUE;

@@ -299,6 +299,15 @@ void engine_set_down(struct engine *e, bool down, int64_t now_ms)
 	}
 }
 
+void engine_forget_map(struct engine *e, int64_t now_ms)
+{
+	if (!e->map)
+		return;
+	e->forgetting = e->removing = true;
+	e->stages[STAGE_LINK].not_before = now_ms;
+	e->stages[STAGE_LINK].backoff.tries = 0;
+}
+
 void engine_kernel_event(struct engine *e, unsigned events, uint32_t pid, int64_t now_ms)
 {
 	static const struct {
@@ -427,6 +436,8 @@ static int64_t remove_step(struct engine *e, int64_t now_ms)
 	e->was_ready = false;
 	e->next_read_ms = ENGINE_NEVER;
 	engine_tell(e, "interface", NULL, NULL, "down");
+	if (e->forgetting)
+		engine_drop_map(e);
 	return 0;
 }
 

@@ -76,6 +76,8 @@ void engine_patch_map(
 void engine_set_map(struct engine *e, struct netmap *map, int64_t now_ms);
 /* Down: removes everything that we made. Up again: makes it anew. */
 void engine_set_down(struct engine *e, bool down, int64_t now_ms);
+/* This host has left its network: removes everything that we made, then forgets the map. */
+void engine_forget_map(struct engine *e, int64_t now_ms);
 /* The MTU that somebody measured, in place of what the devices on the way say; 0: forget it. 1: done; 0: was
  * so before; -ERANGE; -EOPNOTSUPP: a file says what it is to be, *ret_why which. */
 int engine_set_mtu(struct engine *e, uint32_t mtu, int64_t now_ms, const char **ret_why);

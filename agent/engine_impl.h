@@ -89,6 +89,7 @@ struct engine {
 	char map_problem[STAGE_TEXT_MAX * 2];
 	int64_t map_s; /* wall clock of the last good one */
 	bool down, removing, config_changed;
+	bool forgetting; /* when everything is removed, the map goes too */
 
 	struct stage stages[N_STAGES];
 	uint32_t last_pid; /* who caused the last event */
@@ -242,6 +243,9 @@ const char *engine_names_error(const struct engine *e, uint32_t host);
 /* engine_lazy.c: who may sleep; what a new map, a reading and a command mean for that. */
 void engine_lazy_init(struct engine *e, const struct engine_identity *identity);
 void engine_lazy_free(struct engine *e);
+void engine_lazy_drop(struct engine *e);
+/* engine_map.c: as if there had never been one. */
+void engine_drop_map(struct engine *e);
 /* A new map is in place; `before[i]` is the old number of host i or -1. */
 void engine_lazy_replace(struct engine *e, const int64_t *before);
 /* Asks anew of everybody whether it may sleep; engine_lazy_run does what follows. */

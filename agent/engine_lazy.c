@@ -66,6 +66,17 @@ void engine_lazy_free(struct engine *e)
 	g_array_unref(e->memory);
 }
 
+/* The map goes: who slept needs no sentinel any more. */
+void engine_lazy_drop(struct engine *e)
+{
+	for (guint i = 0; i < e->slots->len; i++)
+		if (g_array_index(e->slots, uint32_t, i) != SLOT_FREE)
+			engine_release_sentinel(e, i);
+	g_hash_table_remove_all(e->held);
+	g_clear_pointer(&e->lazy, lazy_free);
+	g_clear_pointer(&e->owners, owners_free);
+}
+
 /* -- policy --------------------------------------------------------------------------------- */
 
 /* Whoever sends keepalives wants the tunnel up: its own NAT would forget it otherwise. */

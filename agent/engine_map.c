@@ -41,8 +41,7 @@ static void map_changed(struct engine *e, const struct netmap *old, int64_t now_
 {
 	const struct netmap *map = e->map;
 	bool all = !old || e->config_changed || old->self != map->self;
-	bool prefixes = all ||
-		memcmp(old->networks, map->networks, sizeof(map->networks)) ||
+	bool prefixes = all || memcmp(old->networks, map->networks, sizeof(map->networks)) ||
 		!same_items(old->prefixes, old->n_prefixes, map->prefixes, map->n_prefixes,
 			sizeof(*map->prefixes));
 	bool endpoints = all ||
@@ -68,6 +67,31 @@ static void map_changed(struct engine *e, const struct netmap *old, int64_t now_
 	e->config_changed = false;
 }
 
+void engine_drop_map(struct engine *e)
+{
+	e->forgetting = false;
+	engine_lazy_drop(e);
+	engine_wipe_psks(e);
+	g_array_set_size(e->names, 0);
+	e->names_ms = ENGINE_NEVER;
+	g_array_set_size(e->removals, 0);
+	g_clear_pointer(&e->routing, routing_free);
+	g_clear_pointer(&e->peers, g_free);
+	g_clear_pointer(&e->map, netmap_free);
+	e->map_problem[0] = '\0';
+}
+
+/* Another network before the last one was removed: it takes over what is still there. */
+static void remember_again(struct engine *e, int64_t now_ms)
+{
+	if (!e->forgetting)
+		return;
+	e->forgetting = false;
+	e->removing = e->down;
+	for (size_t i = 0; i < N_STAGES; i++)
+		engine_due(e, i, now_ms);
+}
+
 void engine_set_map(struct engine *e, struct netmap *map, int64_t now_ms)
 {
 	struct netmap *old = e->map;
@@ -75,6 +99,7 @@ void engine_set_map(struct engine *e, struct netmap *map, int64_t now_ms)
 	GArray *counted = engine_counted(e);
 
 	forget_fights(e);
+	remember_again(e, now_ms);
 	e->map = map;
 	e->map_s = e->ops->wall_s(e->user);
 	e->map_problem[0] = '\0';

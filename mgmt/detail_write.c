@@ -21,8 +21,9 @@ static void write_routes(const struct detail *d, GString *out)
 	char text[PREFIX_STRLEN];
 
 	jwrite_open(out, "routes", '[');
-	for (const struct detail_route *route = d->routes; route < d->routes + d->n_routes;
-		route++) {
+	for (size_t i = 0; i < d->n_routes; i++) {
+		const struct detail_route *route = &d->routes[i];
+
 		jwrite_open(out, NULL, '{');
 		write_text(d, out, "id", route->id);
 		write_text(d, out, "network_id", route->net_id);

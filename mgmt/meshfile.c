@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/base/jread.h"
+#include "mgmt/hostport.h"
 #include "mgmt/meshhost.h"
 #include "mgmt/netmap.h"
 #include "mgmt/uniq.h"
@@ -55,7 +56,8 @@ static void read_interface_name(struct jread *r, void *into)
 
 	if (r->error)
 		return;
-	if (!mesh_name_is_good(s, IFNAMSIZ - 1) || s.s[0] == '.' || mesh_looks_like_ipv4(s))
+	if (!hostport_name_is_good(s.s, s.len, IFNAMSIZ - 1) || s.s[0] == '.' ||
+		hostport_looks_like_ipv4(s.s, s.len))
 		return jread_fail(r, "not an interface name");
 	memset(b->map->interface.name, 0, IFNAMSIZ);
 	memcpy(b->map->interface.name, s.s, s.len);

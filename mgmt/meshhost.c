@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "agent/base/jread.h"
+#include "mgmt/hostport.h"
 #include "mgmt/netmap.h"
 #include "mgmt/uniq.h"
 
@@ -37,21 +38,11 @@ uint32_t mesh_add_text(struct mesh_builder *b, struct slice s)
 	return (uint32_t)at;
 }
 
-bool mesh_name_is_good(struct slice s, size_t max)
-{
-	if (s.len < 1 || s.len > max)
-		return false;
-	for (size_t i = 0; i < s.len; i++)
-		if (!g_ascii_isalnum(s.s[i]) && !memchr("_.-", s.s[i], 3))
-			return false;
-	return true;
-}
-
 struct slice mesh_read_name(struct jread *r)
 {
 	struct slice s = jread_string(r);
 
-	if (!r->error && !mesh_name_is_good(s, NETMAP_NAME_MAX))
+	if (!r->error && !hostport_name_is_good(s.s, s.len, NETMAP_NAME_MAX))
 		jread_fail(r, "a name has 1 to %d of the characters A-Z a-z 0-9 _ . -",
 			NETMAP_NAME_MAX);
 	return s;
@@ -138,39 +129,13 @@ static void read_route(struct jread *r, void *into)
 		jread_fail(r, "this is the address of a host");
 }
 
-/* "name:port", as far as it can be told without asking anybody. */
-static bool host_port_parse(struct slice s, struct slice *ret_name, uint16_t *ret_port)
-{
-	const char *colon = memchr(s.s, ':', s.len);
-	unsigned port = 0;
-
-	if (!colon || s.len - (size_t)(colon - s.s) > 6)
-		return false;
-	for (const char *p = colon + 1; p < s.s + s.len; p++) {
-		if (!g_ascii_isdigit(*p))
-			return false;
-		port = port * 10 + (unsigned)(*p - '0');
-	}
-	*ret_name = (struct slice){ s.s, (size_t)(colon - s.s) };
-	*ret_port = (uint16_t)port;
-	return port >= 1 && port <= 65535 && mesh_name_is_good(*ret_name, 253);
-}
-
-/* Digits and dots only: somebody meant an address and mistyped it. */
-bool mesh_looks_like_ipv4(struct slice s)
-{
-	for (size_t i = 0; i < s.len; i++)
-		if (!g_ascii_isdigit(s.s[i]) && s.s[i] != '.')
-			return false;
-	return true;
-}
-
 static void read_endpoint(struct jread *r, void *into)
 {
 	struct mesh_builder *b = into;
 	struct netmap *map = b->map;
-	struct slice s = jread_string(r), name;
+	struct slice s = jread_string(r);
 	struct netmap_endpoint *e;
+	size_t name_len;
 	int rc;
 
 	if (r->error)
@@ -179,15 +144,13 @@ static void read_endpoint(struct jread *r, void *into)
 	e = &map->endpoints[map->n_endpoints++];
 	*e = (struct netmap_endpoint){ 0 };
 	b->host->n_endpoints++;
-	rc = endpoint_parse(s.s, s.len, &e->address);
-	if (rc == 0)
-		return;
+	rc = hostport_parse(s.s, s.len, &e->address, &name_len);
 	if (rc == -ENODEV)
 		return jread_fail(r, "no such interface on this host");
-	if (!host_port_parse(s, &name, &e->address.port) || mesh_looks_like_ipv4(name))
+	if (rc < 0)
 		return jread_fail(r, "not address:port, [IPv6 address]:port or name:port");
-	e->address.family = 0;
-	e->name = mesh_add_text(b, name);
+	if (name_len)
+		e->name = mesh_add_text(b, (struct slice){ s.s, name_len });
 }
 
 /* "routes" stood before "addresses" in the text. */

@@ -24,5 +24,3 @@ void mesh_read_host(struct jread *r, void *into);
 uint32_t mesh_add_text(struct mesh_builder *b, struct slice s);
 /* The name of a host or a mesh; check r->error. */
 struct slice mesh_read_name(struct jread *r);
-bool mesh_name_is_good(struct slice s, size_t max);
-bool mesh_looks_like_ipv4(struct slice s);

@@ -47,7 +47,8 @@ static bool same_head(const struct netmap *a, const struct netmap *b)
 		a->interface.listen_port == b->interface.listen_port &&
 		a->interface.mtu == b->interface.mtu && a->lazy.enabled == b->lazy.enabled &&
 		a->lazy.idle_minutes == b->lazy.idle_minutes && a->self == b->self &&
-		a->has_rules == b->has_rules && !memcmp(a->networks, b->networks, sizeof(a->networks));
+		a->has_rules == b->has_rules &&
+		!memcmp(a->networks, b->networks, sizeof(a->networks));
 }
 
 /* Texts are the same and in the same places, or one of them is new. */
@@ -56,8 +57,8 @@ bool netmap_is_same(const struct netmap *a, const struct netmap *b)
 	if (!same_head(a, b) || a->n_hosts != b->n_hosts || a->n_endpoints != b->n_endpoints ||
 		!a->metrics != !b->metrics)
 		return false;
-	if (!same_items(a->prefixes, a->n_prefixes, b->prefixes, b->n_prefixes,
-		    sizeof(*a->prefixes)) ||
+	if (!same_items(
+		    a->prefixes, a->n_prefixes, b->prefixes, b->n_prefixes, sizeof(*a->prefixes)) ||
 		!same_items(a->metrics, a->metrics ? a->n_prefixes : 0, b->metrics,
 			b->metrics ? b->n_prefixes : 0, sizeof(*a->metrics)) ||
 		!same_items(a->rules, a->n_rules, b->rules, b->n_rules, sizeof(*a->rules)) ||
@@ -97,14 +98,21 @@ static uint32_t *key_find(const struct netmap *map, const struct wg_key *key)
 }
 
 /* At most half full, so that searches stay short. */
-static void key_index_grow(struct netmap *map, uint32_t used)
+static void key_index_grow(struct netmap *map, uint32_t used, size_t wanted)
 {
 	g_free(map->by_key);
-	map->by_key_size = map->by_key_size ? map->by_key_size * 2 : 64;
+	map->by_key_size = MAX(map->by_key_size, 64);
+	while (map->by_key_size < 2 * wanted)
+		map->by_key_size *= 2;
 	map->by_key = g_new(uint32_t, map->by_key_size);
 	memset(map->by_key, 0xff, map->by_key_size * sizeof(*map->by_key));
 	for (uint32_t i = 0; i < used; i++)
 		*key_find(map, &map->hosts[i].key) = i;
+}
+
+void netmap_reserve_keys(struct netmap *map, size_t n)
+{
+	key_index_grow(map, 0, n);
 }
 
 bool netmap_index_key(struct netmap *map, uint32_t host)
@@ -112,7 +120,7 @@ bool netmap_index_key(struct netmap *map, uint32_t host)
 	uint32_t *slot;
 
 	if (2 * ((size_t)host + 1) > map->by_key_size)
-		key_index_grow(map, host);
+		key_index_grow(map, host, (size_t)host + 1);
 	slot = key_find(map, &map->hosts[host].key);
 	if (*slot != NETMAP_EMPTY)
 		return false;

@@ -81,6 +81,7 @@ struct netmap {
 	size_t text_len;
 	struct netmap_source *sources; /* one per host, or NULL */
 	struct netmap_source head; /* what stands before the first */
+	struct netmap_source rules_source; /* what the rules came from; length 0: not known */
 	uint32_t *by_key; /* open hash of host numbers, NETMAP_EMPTY where free */
 	size_t by_key_size;
 };
@@ -116,5 +117,13 @@ int64_t netmap_find_name(const struct netmap *map, const char *name); /* linear 
 /* Is the host called so, or do no others have this first label of its name ("db1" of "db1.example.net")? */
 bool netmap_name_matches(const struct netmap *map, uint32_t host, const char *name);
 
+/* Room for that many hosts in by_key; before any is in it. */
+void netmap_reserve_keys(struct netmap *map, size_t n);
 /* Adds host number `host` to by_key, growing it. False: its key is there already. */
 bool netmap_index_key(struct netmap *map, uint32_t host);
+
+/* One pre-shared key, in this file, for all hosts but ourselves. */
+void netmap_set_psk_file(struct netmap *map, const char *path);
+/* Where this host (by name or key) may be reached: a NULL-terminated list of "address:port" and
+ * "name:port", in place of what the map says. Returns how many were taken; 0: no such host. */
+size_t netmap_set_endpoints(struct netmap *map, const char *peer, const char *const *at);

@@ -11,12 +11,20 @@
 #include "mgmt/update_impl.h"
 
 /* Numbers of the fields that are walked over rather than unpacked as a whole. */
-enum { SYNC_CONFIG = 1, SYNC_SELF, SYNC_MAP = 5, SYNC_CHECKS, SYNC_SESSION, SYNC_OTHER_MAP, SYNC_FORM };
+enum {
+	SYNC_CONFIG = 1,
+	SYNC_SELF,
+	SYNC_MAP = 5,
+	SYNC_CHECKS,
+	SYNC_SESSION,
+	SYNC_OTHER_MAP,
+	SYNC_FORM
+};
 enum { LOGIN_CONFIG = 1, LOGIN_SELF, LOGIN_CHECKS, LOGIN_SESSION };
 enum {
 	MAP_SERIAL = 1,
 	MAP_SELF,
-	MAP_PEERS,
+	MAP_PEERS = UPDATE_MAP_PEERS,
 	MAP_ROUTES = 5,
 	MAP_DNS,
 	MAP_OFFLINE,
@@ -55,10 +63,18 @@ static int fail(char *error, int r, const char *text)
 struct outline {
 	uint64_t serial;
 	size_t n_peers;
-	bool has_rules, no_rules; /* some are there; the server says that there are none */
+	struct wire_bytes rules; /* from the first to the last */
+	bool no_rules; /* the server says that there are none */
 	struct wire_bytes self;
 	bool has_self;
 };
+
+static void extend(struct wire_bytes *list, struct wire_bytes element)
+{
+	if (!list->data)
+		list->data = element.data;
+	list->len = (size_t)(element.data + element.len - list->data);
+}
 
 static int read_outline(struct wire_bytes map, struct outline *ret)
 {
@@ -75,12 +91,22 @@ static int read_outline(struct wire_bytes map, struct outline *ret)
 		else if (is_bytes(&field, MAP_PEERS))
 			ret->n_peers++;
 		else if (is_bytes(&field, MAP_RULES))
-			ret->has_rules = true;
+			extend(&ret->rules, field.bytes);
 	}
 	return wire.bad ? -EPROTO : 0;
 }
 
-static void read_lists(struct update_reading *r, struct wire_bytes map)
+static void read_rule(struct update_reading *r, struct wire_bytes rule)
+{
+	size_t notes = r->detail->n_left_out;
+
+	update_read_rule(r, rule);
+	r->rules_odd |= r->detail->n_left_out > notes;
+}
+
+/* Without peers or rules that are the last map's. */
+static void read_lists(
+	struct update_reading *r, struct wire_bytes map, bool with_peers, bool with_rules)
 {
 	struct wire wire = wire_begin(map);
 	struct wire_field field;
@@ -90,7 +116,8 @@ static void read_lists(struct update_reading *r, struct wire_bytes map)
 			continue;
 		switch (field.number) {
 		case MAP_PEERS:
-			update_read_peer(r, field.bytes);
+			if (with_peers)
+				update_read_peer(r, field.bytes);
 			break;
 		case MAP_ROUTES:
 			update_read_route(r, field.bytes);
@@ -102,7 +129,8 @@ static void read_lists(struct update_reading *r, struct wire_bytes map)
 			update_read_offline(r, field.bytes);
 			break;
 		case MAP_RULES:
-			update_read_rule(r, field.bytes);
+			if (with_rules)
+				read_rule(r, field.bytes);
 			break;
 		case MAP_ROUTE_RULES:
 			r->detail->n_route_rules++;
@@ -114,6 +142,35 @@ static void read_lists(struct update_reading *r, struct wire_bytes map)
 			break;
 		}
 	}
+}
+
+/* -EAGAIN: with so much that is new the last map is no help. */
+static int read_contents(
+	struct update_reading *r, struct wire_bytes map, const struct outline *outline)
+{
+	const struct wire_bytes *rules = &outline->rules;
+	struct netmap_source source = { 0 };
+	bool same_rules;
+
+	if (rules->len)
+		source = netmap_source_of((const char *)rules->data, rules->len);
+	if (r->last && !update_is_comparable(r, r->last))
+		r->last = NULL;
+	same_rules = r->last && rules->len &&
+		!memcmp(&source, &r->last->rules_source, sizeof(source));
+	if (r->last && !update_copy_peers(r, map))
+		return -EAGAIN;
+	read_lists(r, map, !r->last, !same_rules);
+	update_wake_forwards(r);
+	update_apply_routes(r);
+	if (same_rules) {
+		update_copy_rules(r);
+		return 0;
+	}
+	update_finish_rules(r, rules->data, outline->no_rules);
+	if (!r->rules_odd)
+		r->map->rules_source = source;
+	return 0;
 }
 
 static int read_map(struct update_reading *r, const struct parts *parts, char *error)
@@ -131,22 +188,21 @@ static int read_map(struct update_reading *r, const struct parts *parts, char *e
 	outline.no_rules |= !parts->has_map; /* a login comes before the rules */
 	r->update->serial = outline.serial;
 	r->map->hosts = g_new(struct netmap_host, outline.n_peers + 1);
+	r->map->sources = g_new(struct netmap_source, outline.n_peers + 1);
+	netmap_reserve_keys(r->map, outline.n_peers + 1);
 	rc = update_read_self(r, outline.self, error);
 	if (rc < 0)
 		return rc;
-	read_lists(r, parts->map);
-	update_wake_forwards(r);
-	update_apply_routes(r);
-	update_finish_rules(r, outline.has_rules, outline.no_rules);
-	return 0;
+	return read_contents(r, parts->map, &outline);
 }
 
 /* -- the whole ------------------------------------------------------------------------------ */
 
-static struct update_reading begin(const struct update_limits *limits)
+static struct update_reading begin(const struct update_limits *limits, const struct netmap *last)
 {
 	struct update_reading r = {
 		.limits = limits,
+		.last = last,
 		.update = g_new0(struct update, 1),
 		.map = g_new0(struct netmap, 1),
 		.detail = g_new0(struct detail, 1),
@@ -213,7 +269,6 @@ static int read_parts(
 		update_read_servers(r, parts->config);
 	if (parts->has_session)
 		update_read_session(r, parts->session);
-	update_finish_checks(r);
 	r->update->has_checks = is_login || parts->has_map;
 	if (is_login || parts->has_map)
 		finish_map(r);
@@ -261,10 +316,10 @@ static bool walk_login(struct update_reading *r, struct wire_bytes plain, struct
 	return !wire.bad;
 }
 
-static int read_message(struct wire_bytes plain, const struct update_limits *limits, bool is_login,
-	struct update **ret, char *error)
+static int try_message(struct wire_bytes plain, const struct update_limits *limits,
+	const struct netmap *last, bool is_login, struct update **ret, char *error)
 {
-	struct update_reading r = begin(limits);
+	struct update_reading r = begin(limits, last);
 	struct parts parts = { 0 };
 	int rc;
 
@@ -276,10 +331,19 @@ static int read_message(struct wire_bytes plain, const struct update_limits *lim
 		rc = fail(error, -EPROTO, "a map in a form that was not asked for");
 	else
 		rc = read_parts(&r, &parts, is_login, error);
+	update_finish_checks(&r);
 	if (rc == 0)
 		*ret = g_steal_pointer(&r.update);
 	end(&r);
 	return rc;
+}
+
+static int read_message(struct wire_bytes plain, const struct update_limits *limits, bool is_login,
+	struct update **ret, char *error)
+{
+	int r = try_message(plain, limits, limits->last, is_login, ret, error);
+
+	return r == -EAGAIN ? try_message(plain, limits, NULL, is_login, ret, error) : r;
 }
 
 int update_from_sync(const uint8_t *plain, size_t len, const struct update_limits *limits,

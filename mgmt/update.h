@@ -54,6 +54,9 @@ struct update_limits {
 	const struct wg_key *own; /* our public key */
 	size_t max_peers;
 	int64_t now_s; /* wall clock: which deadlines can be */
+	/* The map of an earlier message, or NULL: what did not change since is copied from it. What
+	 * mgmt/netmap_local.c wrote there does not matter. */
+	const struct netmap *last;
 };
 
 /* Plain bytes of a SyncResponse or LoginResponse. 0; -EPROTO: no such message; -E2BIG: more peers than

@@ -11,47 +11,71 @@ enum { CONFIG_ENABLE = 1, CONFIG_GROUP = 2, CONFIG_ZONE = 3, CONFIG_PORT = 4 };
 enum { ZONE_DOMAIN = 1, ZONE_RECORD = 2, ZONE_NO_SEARCH = 3, ZONE_NO_AUTHORITY = 4 };
 enum { FORWARDER_PORT = 5353, DNS_PORT = 53, OVER_UDP = 1 };
 
-static uint32_t add_domain(struct update_reading *r, const char *s)
+enum { RECORD_NAME = 1, RECORD_TYPE, RECORD_CLASS, RECORD_TTL, RECORD_DATA };
+
+static uint32_t add_domain(struct update_reading *r, struct wire_bytes bytes)
 {
 	char name[UPDATE_NAME_MAX + 3];
-	size_t len = update_normal_domain(s, name);
+	size_t len = update_normal_domain((const char *)bytes.data, bytes.len, name);
 
 	return len ? update_add_text(&r->texts, name, len) : 0;
 }
 
 /* -- zones ---------------------------------------------------------------------------------- */
 
-static void read_record(struct update_reading *r, struct wire_bytes bytes)
-{
-	const Management__SimpleRecord *in = management__simple_record__unpack(
-		update_arena(r), bytes.len, bytes.data);
-	struct detail *d = r->detail;
-	struct detail_record record = { 0 };
+/* SimpleRecord, walked over rather than unpacked: each peer has one. */
+struct record_read {
+	struct wire_bytes name, class, data;
+	int64_t type, ttl;
+};
 
-	if (!in)
-		return update_note(r, "a DNS record that cannot be read");
-	if (strcmp(in->class_, "IN") || in->type < 1 || in->type > UINT16_MAX || in->ttl < 0 ||
-		!update_text_is_good(in->rdata, UPDATE_TEXT_MAX))
-		return update_note(r, "a DNS record of %s that cannot be", in->name);
-	record.name = add_domain(r, in->name);
-	if (!record.name)
-		return update_note(r, "a DNS record of %s: that is no name", in->name);
-	record.data = update_add_text(&r->texts, in->rdata, strlen(in->rdata));
-	record.type = (uint16_t)in->type;
-	record.ttl_s = (uint32_t)MIN(in->ttl, INT32_MAX);
-	d->dns.records = update_room(d->dns.records, d->dns.n_records, sizeof(record));
-	d->dns.records[d->dns.n_records++] = record;
+static bool read_record(struct wire_bytes bytes, struct record_read *ret)
+{
+	struct wire wire = wire_begin(bytes);
+	struct wire_field field;
+
+	while (wire_next(&wire, &field)) {
+		if (field.number == RECORD_NAME && field.has_bytes)
+			ret->name = field.bytes;
+		else if (field.number == RECORD_TYPE && !field.has_bytes)
+			ret->type = (int64_t)field.value;
+		else if (field.number == RECORD_CLASS && field.has_bytes)
+			ret->class = field.bytes;
+		else if (field.number == RECORD_TTL && !field.has_bytes)
+			ret->ttl = (int64_t)field.value;
+		else if (field.number == RECORD_DATA && field.has_bytes)
+			ret->data = field.bytes;
+	}
+	return !wire.bad;
 }
 
-static uint32_t read_zone_domain(struct update_reading *r, struct wire_bytes bytes)
+static bool is_internet(struct wire_bytes class)
 {
-	char name[UPDATE_NAME_MAX + 2];
+	return class.len == 2 && !memcmp(class.data, "IN", 2);
+}
 
-	if (bytes.len >= sizeof(name))
-		return 0;
-	memcpy(name, bytes.data, bytes.len);
-	name[bytes.len] = '\0';
-	return add_domain(r, name);
+static void add_record(struct update_reading *r, struct wire_bytes bytes)
+{
+	struct detail *d = r->detail;
+	struct record_read in = { 0 };
+	struct detail_record record = { 0 };
+	const char *data;
+
+	if (!read_record(bytes, &in))
+		return update_note(r, "a DNS record that cannot be read");
+	data = (const char *)in.data.data;
+	if (!is_internet(in.class) || in.type < 1 || in.type > UINT16_MAX || in.ttl < 0 ||
+		!update_text_is_good(data, in.data.len, UPDATE_TEXT_MAX))
+		return update_note(r, "a DNS record of %.*s that cannot be", UPDATE_SHOWN(in.name));
+	record.name = add_domain(r, in.name);
+	if (!record.name)
+		return update_note(
+			r, "a DNS record of %.*s: that is no name", UPDATE_SHOWN(in.name));
+	record.data = update_add_text(&r->texts, data, in.data.len);
+	record.type = (uint16_t)in.type;
+	record.ttl_s = (uint32_t)MIN(in.ttl, INT32_MAX);
+	d->dns.records = update_room(d->dns.records, d->dns.n_records, sizeof(record));
+	d->dns.records[d->dns.n_records++] = record;
 }
 
 static void read_zone(struct update_reading *r, struct wire_bytes bytes)
@@ -63,9 +87,9 @@ static void read_zone(struct update_reading *r, struct wire_bytes bytes)
 
 	while (wire_next(&wire, &field)) {
 		if (field.number == ZONE_DOMAIN && field.has_bytes)
-			zone.domain = read_zone_domain(r, field.bytes);
+			zone.domain = add_domain(r, field.bytes);
 		else if (field.number == ZONE_RECORD && field.has_bytes)
-			read_record(r, field.bytes);
+			add_record(r, field.bytes);
 		else if (field.number == ZONE_NO_SEARCH && !field.has_bytes)
 			zone.search_disabled = field.value;
 		else if (field.number == ZONE_NO_AUTHORITY && !field.has_bytes)
@@ -114,7 +138,7 @@ static void read_group(struct update_reading *r, struct wire_bytes bytes)
 	for (size_t i = 0; i < in->n_nameservers; i++)
 		add_server(r, in->nameservers[i], &servers);
 	for (size_t i = 0; i < in->n_domains; i++) {
-		size_t len = update_normal_domain(in->domains[i], name);
+		size_t len = update_normal_domain(in->domains[i], strlen(in->domains[i]), name);
 
 		if (len)
 			update_list_add(&domains, name, len);
@@ -137,8 +161,8 @@ static void set_port(struct update_reading *r, uint64_t port)
 	if (port && port <= UINT16_MAX)
 		r->detail->dns.forwarder_port = (uint16_t)port;
 	else if (port)
-		update_note(r, "a port of DNS forwarders that cannot be, %d is taken",
-			FORWARDER_PORT);
+		update_note(
+			r, "a port of DNS forwarders that cannot be, %d is taken", FORWARDER_PORT);
 }
 
 void update_read_dns(struct update_reading *r, struct wire_bytes bytes)

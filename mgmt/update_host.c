@@ -101,7 +101,7 @@ bool update_is_of_overlay(const struct update_reading *r, const struct prefix *p
 	return false;
 }
 
-static void add_prefix(struct netmap *map, const struct prefix *p)
+void update_add_prefix(struct netmap *map, const struct prefix *p)
 {
 	map->prefixes = update_room(map->prefixes, map->n_prefixes, sizeof(*p));
 	map->prefixes[map->n_prefixes++] = *p;
@@ -109,7 +109,7 @@ static void add_prefix(struct netmap *map, const struct prefix *p)
 
 /* -- ourselves ------------------------------------------------------------------------------ */
 
-static struct netmap_host *begin_host(struct netmap *map, const struct wg_key *key)
+struct netmap_host *update_begin_host(struct netmap *map, const struct wg_key *key)
 {
 	struct netmap_host *host = &map->hosts[map->n_hosts];
 
@@ -120,12 +120,17 @@ static struct netmap_host *begin_host(struct netmap *map, const struct wg_key *k
 	return host;
 }
 
-static void finish_host(struct netmap *map)
+bool update_finish_host(struct update_reading *r, struct netmap_source source)
 {
-	map->hosts[map->n_hosts].n_addresses =
-		(uint16_t)(map->n_prefixes - map->hosts[map->n_hosts].prefix);
-	netmap_index_key(map, (uint32_t)map->n_hosts);
+	struct netmap *map = r->map;
+	struct netmap_host *host = &map->hosts[map->n_hosts];
+
+	host->n_addresses = (uint16_t)(map->n_prefixes - host->prefix);
+	map->sources[map->n_hosts] = source;
+	if (!netmap_index_key(map, (uint32_t)map->n_hosts))
+		return false;
 	map->n_hosts++;
+	return true;
 }
 
 static void add_own_address(
@@ -134,7 +139,7 @@ static void add_own_address(
 	if (!prefix_is_host(network))
 		r->map->networks[host->family == AF_INET ? 0 : 1] = *network;
 	uniq_add(r->taken_addresses, host, sizeof(*host), 0);
-	add_prefix(r->map, host);
+	update_add_prefix(r->map, host);
 }
 
 static void read_own_v6(struct update_reading *r, ProtobufCBinaryData bytes)
@@ -170,7 +175,7 @@ static uint32_t name_from_key(struct update_reading *r, const struct wg_key *key
 static uint32_t add_name(struct update_reading *r, const char *fqdn, const struct wg_key *key)
 {
 	char name[UPDATE_NAME_MAX + 1];
-	size_t len = update_normal_name(fqdn, name);
+	size_t len = update_normal_name(fqdn, strlen(fqdn), name);
 
 	if (len && uniq_add(r->taken_names, name, len, 0))
 		return update_add_text(&r->names, name, len);
@@ -218,12 +223,12 @@ int update_read_self(struct update_reading *r, struct wire_bytes config, char *e
 			prefix_format(&network, text));
 		return -EINVAL;
 	}
-	begin_host(map, r->limits->own)->lazy = true;
+	update_begin_host(map, r->limits->own)->lazy = true;
 	map->self = 0;
 	add_own_address(r, &host, &network);
 	read_own_v6(r, own->address_v6);
 	map->hosts[0].name = add_name(r, own->fqdn, r->limits->own);
-	finish_host(map);
+	update_finish_host(r, (struct netmap_source){ 0 });
 	set_mesh(map, r->names.s + map->hosts[0].name);
 	set_interface(r, own->mtu);
 	map->lazy.enabled = own->lazyconnectionenabled;
@@ -265,7 +270,7 @@ static void read_address(struct update_reading *r, const char *peer, const char 
 		return update_note(r, "peer %s: %s is outside the overlay", peer, text);
 	if (!uniq_add(r->taken_addresses, &p, sizeof(p), 0))
 		return update_note(r, "peer %s: another host has %s", peer, text);
-	add_prefix(r->map, &p);
+	update_add_prefix(r->map, &p);
 }
 
 /* False, with a note: it is no peer of ours. */
@@ -273,22 +278,25 @@ static bool read_key(struct update_reading *r, const Management__RemotePeerConfi
 	const char *what, struct wg_key *ret)
 {
 	const char *who = *peer->fqdn ? peer->fqdn : peer->wgpubkey;
+	int64_t known;
 
-	if (key_parse(peer->wgpubkey, strlen(peer->wgpubkey), ret) < 0 || key_is_zero(ret))
+	if (key_parse(peer->wgpubkey, strlen(peer->wgpubkey), ret) < 0 || key_is_zero(ret)) {
 		update_note(r, "%s %s: bad key", what, who);
-	else if (netmap_find_key(r->map, ret) == r->map->self)
-		update_note(r, "%s %s: that is this host", what, who);
-	else if (netmap_find_key(r->map, ret) != NETMAP_NONE)
-		update_note(r, "%s %s: listed before", what, who);
-	else
-		return true;
-	return false;
+		return false;
+	}
+	known = netmap_find_key(r->map, ret);
+	if (known != NETMAP_NONE)
+		update_note(r, "%s %s: %s", what, who,
+			known == r->map->self ? "that is this host" : "listed before");
+	return known == NETMAP_NONE;
 }
 
 void update_read_peer(struct update_reading *r, struct wire_bytes bytes)
 {
 	const Management__RemotePeerConfig *peer = management__remote_peer_config__unpack(
 		update_arena(r), bytes.len, bytes.data);
+	struct netmap_source source = netmap_source_of((const char *)bytes.data, bytes.len);
+	size_t notes = r->detail->n_left_out;
 	struct netmap *map = r->map;
 	struct netmap_host *host;
 	struct wg_key key;
@@ -297,17 +305,20 @@ void update_read_peer(struct update_reading *r, struct wire_bytes bytes)
 		return update_note(r, "a peer that cannot be read");
 	if (!read_key(r, peer, "peer", &key))
 		return;
-	host = begin_host(map, &key);
+	host = update_begin_host(map, &key);
 	for (size_t i = 0; i < MIN(peer->n_allowedips, NETMAP_PREFIXES_MAX / 2); i++)
 		read_address(r, peer->fqdn, peer->allowedips[i]);
 	if (peer->n_allowedips > NETMAP_PREFIXES_MAX / 2)
-		update_note(r, "peer %s: more than %d addresses", peer->fqdn,
-			NETMAP_PREFIXES_MAX / 2);
+		update_note(
+			r, "peer %s: more than %d addresses", peer->fqdn, NETMAP_PREFIXES_MAX / 2);
 	if (map->n_prefixes == host->prefix)
 		return update_note(r, "peer %s: no address that can be used", peer->fqdn);
 	host->name = add_name(r, peer->fqdn, &key);
 	host->lazy = can_be_lazy(peer->agentversion);
-	finish_host(map);
+	/* What was noted is to be noted again. */
+	if (r->detail->n_left_out > notes)
+		source.len = 0;
+	update_finish_host(r, source);
 }
 
 void update_read_offline(struct update_reading *r, struct wire_bytes bytes)
@@ -327,12 +338,12 @@ void update_read_offline(struct update_reading *r, struct wire_bytes bytes)
 		return;
 	if (d->n_offline == r->limits->max_peers)
 		return update_note(r, "offline peer %s: too many", peer->fqdn);
-	len = update_normal_name(peer->fqdn, name);
+	len = update_normal_name(peer->fqdn, strlen(peer->fqdn), name);
 	offline.name = update_add_text(&r->texts, name, len);
 	for (size_t i = 0; i < peer->n_allowedips; i++)
 		if (!prefix_parse(peer->allowedips[i], strlen(peer->allowedips[i]), &p))
-			update_list_add(&addresses, peer->allowedips[i],
-				strlen(peer->allowedips[i]));
+			update_list_add(
+				&addresses, peer->allowedips[i], strlen(peer->allowedips[i]));
 	offline.addresses = addresses.begin;
 	d->offline = update_room(d->offline, d->n_offline, sizeof(offline));
 	d->offline[d->n_offline++] = offline;
@@ -371,6 +382,8 @@ void update_wake_forwards(struct update_reading *r)
 	for (struct netmap_host *host = map->hosts; host < map->hosts + map->n_hosts; host++)
 		for (size_t i = 0; i < host->n_addresses; i++)
 			if (bsearch(&map->prefixes[host->prefix + i], r->forwards, r->n_forwards,
-				    sizeof(*r->forwards), prefix_order))
+				    sizeof(*r->forwards), prefix_order)) {
 				host->lazy = false;
+				map->sources[host - map->hosts].len = 0;
+			}
 }

@@ -10,6 +10,8 @@
 #include "mgmt/netmap.h"
 #include "mgmt/wire.h"
 
+enum { UPDATE_MAP_PEERS = 3 }; /* a field of NetworkMap */
+
 struct ProtobufCAllocator;
 struct uniq;
 struct update;
@@ -34,6 +36,8 @@ struct update_reading {
 	struct uniq *taken_names, *taken_addresses;
 	struct prefix *forwards; /* to whom ports are forwarded */
 	size_t n_forwards, n_files;
+	const struct netmap *last; /* NULL: everything is read anew */
+	bool rules_odd; /* something was noted about them */
 	bool has_v6; /* an address of ours in the IPv6 overlay */
 	bool drop_all; /* a rule that drops could not be read */
 };
@@ -51,14 +55,16 @@ void *update_room(void *array, size_t n, size_t item);
 
 uint32_t update_add_text(struct update_texts *texts, const char *s, size_t len);
 /* UTF-8 without control characters, 1 to `max` bytes. */
-bool update_text_is_good(const char *s, size_t max);
+bool update_text_is_good(const char *s, size_t len, size_t max);
 /* A name of a host or a domain: lower case, no dot at its end. 0: it is none. */
-size_t update_normal_name(const char *s, char ret[static UPDATE_NAME_MAX + 1]);
+size_t update_normal_name(const char *s, size_t len, char ret[static UPDATE_NAME_MAX + 1]);
 /* The same, where "*." before it stands for all names below. */
-size_t update_normal_domain(const char *s, char ret[static UPDATE_NAME_MAX + 3]);
+size_t update_normal_domain(const char *s, size_t len, char ret[static UPDATE_NAME_MAX + 3]);
 /* Something was left out or taken otherwise than the server says. Foreign text in it is escaped. */
 void update_note(struct update_reading *r, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+/* For "%.*s" in a note: the beginning of bytes that should be text. */
+#define UPDATE_SHOWN(bytes) (int)MIN((bytes).len, 300), (const char *)(bytes).data
 /* Several joined by ", "; `add` of NULL ends it. */
 struct update_list {
 	struct update_texts *texts;
@@ -76,12 +82,25 @@ bool update_is_of_overlay(const struct update_reading *r, const struct prefix *p
 
 int update_read_self(struct update_reading *r, struct wire_bytes config, char *error);
 void update_read_peer(struct update_reading *r, struct wire_bytes peer);
+void update_add_prefix(struct netmap *map, const struct prefix *p);
+/* The host behind the last one, with what is the same for all. */
+struct netmap_host *update_begin_host(struct netmap *map, const struct wg_key *key);
+/* Puts the host behind the last one, as it is now, into the map. False: its key is there already. */
+bool update_finish_host(struct update_reading *r, struct netmap_source source);
 void update_read_offline(struct update_reading *r, struct wire_bytes peer);
 void update_read_forward(struct update_reading *r, struct wire_bytes forward);
 void update_wake_forwards(struct update_reading *r);
 
 void update_read_rule(struct update_reading *r, struct wire_bytes rule);
 void update_finish_rules(struct update_reading *r, bool sent, bool is_empty);
+
+/* -- update_same.c: what did not change since the last map -- */
+
+bool update_is_comparable(const struct update_reading *r, const struct netmap *last);
+/* All peers of `map`, a few of them read and all others copied from r->last. False: the map has to be read
+ * again from its beginning, without a last one. */
+bool update_copy_peers(struct update_reading *r, struct wire_bytes map);
+void update_copy_rules(struct update_reading *r);
 
 void update_read_route(struct update_reading *r, struct wire_bytes route);
 void update_apply_routes(struct update_reading *r);

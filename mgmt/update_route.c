@@ -15,7 +15,7 @@ enum { METRIC_MAX = 9999 };
 
 static uint32_t add_good_text(struct update_reading *r, const char *s)
 {
-	return update_text_is_good(s, UPDATE_TEXT_MAX)
+	return update_text_is_good(s, strlen(s), UPDATE_TEXT_MAX)
 		? update_add_text(&r->texts, s, strlen(s))
 		: 0;
 }
@@ -26,7 +26,7 @@ static uint32_t add_domains(struct update_reading *r, char *const *domains, size
 	char name[UPDATE_NAME_MAX + 3];
 
 	for (size_t i = 0; i < n; i++) {
-		size_t len = update_normal_domain(domains[i], name);
+		size_t len = update_normal_domain(domains[i], strlen(domains[i]), name);
 
 		if (len)
 			update_list_add(&list, name, len);
@@ -37,8 +37,8 @@ static uint32_t add_domains(struct update_reading *r, char *const *domains, size
 }
 
 /* False: the whole route is left out. */
-static bool read_network(struct update_reading *r, const Management__Route *in,
-	struct detail_route *ret)
+static bool read_network(
+	struct update_reading *r, const Management__Route *in, struct detail_route *ret)
 {
 	struct prefix host;
 
@@ -147,8 +147,8 @@ static void choose_exit(struct choice *c)
 }
 
 /* True the first time. */
-static bool note_set(const struct choice *c, const struct detail_route *route, unsigned tag,
-	unsigned *ret_tag)
+static bool note_set(
+	const struct choice *c, const struct detail_route *route, unsigned tag, unsigned *ret_tag)
 {
 	const char *name = c->r->texts.s + route->net_id;
 	size_t len = strlen(name);
@@ -233,9 +233,8 @@ static void collect(struct choice *c)
 		if (why)
 			set_unused(c, route, why);
 		else
-			c->claims[c->n++] = (struct claim){
-				host, (uint32_t)i, route->metric, route->network
-			};
+			c->claims[c->n++] = (struct claim){ host, (uint32_t)i, route->metric,
+				route->network };
 	}
 }
 
@@ -272,8 +271,8 @@ static void drop_repeated(struct choice *c)
 		if (of_host++ < NETMAP_PREFIXES_MAX)
 			c->claims[kept++] = *claim;
 		else
-			set_unused(c, &c->r->detail->routes[claim->route],
-				"its router has too many");
+			set_unused(
+				c, &c->r->detail->routes[claim->route], "its router has too many");
 	}
 	c->n = kept;
 }

@@ -14,7 +14,7 @@ enum { PATH_MAX_LEN = 4095, DAY_S = 24 * 60 * 60, YEAR_S = 365 * DAY_S };
 /* NULL, with a note: it cannot be taken. */
 static char *take_text(struct update_reading *r, const char *what, const char *s)
 {
-	if (update_text_is_good(s, UPDATE_TEXT_MAX))
+	if (update_text_is_good(s, strlen(s), UPDATE_TEXT_MAX))
 		return g_strdup(s);
 	update_note(r, "%s: not a text that can be taken", what);
 	return NULL;
@@ -46,8 +46,7 @@ static void add_turn(struct update_reading *r, const Management__ProtectedHostCo
 	if (*in->user)
 		s->turns[before].user = take_text(r, "user of a TURN server", in->user);
 	if (*in->password)
-		s->turns[before].password =
-			take_text(r, "password of a TURN server", in->password);
+		s->turns[before].password = take_text(r, "password of a TURN server", in->password);
 }
 
 static void read_relays(struct update_reading *r, const Management__RelayConfig *in)
@@ -88,13 +87,14 @@ void update_read_servers(struct update_reading *r, struct wire_bytes bytes)
 
 void update_read_checks(struct update_reading *r, struct wire_bytes bytes)
 {
-	const Management__Checks *in =
-		management__checks__unpack(update_arena(r), bytes.len, bytes.data);
+	const Management__Checks *in = management__checks__unpack(
+		update_arena(r), bytes.len, bytes.data);
 
 	if (!in)
 		return update_note(r, "a list of files that cannot be read");
 	for (size_t i = 0; i < in->n_files; i++) {
-		if (in->files[i][0] != '/' || !update_text_is_good(in->files[i], PATH_MAX_LEN)) {
+		if (in->files[i][0] != '/' ||
+			!update_text_is_good(in->files[i], strlen(in->files[i]), PATH_MAX_LEN)) {
 			update_note(r, "file %s: not a path", in->files[i]);
 		} else if (r->n_files == UPDATE_FILES_MAX) {
 			update_note(r, "file %s: more than %d", in->files[i], UPDATE_FILES_MAX);
@@ -131,8 +131,8 @@ void update_finish_checks(struct update_reading *r)
 
 void update_read_session(struct update_reading *r, struct wire_bytes bytes)
 {
-	const Management__Timestamp *in =
-		management__timestamp__unpack(update_arena(r), bytes.len, bytes.data);
+	const Management__Timestamp *in = management__timestamp__unpack(
+		update_arena(r), bytes.len, bytes.data);
 	int64_t now = r->limits->now_s;
 
 	r->update->session_expires_s = 0;

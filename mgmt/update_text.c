@@ -11,25 +11,38 @@
 
 /* -- memory --------------------------------------------------------------------------------- */
 
-enum { ARENA_MAX = 1 << 20 };
+enum { ARENA_SMALL = 16 * 1024, ARENA_BIG = 1024 * 1024 };
 
 struct update_arena {
 	ProtobufCAllocator allocator;
-	size_t used, most;
-	_Alignas(16) uint8_t block[ARENA_MAX];
+	size_t used, big_used, big_most;
+	uint8_t *big; /* for what is too big; NULL: nothing was yet */
+	_Alignas(16) uint8_t small[ARENA_SMALL];
 };
+
+static void *take(uint8_t *block, size_t size, size_t *used, size_t n)
+{
+	size_t at = *used;
+
+	if (n > size - at)
+		return NULL;
+	*used = MIN((at + n + 15) & ~(size_t)15, size);
+	return block + at;
+}
 
 /* What asks for more than there is has to do without: that element is not read. */
 static void *arena_alloc(void *user, size_t n)
 {
 	struct update_arena *arena = user;
-	size_t at = arena->used;
+	void *p = take(arena->small, ARENA_SMALL, &arena->used, n);
 
-	if (n > ARENA_MAX - at)
-		return NULL;
-	arena->used = MIN((at + n + 15) & ~(size_t)15, (size_t)ARENA_MAX);
-	arena->most = MAX(arena->most, arena->used);
-	return arena->block + at;
+	if (p)
+		return p;
+	if (!arena->big)
+		arena->big = g_malloc(ARENA_BIG);
+	p = take(arena->big, ARENA_BIG, &arena->big_used, n);
+	arena->big_most = MAX(arena->big_most, arena->big_used);
+	return p;
 }
 
 static void arena_release(void *user, void *p)
@@ -38,9 +51,8 @@ static void arena_release(void *user, void *p)
 
 struct update_arena *update_arena_new(void)
 {
-	struct update_arena *arena = g_malloc(sizeof(*arena)); /* most of it is never touched */
+	struct update_arena *arena = g_new0(struct update_arena, 1);
 
-	arena->used = arena->most = 0;
 	arena->allocator = (ProtobufCAllocator){ arena_alloc, arena_release, arena };
 	return arena;
 }
@@ -48,12 +60,13 @@ struct update_arena *update_arena_new(void)
 void update_arena_free(struct update_arena *arena)
 {
 	/* Passwords have been there. */
-	envelope_wipe((uint8_t *)arena, offsetof(struct update_arena, block) + arena->most);
+	envelope_wipe(arena->big, arena->big_most);
+	envelope_wipe((uint8_t *)arena, sizeof(*arena));
 }
 
 struct ProtobufCAllocator *update_arena(struct update_reading *r)
 {
-	r->arena->used = 0;
+	r->arena->used = r->arena->big_used = 0;
 	return &r->arena->allocator;
 }
 
@@ -113,9 +126,9 @@ static bool is_control(const char *s)
 	return c < 0x20 || c == 0x7f || (c == 0xc2 && (uint8_t)s[1] < 0xa0);
 }
 
-bool update_text_is_good(const char *s, size_t max)
+bool update_text_is_good(const char *s, size_t len, size_t max)
 {
-	size_t len = strlen(s), n;
+	size_t n;
 
 	if (!len || len > max)
 		return false;
@@ -127,36 +140,102 @@ bool update_text_is_good(const char *s, size_t max)
 	return true;
 }
 
-size_t update_normal_name(const char *s, char ret[static UPDATE_NAME_MAX + 1])
+/* What a character of a name becomes; 0: it may not be there. */
+static const char normal[256] = {
+	['-'] = '-',
+	['.'] = '.',
+	['0'] = '0',
+	'1',
+	'2',
+	'3',
+	'4',
+	'5',
+	'6',
+	'7',
+	'8',
+	'9',
+	['A'] = 'a',
+	'b',
+	'c',
+	'd',
+	'e',
+	'f',
+	'g',
+	'h',
+	'i',
+	'j',
+	'k',
+	'l',
+	'm',
+	'n',
+	'o',
+	'p',
+	'q',
+	'r',
+	's',
+	't',
+	'u',
+	'v',
+	'w',
+	'x',
+	'y',
+	'z',
+	['_'] = '_',
+	['a'] = 'a',
+	'b',
+	'c',
+	'd',
+	'e',
+	'f',
+	'g',
+	'h',
+	'i',
+	'j',
+	'k',
+	'l',
+	'm',
+	'n',
+	'o',
+	'p',
+	'q',
+	'r',
+	's',
+	't',
+	'u',
+	'v',
+	'w',
+	'x',
+	'y',
+	'z',
+};
+
+size_t update_normal_name(const char *s, size_t len, char ret[static UPDATE_NAME_MAX + 1])
 {
-	size_t len = strlen(s);
-	bool letters = false; /* digits and dots alone would be an address */
+	bool letters = false, good = true;
 
 	if (len && s[len - 1] == '.')
 		len--;
 	if (!len || len > UPDATE_NAME_MAX || s[0] == '.')
 		return 0;
 	for (size_t i = 0; i < len; i++) {
-		char c = g_ascii_tolower(s[i]);
-
-		ret[i] = c;
-		if (g_ascii_islower(c) || c == '_' || c == '-')
-			letters = true;
-		else if (c != '.' && !g_ascii_isdigit(c))
-			return 0;
+		ret[i] = normal[(uint8_t)s[i]];
+		good &= ret[i] != 0;
+		letters |= ret[i] > '9' || ret[i] == '-';
 	}
 	ret[len] = '\0';
-	return letters ? len : 0;
+	/* Digits and dots alone would be an address. */
+	return good && letters ? len : 0;
 }
 
-size_t update_normal_domain(const char *s, char ret[static UPDATE_NAME_MAX + 3])
+size_t update_normal_domain(const char *s, size_t len, char ret[static UPDATE_NAME_MAX + 3])
 {
-	size_t wild = g_str_has_prefix(s, "*.") ? 2 : 0, len = update_normal_name(s + wild, ret + wild);
+	size_t wild = len > 2 && s[0] == '*' && s[1] == '.' ? 2 : 0;
+	size_t rest = update_normal_name(s + wild, len - wild, ret + wild);
 
-	if (!len)
+	if (!rest)
 		return 0;
 	memcpy(ret, "*.", wild);
-	return wild + len;
+	return wild + rest;
 }
 
 /* -- notes ---------------------------------------------------------------------------------- */

@@ -1,7 +1,6 @@
 /* mgmt/wire.c - walks over the fields of a protobuf message. */
 #include "mgmt/wire.h"
 
-
 enum { TYPE_VARINT, TYPE_64_BITS, TYPE_BYTES, TYPE_32_BITS = 5 };
 enum { NUMBER_MAX = (1 << 29) - 1 };
 
@@ -51,7 +50,7 @@ static bool take_content(struct wire *w, unsigned type, struct wire_field *ret)
 	}
 }
 
-bool wire_next(struct wire *w, struct wire_field *ret)
+bool wire_next_slowly(struct wire *w, struct wire_field *ret)
 {
 	struct wire_field field = { 0 };
 	uint64_t tag;

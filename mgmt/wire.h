@@ -1,7 +1,7 @@
 /* mgmt/wire.h - walks over the fields of a protobuf message without copying anything. Pure.
  *
- * For messages that hold very long lists: their elements are found here and unpacked one by one, so that
- * a broken one spoils nothing but itself and memory does not grow with the message. */
+ * For messages that hold very long lists: their elements are found here one by one, so that a broken one
+ * spoils nothing but itself and memory does not grow with the message. */
 #pragma once
 
 #include <stdbool.h>
@@ -27,10 +27,25 @@ struct wire_field {
 
 static inline struct wire wire_begin(struct wire_bytes message)
 {
-	return (struct wire){ .at = message.data, .end = message.data + message.len };
+	return (struct wire){ .at = message.data,
+		.end = message.len ? message.data + message.len : message.data };
 }
-/* False: there is no further field, or wire->bad. */
-bool wire_next(struct wire *wire, struct wire_field *ret);
+
+/* Any field. False: there is none, or wire->bad. */
+bool wire_next_slowly(struct wire *wire, struct wire_field *ret);
+
+/* False: there is no further field, or wire->bad. Nearly all fields have a tag and a length of one byte. */
+static inline bool wire_next(struct wire *wire, struct wire_field *ret)
+{
+	const uint8_t *at = wire->at;
+
+	if (wire->end - at < 2 || wire->bad || (at[0] & 0x87) != 2 || at[0] < 8 || at[1] > 0x7f ||
+		at[1] > wire->end - at - 2)
+		return wire_next_slowly(wire, ret);
+	*ret = (struct wire_field){ at[0] >> 3, true, 0, { at + 2, at[1] } };
+	wire->at = at + 2 + at[1];
+	return true;
+}
 
 /* The number of bytes of a number, and writing it: returns what is behind it. */
 size_t wire_varint_len(uint64_t value);

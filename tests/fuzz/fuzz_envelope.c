@@ -20,7 +20,8 @@ static void check_walk(const uint8_t *data, size_t size)
 	while (wire_next(&wire, &field)) {
 		assert(field.number && wire.at > last && wire.at <= data + size);
 		if (field.has_bytes)
-			assert(field.bytes.data > last && field.bytes.data + field.bytes.len == wire.at);
+			assert(field.bytes.data > last &&
+				field.bytes.data + field.bytes.len == wire.at);
 		last = wire.at;
 	}
 	assert(wire.bad || wire.at == data + size);

@@ -1,6 +1,6 @@
-/* tests/fuzz/fuzz_update.c - any bytes as what a server says; a map that comes out is consistent, and the
- * same bytes give the same map. */
-/* covers: mgmt/update.c mgmt/update_host.c mgmt/update_rule.c mgmt/update_route.c mgmt/update_dns.c mgmt/update_servers.c mgmt/update_text.c mgmt/detail_write.c */
+/* tests/fuzz/fuzz_update.c - any bytes as what a server says; a map that comes out is consistent, and what
+ * the last map was makes no difference. */
+/* covers: mgmt/update.c mgmt/update_host.c mgmt/update_rule.c mgmt/update_route.c mgmt/update_dns.c mgmt/update_servers.c mgmt/update_text.c mgmt/update_same.c mgmt/detail_write.c */
 #include <assert.h>
 #include <errno.h>
 #include <jansson.h>
@@ -10,8 +10,9 @@
 #include "mgmt/detail.h"
 #include "mgmt/netmap.h"
 #include "mgmt/update.h"
+#include "mgmt/wire.h"
 
-enum { PEERS_MAX = 50 };
+enum { PEERS_MAX = 50, BEFORE = 100 };
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -35,7 +36,8 @@ static void check_rules(const struct netmap *map)
 		const struct filter_rule *rule = &map->rules[i];
 
 		assert(rule->source.family && rule->source.bits <= prefix_width(&rule->source));
-		assert(!rule->first_port == !rule->last_port && rule->first_port <= rule->last_port);
+		assert(!rule->first_port == !rule->last_port &&
+			rule->first_port <= rule->last_port);
 		assert(!rule->first_port || rule->protocol == IPPROTO_TCP ||
 			rule->protocol == IPPROTO_UDP);
 		assert(!i || memcmp(rule - 1, rule, sizeof(*rule)) < 0);
@@ -85,29 +87,84 @@ static void check(struct update *u, bool has_map)
 	check_detail(u->detail);
 }
 
-static void try(const uint8_t *data, size_t size, bool login)
+typedef int (*read_fn)(const uint8_t *plain, size_t len, const struct update_limits *limits,
+	struct update **ret, char error[static UPDATE_ERROR_MAX]);
+
+static struct update *read_checked(
+	read_fn read, const uint8_t *data, size_t size, const struct netmap *last)
 {
 	static const struct wg_key own = { { 1 } };
-	static const struct update_limits limits = { &own, PEERS_MAX, 1800000000 };
-	__typeof__(&update_from_sync) read = login ? update_from_login : update_from_sync;
+	struct update_limits limits = { &own, PEERS_MAX, 1800000000, last };
 	char error[UPDATE_ERROR_MAX] = "";
-	struct update *u = NULL, *again = NULL;
+	struct update *u = NULL;
 	int r = read(data, size, &limits, &u, error);
 
 	assert(r == 0 || r == -EPROTO || r == -E2BIG || r == -EINVAL);
 	assert((r == 0) == (u != NULL) && (r == 0) == !error[0]);
-	if (r < 0)
+	if (u)
+		check(u, read == update_from_login);
+	return u;
+}
+
+static void check_same(const struct update *a, const struct update *b)
+{
+	assert(!a == !b && (!a || !a->map == !b->map));
+	if (!a || !a->map)
 		return;
-	check(u, login);
-	assert(read(data, size, &limits, &again, error) == 0);
-	assert(!u->map || netmap_is_same(u->map, again->map));
-	update_free(u);
+	assert(netmap_is_same(a->map, b->map));
+	assert(a->detail->n_left_out == b->detail->n_left_out);
+}
+
+/* Inputs may hold what came before them in a field that nobody reads. */
+static struct update *read_before(read_fn read, const uint8_t *data, size_t size)
+{
+	struct wire wire = wire_begin((struct wire_bytes){ data, size });
+	struct wire_field field;
+
+	while (wire_next(&wire, &field))
+		if (field.number == BEFORE && field.has_bytes)
+			return read_checked(read, field.bytes.data, field.bytes.len, NULL);
+	return NULL;
+}
+
+static void try_after(read_fn read, const uint8_t *data, size_t size)
+{
+	struct update *before = read_before(read, data, size), *a, *b;
+
+	if (!before)
+		return;
+	a = read_checked(read, data, size, NULL);
+	b = read_checked(read, data, size, before->map);
+	check_same(a, b);
+	update_free(before);
+	update_free(a);
+	update_free(b);
+}
+
+/* The same again, and with a byte that is another one. */
+static void try(read_fn read, const uint8_t *data, size_t size)
+{
+	struct update *u = read_checked(read, data, size, NULL);
+	const struct netmap *last = u ? u->map : NULL;
+	g_autofree uint8_t *other = g_memdup2(data, size);
+	struct update *again = read_checked(read, data, size, last), *a, *b;
+
+	check_same(u, again);
+	if (size >= 4)
+		other[(data[size - 1] << 8 | data[size - 3]) % size] ^= 1;
+	a = read_checked(read, other, size, NULL);
+	b = read_checked(read, other, size, last);
+	check_same(a, b);
 	update_free(again);
+	update_free(a);
+	update_free(b);
+	update_free(u);
+	try_after(read, data, size);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	try(data, size, false);
-	try(data, size, true);
+	try(update_from_sync, data, size);
+	try(update_from_login, data, size);
 	return 0;
 }

@@ -203,6 +203,39 @@ for name, field in (('peer', 3), ('route', 5), ('dns', 6), ('offline', 7), ('rul
     write('update', f'cut-{name}', sync.SerializeToString() + network_map)
 for number in (1, 6, 7):
     write('update', f'cut-part-{number}', bytes([number << 3 | 2, 2, 0x0a, 9]) + full(False).SerializeToString())
+
+
+# Two messages: the one before lies in a field that only the fuzzer reads.
+def small(peers):
+    sync = pb.SyncResponse()
+    configure(sync.NetworkMap.peerConfig)
+    sync.NetworkMap.FirewallRules.add(PeerIP='100.92.1.2', Protocol=pb.TCP, Port='22')
+    for number, name, address in peers:
+        sync.NetworkMap.remotePeers.add(wgPubKey=key(number), fqdn=name, allowedIps=[f'100.92.1.{address}/32'])
+    return sync
+
+
+def varint(value):
+    return bytes([value & 127 | 128, value >> 7]) if value > 127 else bytes([value])
+
+
+def write_pair(name, before, after):
+    packed = before.SerializeToString()
+    write('update', name, b'\xa2\x06' + varint(len(packed)) + packed + after.SerializeToString())
+
+
+before = small([(2, 'a', 2), (3, 'b', 3), (4, 'c', 4), (5, 'd', 5)])
+write_pair('then-same', before, before)
+write_pair('then-gone', before, small([(2, 'a', 2), (5, 'd', 5)]))
+write_pair('then-more', before, small([(2, 'a', 2), (9, 'x', 9), (3, 'b', 3), (4, 'c', 4), (5, 'd', 5)]))
+write_pair('then-name-taken', before, small([(9, 'd', 9), (2, 'a', 2), (5, 'd', 5)]))
+write_pair('then-address-taken', before, small([(9, 'x', 5), (2, 'a', 2), (5, 'd', 5)]))
+write_pair('then-key-taken', before, small([(5, 'x', 9), (2, 'a', 2), (5, 'd', 5)]))
+write_pair('then-bad', before, small([(2, 'a', 2), (9, ' ', 9)]))
+write_pair('then-all-other', before, small([(i, f'x{i}', i) for i in range(2, 22)]))
+after = small([(2, 'a', 2)])
+after.NetworkMap.peerConfig.address = '100.92.0.2/16'
+write_pair('then-another-address', before, after)
 write('envelope', 'empty', b'')
 write('envelope', 'short', pb.EncryptedMessage(wgPubKey=key(1), body=b'x' * 39).SerializeToString())
 write('envelope', 'other', pb.EncryptedMessage(wgPubKey=key(1), body=b'x' * 140, version=-1).SerializeToString())

@@ -112,13 +112,16 @@ static inline char *hub_text(const struct hub *h, const char *request)
 	return text;
 }
 
-/* How often a method was called, by this peer (key) or by all (""). */
+/* How often this peer (key; "": anybody) called a method. The hub itself only counts peers that it has. */
 static inline int hub_count(const struct hub *h, const char *method, const char *peer)
 {
-	json_t *result = hub_tell(h, "{'do': 'count', 'method': '%s', 'peer': '%s'}", method, peer);
-	int n = (int)json_integer_value(result);
+	json_t *requests = hub_tell(h, "{'do': 'requests', 'method': '%s'}", method), *request;
+	size_t i;
+	int n = 0;
 
-	json_decref(result);
+	json_array_foreach(requests, i, request)
+		n += !*peer || !g_strcmp0(json_string_value(json_object_get(request, "peer")), peer);
+	json_decref(requests);
 	return n;
 }
 

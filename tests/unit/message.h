@@ -19,6 +19,7 @@ struct message {
 	GPtrArray *peers, *offline, *routes, *rules, *forwards;
 	GPtrArray *owned;
 	struct wg_key own;
+	const struct netmap *last;
 	size_t max_peers;
 	int64_t now_s;
 };
@@ -183,7 +184,7 @@ static inline uint8_t *message_pack(struct message *m, size_t *ret_len)
 
 static inline int message_try(struct message *m, struct update **ret, char *error)
 {
-	struct update_limits limits = { &m->own, m->max_peers, m->now_s };
+	struct update_limits limits = { &m->own, m->max_peers, m->now_s, m->last };
 	size_t len;
 	g_autofree uint8_t *bytes = message_pack(m, &len);
 	g_autofree uint8_t *exact = g_memdup2(bytes, len); /* no byte more, for the sanitizers */

@@ -173,6 +173,23 @@ static int next_wakeup_ms(void)
 
 /* -- pure ------------------------------------------------------------------------------------- */
 
+/* As long as the name of a host may be. */
+static void test_parse_long_name(void)
+{
+	for (size_t len = 253; len < 255; len++) {
+		g_autofree char *name = g_strnfill(len, 'x');
+		g_autofree char *line = g_strdup_printf(
+			"{\"v\":1,\"command\":\"peers\",\"peer\":\"%s\"}", name);
+		struct control_request request;
+		char error[128];
+		int r = control_parse(line, strlen(line), &request, error, sizeof(error));
+
+		g_assert_cmpint(r, ==, len == 253 ? 0 : -EINVAL);
+		if (r == 0)
+			g_assert_cmpstr(request.peer, ==, name);
+	}
+}
+
 static void test_parse(void)
 {
 	static const struct {
@@ -678,6 +695,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/control/parse", test_parse);
+	g_test_add_func("/control/parse-long-name", test_parse_long_name);
 	g_test_add_func("/control/access", test_access);
 	g_test_add_func("/control/reading", test_reading);
 #define ADD(name) \

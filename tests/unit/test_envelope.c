@@ -108,9 +108,9 @@ static void test_round_trip(void)
 		b = envelope_seal(&private, &public, &server, plain, lengths[i], &b_len);
 		g_assert_cmpuint(a_len, ==, b_len);
 		g_assert_true(memcmp(a, b, a_len)); /* a new nonce each time */
-		g_assert_cmpint(envelope_open(&server_private, &public, a, a_len, &opened,
-					&opened_len),
-			==, 0);
+		g_assert_cmpint(
+			envelope_open(&server_private, &public, a, a_len, &opened, &opened_len), ==,
+			0);
 		g_assert_cmpmem(opened, opened_len, plain, lengths[i]);
 		envelope_wipe(opened, opened_len);
 	}

@@ -185,8 +185,7 @@ static void test_shared(void)
 
 static void add_network(struct setup *s, size_t i, const char *network)
 {
-	g_assert_cmpint(
-		prefix_parse(network, strlen(network), &s->map->networks[i]), ==, 0);
+	g_assert_cmpint(prefix_parse(network, strlen(network), &s->map->networks[i]), ==, 0);
 }
 
 /* However many hosts there are, one route of a family is enough. */

@@ -12,7 +12,7 @@
 	"12280a0d3130302e36342e302e312f31362217737276312e6e6574626972642e73656c66686f7374656420012a32080112280a0d3130302e36342e302e312f31362217737276312e6e6574626972642e73656c66686f73746564200148015801"
 
 static const struct wg_key own = { { 0xff } };
-static const struct update_limits limits = { &own, 100, 1800000000 };
+static const struct update_limits limits = { &own, 100, 1800000000, NULL };
 
 static void check_prefix(const struct prefix *p, const char *expected)
 {
@@ -317,8 +317,8 @@ static void test_names(void)
 
 static void test_first_label(void)
 {
-	static const char *const names[] = { "db1.example.net", "db2.example.net", "db2.example.org",
-		"web.example.net", "web", "us2.example.net" };
+	static const char *const names[] = { "db1.example.net", "db2.example.net",
+		"db2.example.org", "web.example.net", "web", "us2.example.net" };
 	struct message m;
 	struct update *u;
 

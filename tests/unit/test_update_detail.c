@@ -1,5 +1,6 @@
 /* tests/unit/test_update_detail.c - the rest of a server's messages: DNS, other servers, files, deadlines; and
  * how it is shown. */
+#include <errno.h>
 #include <jansson.h>
 
 #include "tests/unit/message.h"
@@ -145,8 +146,8 @@ static void test_groups(void)
 	group->searchdomainsenabled = true;
 	u = message_read(&m);
 	g_assert_cmpuint(u->detail->dns.n_groups, ==, 2);
-	g_assert_cmpstr(text(u, u->detail->dns.groups[0].servers), ==,
-		"192.0.2.1:53, [2001:db8::1]:53");
+	g_assert_cmpstr(
+		text(u, u->detail->dns.groups[0].servers), ==, "192.0.2.1:53, [2001:db8::1]:53");
 	g_assert_true(u->detail->dns.groups[0].primary);
 	g_assert_cmpstr(text(u, u->detail->dns.groups[1].domains), ==, "corp.example");
 	g_assert_true(u->detail->dns.groups[1].search && !u->detail->dns.groups[1].primary);
@@ -255,7 +256,7 @@ static void test_garbled_servers(void)
 {
 	static const uint8_t bytes[] = { 1 << 3 | 2, 2, 0x0a, 5 };
 	struct wg_key own = { { 1 } };
-	struct update_limits limits = { &own, 9, 0 };
+	struct update_limits limits = { &own, 9, 0, NULL };
 	char error[UPDATE_ERROR_MAX];
 	struct update *u = NULL;
 
@@ -269,6 +270,7 @@ static void test_garbled_servers(void)
 static void test_files(void)
 {
 	Management__Checks one = MANAGEMENT__CHECKS__INIT, two = one, *list[] = { &one, &two };
+	char error[UPDATE_ERROR_MAX];
 	struct message m;
 	struct update *u;
 
@@ -285,6 +287,10 @@ static void test_files(void)
 	g_assert_cmpstr(u->files[1], ==, "/usr/bin/b");
 	g_assert_true(message_is_noted(u, "relative"));
 	update_free(u);
+	/* Where the rest of the message is refused they go, too. */
+	m.self.address = (char *)"x";
+	g_assert_cmpint(message_try(&m, &u, error), ==, -EINVAL);
+	m.self.address = (char *)"100.92.0.1/16";
 	one.files = message_own(&m, g_new(char *, UPDATE_FILES_MAX + 9));
 	one.n_files = UPDATE_FILES_MAX + 9;
 	for (unsigned i = 0; i < one.n_files; i++)

@@ -191,8 +191,8 @@ static void test_domains(void)
 	update_free(u);
 }
 
-static void add_exit(struct message *m, unsigned router, const char *network, const char *net_id,
-	bool skip)
+static void add_exit(
+	struct message *m, unsigned router, const char *network, const char *net_id, bool skip)
 {
 	Management__Route *route = message_route(m, router, network, 1);
 

@@ -143,8 +143,7 @@ static void add_ports(struct message *m, Management__RuleProtocol protocol, cons
 	uint32_t first, uint32_t last)
 {
 	Management__PortInfo *info = message_own(m, g_new(Management__PortInfo, 1));
-	Management__PortInfo__Range *range =
-		message_own(m, g_new(Management__PortInfo__Range, 1));
+	Management__PortInfo__Range *range = message_own(m, g_new(Management__PortInfo__Range, 1));
 
 	management__port_info__init(info);
 	management__port_info__range__init(range);

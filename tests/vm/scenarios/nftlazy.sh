@@ -171,9 +171,9 @@ change refuse=10.0.0.2:4000 refuse=10.0.0.2:51820
 start=${EPOCHREALTIME/./}
 contact 1
 is "$(heard 10.0.0.2:4000)" 0 "not that of somebody whose own is refused"
-within 2 "which is for a second only" eval 'contact 1; [ "$(heard 10.0.0.2:4000)" = 1 ]'
+within 4 "which is for a second only" eval 'contact 1; [ "$(heard 10.0.0.2:4000)" = 1 ]'
 took=$(((${EPOCHREALTIME/./} - start) / 1000))
-ok "(it ended after $took ms)" test $took -ge 900 -a $took -le 2000
+ok "(it ended after $took ms)" test $took -ge 900 -a $took -le 4000
 peer b a 10.0.0.1:51820
 change refuse=10.0.0.2:51820
 fails "b's handshake is dropped" reaches b 100.64.0.1 1

@@ -1,0 +1,168 @@
+/* agent/membership.c - reads and writes network.json. */
+#include "agent/membership.h"
+
+#include <errno.h>
+#include <glib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/base/file.h"
+#include "agent/base/jread.h"
+#include "agent/base/jwrite.h"
+#include "agent/base/log.h"
+#include "agent/state_records.h"
+
+enum { VERSION = 1 };
+
+static void read_version(struct jread *r, void *into)
+{
+	if (jread_int(r, 1, INT32_MAX) != VERSION)
+		jread_fail(r, "not version %d", VERSION);
+}
+
+static void read_text(struct jread *r, char **ret)
+{
+	struct slice s = jread_string(r);
+
+	if (r->error)
+		return;
+	if (!s.len || s.len >= MEMBERSHIP_TEXT_MAX)
+		return jread_fail(r, "1 to %d bytes", MEMBERSHIP_TEXT_MAX - 1);
+	*ret = g_strndup(s.s, s.len);
+}
+
+static void read_url(struct jread *r, void *into)
+{
+	read_text(r, &((struct membership *)into)->url);
+}
+
+static void read_address(struct jread *r, void *into)
+{
+	read_text(r, &((struct membership *)into)->address);
+}
+
+static void read_hostname(struct jread *r, void *into)
+{
+	read_text(r, &((struct membership *)into)->hostname);
+}
+
+static void read_server_key(struct jread *r, void *into)
+{
+	struct membership *m = into;
+	struct slice s = jread_string(r);
+
+	if (r->error)
+		return;
+	if (key_parse(s.s, s.len, &m->server_key) < 0)
+		return jread_fail(r, "not a key");
+	m->has_server_key = true;
+}
+
+static void read_interface(struct jread *r, void *into)
+{
+	struct membership *m = into;
+	struct slice s = jread_string(r);
+
+	if (s.len >= sizeof(m->interface))
+		return jread_fail(r, "not an interface name");
+	memcpy(m->interface, s.s, s.len);
+}
+
+static void read_listen_port(struct jread *r, void *into)
+{
+	((struct membership *)into)->listen_port = (uint16_t)jread_int(r, 1, UINT16_MAX);
+}
+
+static void read_mtu(struct jread *r, void *into)
+{
+	((struct membership *)into)->mtu = (uint16_t)jread_int(r, 576, UINT16_MAX);
+}
+
+static void read_psk(struct jread *r, void *into)
+{
+	((struct membership *)into)->has_psk = jread_bool(r);
+}
+
+static const struct jread_field fields[] = {
+	{ "version", read_version, true },
+	{ "url", read_url, true },
+	{ "address", read_address, false },
+	{ "hostname", read_hostname, false },
+	{ "server_key", read_server_key, false },
+	{ "interface", read_interface, false },
+	{ "listen_port", read_listen_port, false },
+	{ "mtu", read_mtu, false },
+	{ "psk", read_psk, false },
+};
+
+static char *path_in(const char *state_dir)
+{
+	return g_build_filename(state_dir, "network.json", NULL);
+}
+
+int membership_load(const char *state_dir, struct membership *ret)
+{
+	g_autofree char *path = path_in(state_dir), *text = NULL;
+	struct membership m = { 0 };
+	struct jread r;
+	size_t len = 0;
+	int rc = file_read(path, MEMBERSHIP_SIZE_MAX, &text, &len);
+
+	if (state_is_damage(rc)) {
+		state_move_aside(path, file_strerror(rc));
+		return -ENOENT;
+	}
+	if (rc < 0)
+		return rc;
+	jread_init(&r, text, len);
+	jread_object(&r, fields, G_N_ELEMENTS(fields), &m);
+	if (jread_finish(&r)) {
+		membership_done(&m);
+		state_move_aside(path, r.message);
+		return -ENOENT;
+	}
+	*ret = m;
+	return 0;
+}
+
+int membership_save(const char *state_dir, const struct membership *m)
+{
+	g_autofree char *path = path_in(state_dir);
+	g_autoptr(GString) out = g_string_new(NULL);
+	char key[KEY_STRLEN];
+
+	jwrite_open(out, NULL, '{');
+	jwrite_int(out, "version", VERSION);
+	jwrite_string(out, "url", m->url);
+	if (m->address)
+		jwrite_string(out, "address", m->address);
+	if (m->hostname)
+		jwrite_string(out, "hostname", m->hostname);
+	if (m->has_server_key)
+		jwrite_string(out, "server_key", key_format(&m->server_key, key));
+	if (m->interface[0])
+		jwrite_string(out, "interface", m->interface);
+	if (m->listen_port)
+		jwrite_int(out, "listen_port", m->listen_port);
+	if (m->mtu)
+		jwrite_int(out, "mtu", m->mtu);
+	jwrite_bool(out, "psk", m->has_psk);
+	jwrite_close(out, '}');
+	g_string_append_c(out, '\n');
+	return file_write(path, out->str, out->len, 0600);
+}
+
+int membership_remove(const char *state_dir)
+{
+	g_autofree char *path = path_in(state_dir);
+
+	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
+}
+
+void membership_done(struct membership *m)
+{
+	g_free(m->url);
+	g_free(m->address);
+	g_free(m->hostname);
+	*m = (struct membership){ 0 };
+}

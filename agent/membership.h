@@ -1,0 +1,29 @@
+/* agent/membership.h - which network this host has joined: the file "network.json" of the state directory. */
+#pragma once
+
+#include <net/if.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/base/key.h"
+
+enum { MEMBERSHIP_SIZE_MAX = 16 * 1024, MEMBERSHIP_TEXT_MAX = 1024 };
+
+struct membership {
+	char *url; /* of the management server, as mgmt_url_parse makes it; NULL: none joined */
+	char *address; /* where that server was last; NULL: unknown */
+	char *hostname; /* under which we registered; NULL: the host's own */
+	bool has_server_key; /* over cleartext only: the key that is trusted */
+	struct wg_key server_key;
+	/* What another agent's profile said about this host; unset: as always. */
+	char interface[IFNAMSIZ];
+	uint16_t listen_port, mtu;
+	bool has_psk; /* one pre-shared key for all peers, in the file "network.psk" */
+};
+
+/* 0, -ENOENT: no network joined. A damaged file is moved aside and reads as none. */
+int membership_load(const char *state_dir, struct membership *ret);
+int membership_save(const char *state_dir, const struct membership *m);
+int membership_remove(const char *state_dir);
+void membership_done(struct membership *m);

@@ -5,7 +5,8 @@ import dataclasses
 import time
 
 import netmap
-from accounts import SETTINGS, Account, Refusal
+from accounts import SETTINGS, Account, State
+from faults import refusal
 from messages import from_dict, pb, to_dict
 from service import INNER
 
@@ -33,6 +34,8 @@ class Commands:
                 'serial': {name: account.serial for name, account in self.state.accounts.items()}}
 
     def add_account(self, name, **settings):
+        if name in self.state.accounts:
+            raise ValueError(f'account {name} is there')
         self.state.accounts[name] = Account(name)
         self.set(account=name, **settings)
 
@@ -41,9 +44,21 @@ class Commands:
         for name, value in settings.items():
             if name not in SETTINGS or type(value) is not type(getattr(target, name)):
                 raise ValueError(f'no setting {name} of that type')
+        self._try({name: getattr(target, name) for name in SETTINGS} | settings)
+        for name, value in settings.items():
             setattr(target, name, value)
         self.state.changed(target)
         return target.serial
+
+    @staticmethod
+    def _try(settings):
+        """A map can be made with them: a mistake is to be told here, and not to agents."""
+        account = Account('trial', **{**settings, 'fake_rules': 0})
+        for number, name in enumerate(['one', 'two', *(route['peer'] for route in settings['routes'])]):
+            peer = State.add_peer(account, str(number), name)
+            peer.label, peer.fake = name, True
+        for peer in account.peers.values():
+            netmap.sync_response(account, peer)
 
     def get(self, account='main'):
         return {name: getattr(self._account_of(account), name) for name in SETTINGS}
@@ -150,7 +165,7 @@ class Commands:
 
     def patch(self, peer, json):
         account, peer = self._find(peer)
-        from_dict(pb.SyncResponse, json)
+        from_dict(pb.SyncResponse, json)  # a mistake is to be told here
         peer.patch = json
         self.state.changed(account)
 
@@ -165,7 +180,7 @@ class Commands:
 
     def end(self, peer='', code='', text=''):
         for stream in self._streams_of(peer):
-            stream.end(Refusal(code, text) if code else None)
+            stream.end(refusal(code, text) if code else None)
 
     def job(self, peer, hex='', json=None):
         _, found = self._find(peer)

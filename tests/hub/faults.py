@@ -25,6 +25,7 @@ Every kind takes
 import secrets
 from dataclasses import dataclass, field
 
+import grpc
 from google.protobuf.message import DecodeError
 
 from accounts import Refusal
@@ -34,6 +35,12 @@ from messages import pb
 KINDS = ('fail', 'stall', 'delay', 'end', 'twice', 'oversize', 'truncate', 'cut', 'garbage', 'not-proto', 'short', 'wrong-key',
          'key', 'raw', 'raw-envelope', 'endless')
 OVERSIZE = 16 * 1024 * 1024 + 1
+
+
+def refusal(code, text):
+    if code not in grpc.StatusCode.__members__ or code == 'OK':
+        raise ValueError(f'no code {code}')
+    return Refusal(code, text)
 
 
 @dataclass
@@ -51,12 +58,14 @@ class Fault:
     def __post_init__(self):
         if self.kind not in KINDS:
             raise ValueError(f'no fault {self.kind}')
+        if self.kind == 'fail':
+            self.refusal()
 
     def get(self, name, default):
         return self.options.get(name, default)
 
     def refusal(self):
-        return Refusal(self.get('code', 'UNAVAILABLE'), self.get('text', 'scripted fault'))
+        return refusal(self.get('code', 'UNAVAILABLE'), self.get('text', 'scripted fault'))
 
     def plain(self, plain):
         """The message before it is sealed."""

@@ -209,9 +209,9 @@ class Service:
 
     async def prepare(self, call, request):
         """Finds the fault; a request that cannot even be opened has one that is for any peer."""
-        if isinstance(request, bytes):
+        if isinstance(request, bytes) and call.method not in ('GetServerKey', 'isHealthy'):
             try:
-                call.peer = pb.EncryptedMessage.FromString(request).wgPubKey if call.method not in ('GetServerKey', 'isHealthy') else ''
+                call.peer = pb.EncryptedMessage.FromString(request).wgPubKey
             except DecodeError:
                 pass
         call.fault = self.faults.take(call.method, call.peer)

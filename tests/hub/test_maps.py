@@ -265,6 +265,29 @@ class Maps(HubCase):
         self.assertEqual(len(Message(first[MAP]).all(RULES)), 5000)
         self.hub.fake(peers=0)
 
+    def test_mistakes(self):
+        """Of a test are told to the test, and change nothing."""
+        before = self.hub.get()
+        for command, more in (('set', {'lazy': 'yes'}), ('set', {'policies': [{'id': 'x'}]}), ('set', {'nope': 1}),
+                              ('set', {'routes': [{'id': 'r', 'peer': 'b', 'network': '10.0.0.1/8'}]}),
+                              ('set', {'patch': {'NetworkMap': {'nope': 1}}}), ('set', {'network6': 'x'}),
+                              ('fault', {'method': 'Login', 'kind': 'nope'}),
+                              ('fault', {'method': 'Login', 'kind': 'fail', 'code': 'NOPE'}), ('remove', {'peer': 'nobody'}),
+                              ('push_raw', {'hex': 'xyz'}), ('_find', {'text': 'x'}), ('nope', {}), ('end', {'peer': 'x'})):
+            with self.assertRaises(RuntimeError, msg=f'{command} {more}'):
+                self.hub.tell(command, **more)
+        self.assertEqual((self.hub.get(), self.hub.list_faults()), (before, []))
+
+    def test_accounts(self):
+        """Know nothing of each other."""
+        self.hub.add_account(name='other', network='10.5.0.0/24', domain='o.x')
+        ours, theirs = self.joined(), self.client()
+        answer = theirs.login(self.hub.add_key(account='other'))
+        self.assertEqual((answer.at(2, 1), answer.at(2, 4)), (b'10.5.0.1/24', b'srv1.o.x'))
+        _, first = self.connect(ours)
+        self.assertTrue(first.at(MAP, REMOTE_EMPTY))
+        self.hub.remove(peer=theirs.public)
+
     def test_jobs(self):
         client = self.joined()
         client.get_key()

@@ -29,7 +29,7 @@ ok "a host joins over TLS and follows in cleartext" client "
 		print(c.login(sys.argv[1], hostname='a').at(2, 1))
 		first = plain.next_map(plain.sync())
 		assert first.at(2, 1) == b'100.64.0.1/16', first.fields"
-ok "which the hub has seen" eval '[[ $(hubctl hub peer peer=a) == *\"hostname\":\ \"a\"* ]]'
+ok "which the hub has seen" eval '[[ $(hubctl hub peer peer=a) == *\"label\":\ \"a\"* ]]'
 kill_hub hub
 ok "killed, it starts again" start_hub hub
 ok "and still knows the host" client "

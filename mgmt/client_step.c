@@ -68,7 +68,8 @@ static bool try_address(struct step *s, const struct grpc_result *result)
 {
 	struct mgmt_client *c = s->client;
 
-	if (s->line != SESSION_MAIN || result->failure != STREAM_NAME || !c->address || c->by_address)
+	if (s->line != SESSION_MAIN || result->failure != STREAM_NAME || !c->address ||
+		c->by_address)
 		return false;
 	for (enum session_line n = SESSION_MAIN + 1; n < SESSION_LINES; n++)
 		if (c->steps[n].rpc)
@@ -118,7 +119,8 @@ static void fetch_key(struct step *s)
 	struct grpc_channel *channel = s->client->channel;
 
 	s->rpc = grpc_unary(channel, METHOD("GetServerKey"), "", 0,
-		grpc_channel_is_connected(channel) ? KEY_MS : KEY_CONNECTING_MS, NULL, &callbacks, s);
+		grpc_channel_is_connected(channel) ? KEY_MS : KEY_CONNECTING_MS, NULL, &callbacks,
+		s);
 }
 
 /* -- what is said --------------------------------------------------------------------------- */
@@ -183,14 +185,16 @@ static uint8_t *seal(const struct step *s, const uint8_t *plain, size_t len, siz
 /* -- answers -------------------------------------------------------------------------------- */
 
 /* Opens a message; false: the step has ended over it. */
-static bool open_message(struct step *s, const uint8_t *data, size_t len, uint8_t **ret, size_t *ret_len)
+static bool open_message(
+	struct step *s, const uint8_t *data, size_t len, uint8_t **ret, size_t *ret_len)
 {
 	struct mgmt_client *c = s->client;
 	int r = envelope_open(&c->private_key, &s->server_key, data, len, ret, ret_len);
 
 	if (r < 0) {
-		unusable(s, r == -EBADMSG ? "a message was not sealed by the server for us" :
-					    "a message is no envelope");
+		unusable(s,
+			r == -EBADMSG ? "a message was not sealed by the server for us"
+				      : "a message is no envelope");
 		return false;
 	}
 	client_used_key(c, &s->server_key);
@@ -236,7 +240,8 @@ static void login_done(struct grpc_call *call, const struct grpc_result *result,
 		return ended(s, result);
 	}
 	if (update && update->has_checks)
-		session_files(c->session, (const char *const *)update->files, true, client_now_ms());
+		session_files(
+			c->session, (const char *const *)update->files, true, client_now_ms());
 	ended(s, result);
 	if (update)
 		c->callbacks->update(update, true, c->user);
@@ -278,7 +283,8 @@ static void sync_message(struct grpc_call *call, const uint8_t *data, size_t len
 	session_message(c->session, s->id, NULL, client_now_ms());
 	leave_out_old_map(c, update);
 	if (update->has_checks)
-		session_files(c->session, (const char *const *)update->files, false, client_now_ms());
+		session_files(
+			c->session, (const char *const *)update->files, false, client_now_ms());
 	client_settle(c);
 	c->callbacks->update(update, false, c->user);
 }
@@ -301,7 +307,9 @@ static void job_message(struct grpc_call *call, const uint8_t *data, size_t len,
 	if (r < 0)
 		return unusable(s, "a job makes no sense");
 	answer = request_job_failed(id, id_len,
-		c->jobs ? "job not implemented" : "jobs are not allowed by this host's configuration", &plain_len);
+		c->jobs ? "job not implemented"
+			: "jobs are not allowed by this host's configuration",
+		&plain_len);
 	sealed = seal(s, answer, plain_len, &len);
 	envelope_wipe(answer, plain_len);
 	/* A server that does not read its answers can do without them. */
@@ -333,7 +341,8 @@ static const struct {
 		{ .message = login_message, .done = login_done } },
 	[VERDICT_REGISTER] = { METHOD("Login"), LOGIN_MS, false,
 		{ .message = login_message, .done = login_done } },
-	[VERDICT_SYNC] = { METHOD("Sync"), 0, false, { .message = sync_message, .done = call_done } },
+	[VERDICT_SYNC] = { METHOD("Sync"), 0, false,
+		{ .message = sync_message, .done = call_done } },
 	[VERDICT_JOB] = { METHOD("Job"), 0, true, { .message = job_message, .done = call_done } },
 	[VERDICT_META] = { METHOD("SyncMeta"), META_MS, false,
 		{ .message = nothing_message, .done = call_done } },

@@ -75,8 +75,8 @@ __attribute__((format(printf, 2, 3))) static inline json_t *hub_tell(
 {
 	g_autoptr(GSocketClient) client = g_socket_client_new();
 	g_autoptr(GSocketAddress) address = g_unix_socket_address_new(h->control);
-	g_autoptr(GSocketConnection) connection =
-		g_socket_client_connect(client, G_SOCKET_CONNECTABLE(address), NULL, NULL);
+	g_autoptr(GSocketConnection) connection = g_socket_client_connect(
+		client, G_SOCKET_CONNECTABLE(address), NULL, NULL);
 	GIOStream *stream = G_IO_STREAM(connection);
 	g_autoptr(GDataInputStream) in = NULL;
 	g_autofree char *request = NULL, *line = NULL;
@@ -88,7 +88,8 @@ __attribute__((format(printf, 2, 3))) static inline json_t *hub_tell(
 	request = g_strdup_vprintf(format, args);
 	va_end(args);
 	g_strdelimit(request, "'", '"');
-	g_output_stream_write_all(g_io_stream_get_output_stream(stream), request, strlen(request), NULL, NULL, NULL);
+	g_output_stream_write_all(
+		g_io_stream_get_output_stream(stream), request, strlen(request), NULL, NULL, NULL);
 	g_output_stream_write_all(g_io_stream_get_output_stream(stream), "\n", 1, NULL, NULL, NULL);
 	in = g_data_input_stream_new(g_io_stream_get_input_stream(stream));
 	line = g_data_input_stream_read_line(in, NULL, NULL, NULL);
@@ -119,8 +120,8 @@ static inline int hub_count(const struct hub *h, const char *method, const char 
 	size_t i;
 	int n = 0;
 
-	json_array_foreach(requests, i, request)
-		n += !*peer || !g_strcmp0(json_string_value(json_object_get(request, "peer")), peer);
+	json_array_foreach(requests, i, request) n += !*peer ||
+		!g_strcmp0(json_string_value(json_object_get(request, "peer")), peer);
 	json_decref(requests);
 	return n;
 }
@@ -180,7 +181,8 @@ static inline void follower_logged_out(enum mgmt_failure failure, const char *er
 	g_strlcpy(f->error, error, sizeof(f->error));
 }
 
-static inline void follower_new(struct follower *f, const char *url, const struct mgmt_options *more)
+static inline void follower_new(
+	struct follower *f, const char *url, const struct mgmt_options *more)
 {
 	static const struct mgmt_callbacks callbacks = { follower_update, follower_changed,
 		follower_enrolled };
@@ -223,7 +225,8 @@ static inline gboolean follower_tick(gpointer user)
 		int64_t until_ = g_get_monotonic_time() + (ms) * (int64_t)1000; \
 		while (!(condition)) { \
 			if (g_get_monotonic_time() > until_) \
-				g_error("%s:%d: not within %d ms: %s", __FILE__, __LINE__, (int)(ms), #condition); \
+				g_error("%s:%d: not within %d ms: %s", __FILE__, __LINE__, \
+					(int)(ms), #condition); \
 			g_main_context_iteration(NULL, TRUE); \
 		} \
 		g_source_remove(tick_); \

@@ -22,7 +22,8 @@ static void put(const struct tree *t, const char *path, const char *text)
 
 static void put_process(const struct tree *t, const char *pid, const char *exe)
 {
-	g_autofree char *dir = g_strconcat(t->root, "/proc/", pid, NULL), *link = g_strconcat(dir, "/exe", NULL);
+	g_autofree char *dir = g_strconcat(t->root, "/proc/", pid, NULL),
+			*link = g_strconcat(dir, "/exe", NULL);
 
 	g_assert_cmpint(g_mkdir_with_parents(dir, 0755), ==, 0);
 	g_assert_cmpint(symlink(exe, link), ==, 0);
@@ -31,8 +32,9 @@ static void put_process(const struct tree *t, const char *pid, const char *exe)
 static void begin(struct tree *t)
 {
 	t->root = g_dir_make_tmp("meta.XXXXXX", NULL);
-	put(t, "/etc/os-release", "PRETTY_NAME=\"Debian\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID='13'\n"
-				  "VERSION_ID_X=9\n");
+	put(t, "/etc/os-release",
+		"PRETTY_NAME=\"Debian\"\nNAME=\"Debian GNU/Linux\"\nVERSION_ID='13'\n"
+		"VERSION_ID_X=9\n");
 	put(t, "/sys/class/dmi/id/chassis_serial", "Default string\n");
 	put(t, "/sys/class/dmi/id/product_serial", " S/N 42 \n");
 	put(t, "/sys/class/dmi/id/board_serial", "43\n");
@@ -42,7 +44,8 @@ static void begin(struct tree *t)
 
 static void remove_tree(const char *path)
 {
-	g_autoptr(GDir) dir = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL : g_dir_open(path, 0, NULL);
+	g_autoptr(GDir) dir = g_file_test(path, G_FILE_TEST_IS_SYMLINK) ? NULL
+									: g_dir_open(path, 0, NULL);
 	const char *name;
 
 	while (dir && (name = g_dir_read_name(dir))) {
@@ -132,9 +135,11 @@ static void test_may_tell(void)
 {
 	static const char *const allowed[] = { "/usr/bin", "/opt/app/", "/etc/one", NULL };
 	static const char *const all[] = { "/", NULL };
-	static const char *const yes[] = { "/usr/bin/a", "/usr/bin", "/usr/bin/a/b", "/opt/app/x", "/etc/one" };
-	static const char *const no[] = { "/usr/binary", "/usr", "/etc/one.d", "/usr/bin/../../etc/shadow",
-		"/usr/bin/./a", "/usr/bin//a", "usr/bin/a", "", "/", "/usr/bin/.." };
+	static const char *const yes[] = { "/usr/bin/a", "/usr/bin", "/usr/bin/a/b", "/opt/app/x",
+		"/etc/one" };
+	static const char *const no[] = { "/usr/binary", "/usr", "/etc/one.d",
+		"/usr/bin/../../etc/shadow", "/usr/bin/./a", "/usr/bin//a", "usr/bin/a", "", "/",
+		"/usr/bin/.." };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(yes); i++)
 		g_assert_true(meta_may_tell(yes[i], allowed));
@@ -146,7 +151,8 @@ static void test_may_tell(void)
 
 static void test_files(void)
 {
-	static const char *const files[] = { "/usr/bin/a", "/usr/bin/b", "/usr/bin/c", "/etc/shadow", NULL };
+	static const char *const files[] = { "/usr/bin/a", "/usr/bin/b", "/usr/bin/c",
+		"/etc/shadow", NULL };
 	static const char *const allowed[] = { "/usr/bin", NULL };
 	struct meta_options options = { .allowed = allowed, .files = files };
 	struct meta *m;
@@ -183,7 +189,8 @@ static void test_files(void)
 /* 20,000 processes: in slices, none of which is long. */
 static void test_many_processes(void)
 {
-	static const char *const files[] = { "/usr/bin/a", NULL }, *const allowed[] = { "/usr", NULL };
+	static const char *const files[] = { "/usr/bin/a", NULL },
+				 *const allowed[] = { "/usr", NULL };
 	struct meta_gather *g;
 	struct meta *m;
 	struct tree t;
@@ -195,7 +202,8 @@ static void test_many_processes(void)
 
 		put_process(&t, pid, i == 19999 ? "/usr/bin/a" : "/usr/bin/b");
 	}
-	g = meta_gather_new(&(struct meta_options){ .root = t.root, .files = files, .allowed = allowed });
+	g = meta_gather_new(
+		&(struct meta_options){ .root = t.root, .files = files, .allowed = allowed });
 	for (bool more = true; more;) {
 		begun = g_get_monotonic_time();
 		more = meta_gather_step(g);
@@ -206,7 +214,8 @@ static void test_many_processes(void)
 	g_test_message("longest slice: %d us", (int)longest);
 	g_assert_cmpint(longest, <, 50 * 1000);
 	meta_free(m);
-	g = meta_gather_new(&(struct meta_options){ .root = t.root, .files = files, .allowed = allowed });
+	g = meta_gather_new(
+		&(struct meta_options){ .root = t.root, .files = files, .allowed = allowed });
 	meta_gather_step(g);
 	meta_gather_free(g);
 	end(&t);

@@ -57,9 +57,20 @@ static void fill(struct meta *m, struct meta_address *address, struct meta_file 
 {
 	*address = (struct meta_address){ "192.0.2.5/24", "02:00:00:00:00:01" };
 	*file = (struct meta_file){ (char *)(uintptr_t) "/usr/bin/a", true, true };
-	*m = (struct meta){ .hostname = "srv1", .kernel = "Linux", .kernel_release = "6.1.0-1", .machine = "x86_64",
-		.os = "Debian", .os_version = "13", .serial = "s", .product = "p", .vendor = "v",
-		.container = "", .ipv6 = true, .addresses = address, .n_addresses = 1, .files = file,
+	*m = (struct meta){ .hostname = "srv1",
+		.kernel = "Linux",
+		.kernel_release = "6.1.0-1",
+		.machine = "x86_64",
+		.os = "Debian",
+		.os_version = "13",
+		.serial = "s",
+		.product = "p",
+		.vendor = "v",
+		.container = "",
+		.ipv6 = true,
+		.addresses = address,
+		.n_addresses = 1,
+		.files = file,
 		.n_files = 1 };
 }
 
@@ -85,7 +96,8 @@ static void check_meta(const Management__PeerSystemMeta *m)
 	g_assert_cmpstr(m->files[0]->path, ==, "/usr/bin/a");
 	g_assert_true(m->files[0]->exist && m->files[0]->processisrunning);
 	g_assert_true(m->flags->disableserverroutes && m->flags->disabledns);
-	g_assert_false(m->flags->serversshallowed || m->flags->blockinbound || m->flags->disablefirewall);
+	g_assert_false(
+		m->flags->serversshallowed || m->flags->blockinbound || m->flags->disablefirewall);
 	g_assert_false(m->flags->disableipv6);
 	g_assert_cmpuint(m->n_capabilities, ==, 2);
 	g_assert_cmpint(m->syncmessageversion, ==, 0);
@@ -111,7 +123,8 @@ static void test_login(void)
 	g_assert_cmpuint(r->n_dnslabels, ==, 2);
 	g_assert_cmpstr(r->dnslabels[1], ==, "*.db");
 	g_assert_cmpuint(r->peerkeys->sshpubkey.len, ==, 0);
-	g_assert_cmpmem(r->peerkeys->wgpubkey.data, r->peerkeys->wgpubkey.len, KEY_PUBLIC, KEY_TEXT_LEN);
+	g_assert_cmpmem(
+		r->peerkeys->wgpubkey.data, r->peerkeys->wgpubkey.len, KEY_PUBLIC, KEY_TEXT_LEN);
 	check_meta(r->meta);
 	management__login_request__free_unpacked(r, NULL);
 	envelope_wipe(packed, len);
@@ -165,7 +178,8 @@ static void test_job(void)
 	management__job_response__free_unpacked(response, NULL);
 
 	g_assert_cmpint(request_read_job((const uint8_t *)"", 0, id, &id_len), ==, -ENOENT);
-	g_assert_cmpint(request_read_job((const uint8_t *)"\x0a\x05x", 3, id, &id_len), ==, -EPROTO);
+	g_assert_cmpint(
+		request_read_job((const uint8_t *)"\x0a\x05x", 3, id, &id_len), ==, -EPROTO);
 }
 
 static void test_limits(void)

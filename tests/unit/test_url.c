@@ -41,7 +41,9 @@ static const struct {
 	{ "https://h\nx", "\\x0a" },
 	{ "https://.h", "host name" },
 	{ "https://a..b", "host name" },
-	{ "https://b\xc3\xbc" "cher", "host name" },
+	{ "https://b\xc3\xbc"
+	  "cher",
+		"host name" },
 	{ "https://1.2.3", "host name" },
 	{ "https://1.2.3.256", "host name" },
 	{ "https://2001:db8::1", "host name" },
@@ -74,7 +76,8 @@ static void test_good(void)
 
 static void test_bad(void)
 {
-	g_autofree char *label = g_strnfill(64, 'a'), *long_label = g_strconcat("https://", label, NULL);
+	g_autofree char *label = g_strnfill(64, 'a'),
+			*long_label = g_strconcat("https://", label, NULL);
 	g_autofree char *dots = g_strnfill(4000, 'a'), *huge = NULL;
 	char error[MGMT_ERROR_MAX];
 	char *url = NULL;

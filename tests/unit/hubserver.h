@@ -141,9 +141,12 @@ struct follower {
 	bool free_in_update;
 };
 
-static inline void follower_update(struct update *update, bool from_login, void *user)
+static inline void follower_update(
+	struct update *update, const uint8_t *message, size_t len, bool from_login, void *user)
 {
 	struct follower *f = user;
+
+	g_assert_true(from_login || len);
 
 	f->updates++;
 	f->logins += from_login;
@@ -184,8 +187,9 @@ static inline void follower_logged_out(enum mgmt_failure failure, const char *er
 static inline void follower_new(
 	struct follower *f, const char *url, const struct mgmt_options *more)
 {
-	static const struct mgmt_callbacks callbacks = { follower_update, follower_changed,
-		follower_enrolled };
+	static const struct mgmt_callbacks callbacks = { .update = follower_update,
+		.changed = follower_changed,
+		.enrolled = follower_enrolled };
 	struct mgmt_options options = more ? *more : (struct mgmt_options){ 0 };
 	struct wg_key public_key;
 

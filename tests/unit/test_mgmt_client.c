@@ -1,6 +1,8 @@
 /* tests/unit/test_mgmt_client.c - the management client against a server of another make (grpcio). */
 #include <glib.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
 #include "tests/unit/hubserver.h"
 
@@ -503,7 +505,6 @@ static void test_killed(void)
 	f.maps = 0;
 	AWAIT(20000, IS(&f, MGMT_CONNECTED) && f.maps);
 	g_assert_cmpint(hub_count(&other, "Login", ""), ==, 0);
-	/* It hangs: noticed, and without it nothing else does. */
 	follower_free(&f);
 	hub_stop(&other);
 }
@@ -626,6 +627,55 @@ static void test_absent(void)
 	mgmt_client_free(NULL);
 }
 
+static size_t resident_kib(void)
+{
+	g_autofree char *text = NULL;
+
+	g_assert_true(g_file_get_contents("/proc/self/statm", &text, NULL, NULL));
+	return (size_t)g_ascii_strtoull(strchr(text, ' '), NULL, 10) *
+		(size_t)sysconf(_SC_PAGESIZE) / 1024;
+}
+
+static int64_t used_us(void)
+{
+	struct rusage usage;
+
+	getrusage(RUSAGE_SELF, &usage);
+	return (usage.ru_utime.tv_sec + usage.ru_stime.tv_sec) * G_USEC_PER_SEC +
+		usage.ru_utime.tv_usec + usage.ru_stime.tv_usec;
+}
+
+static void fail_often(struct follower *f, int tries)
+{
+	for (int i = 0; i < tries; i++) {
+		mgmt_client_start(f->client, NULL);
+		AWAIT(5000, IS(f, MGMT_WAITING));
+	}
+}
+
+/* As many tries as there are in more than an hour without a server. */
+static void test_absent_for_an_hour(void)
+{
+	enum { TRIES = 240 };
+	struct follower f = { 0 };
+	int64_t cpu;
+	size_t rss;
+
+	follower_new(&f, "http://127.0.0.1:9", NULL);
+	fail_often(&f, 50);
+	rss = resident_kib();
+	cpu = used_us();
+	fail_often(&f, TRIES);
+	cpu = used_us() - cpu;
+	rss = resident_kib() - rss;
+	g_test_message("%d tries: %d ms of CPU, %d KiB more", TRIES, (int)cpu / 1000, (int)rss);
+#ifndef __SANITIZE_ADDRESS__
+	g_assert_cmpint((int)rss, <, 512);
+	g_assert_cmpint(cpu, <, 2 * G_USEC_PER_SEC);
+#endif
+	follower_free(&f);
+}
+
 int main(int argc, char **argv)
 {
 	int r;
@@ -652,6 +702,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/mgmt client/tls", test_tls);
 	g_test_add_func("/mgmt client/cleartext", test_cleartext);
 	g_test_add_func("/mgmt client/absent", test_absent);
+	g_test_add_func("/mgmt client/absent for an hour", test_absent_for_an_hour);
 	r = g_test_run();
 	hub_stop(&hub);
 	g_free(url);

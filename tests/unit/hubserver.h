@@ -156,7 +156,7 @@ static inline void follower_update(
 {
 	struct follower *f = user;
 
-	g_assert_true(from_login || len);
+	g_assert_true(from_login || message);
 
 	f->updates++;
 	f->logins += from_login;

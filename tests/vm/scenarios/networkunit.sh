@@ -1,0 +1,47 @@
+# shellcheck shell=bash source=tests/vm/lib.sh
+# The unit that we ship joins a network of a server in its sandbox, by name and TLS, and follows it over restarts.
+# init: systemd
+# timeout: 300
+# files: scripts/lapwing.service scripts/sysusers.conf tests/hub build/gen/management_pb2.py
+# shellcheck disable=SC2016,SC2317 # expanded by eval
+. /job/lib.sh
+
+userdel lapwing 2>/dev/null || sed -i /^lapwing:/d /etc/passwd
+groupdel lapwing 2>/dev/null || sed -i /^lapwing:/d /etc/group
+install -Dm 644 /job/sysusers.conf /usr/lib/sysusers.d/lapwing.conf
+systemd-sysusers
+install -m 755 /job/lapwingd /job/lapwing /usr/sbin/
+install -m 644 /job/lapwing.service /etc/systemd/system/lapwing.service
+systemctl daemon-reload
+install -d -m 755 /etc/lapwing
+openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj "/CN=hub" \
+	-addext "subjectAltName=DNS:hub.test" -keyout /tmp/hub.key -out /etc/lapwing/ca.pem 2>/dev/null
+echo '127.0.0.1 hub.test' >>/etc/hosts
+python3 /job/hub/hub.py --control /tmp/hub.sock --listen 127.0.0.1:33073 --tls 127.0.0.1:443 --cert /etc/lapwing/ca.pem --key /tmp/hub.key \
+	>/tmp/hub.ready 2>/tmp/hub.log </dev/null &
+ok "the hub starts" wait_for 60 test -s /tmp/hub.ready
+hubctl() { python3 /job/hub/hubctl -s /tmp/hub.sock "$@"; }
+(umask 077 && hubctl add-key >/root/setup-key)
+member() { lapwing status --json | python3 -c "import json, sys; print(json.load(sys.stdin)$1)"; }
+is_member() { [ "$(member "$1")" = "$2" ]; }
+
+echo '{"management": {"ca_file": "/etc/lapwing/ca.pem"}}' >/etc/lapwing/lapwing.json
+ok "the unit starts with nothing to do" systemctl start lapwing
+is "$(member "['state']")" waiting "and waits"
+ok "status --check=ready says that it is not enrolled" eval 'lapwing status --check=ready >/dev/null; [ $? = 4 ]'
+ok "it joins in its sandbox" lapwing enroll --management-url https://hub.test --setup-key-file /root/setup-key --wait=ready
+is "$(member "['control']['management']['state']")" connected "the server is connected"
+is "$(stat -c %U:%a /var/lib/lapwing/private.key /var/lib/lapwing/network.json /var/lib/lapwing/map | sort -u)" lapwing:600 "what it keeps is its own"
+ok "the key is bound to the machine" test -s /var/lib/lapwing/identity
+ok "the firewall stands" nft list table inet lapwing-wt0-acl
+systemctl restart lapwing
+within 20 "a restart follows again" is_member "['control']['management']['state']" connected
+systemctl kill -s KILL lapwing
+within 30 "the service manager brings it back" is_member "['control']['management']['state']" connected
+hubctl set lazy=true >/dev/null
+within 10 "and it follows" is_member "['lazy']['enabled']" True
+ok "no complaint in the journal but of the missing peers" eval '! journalctl -u lapwing --no-pager -p err -o cat | grep .'
+is "$(lapwing deregister | cut -d : -f 1)" deregistered "it leaves"
+fails "with the interface" ip link show wt0
+
+finish

@@ -1,7 +1,8 @@
 #!/usr/bin/python3
 """network.py - figures of the daemon with a management server (tests/hub) over TLS, on this machine, in network and mount
-namespaces of its own. bench.py has the one that needs WireGuard, in the guest: bench_wakeups()."""
+namespaces of its own; for bench.py in the guest the one that needs WireGuard: bench_idle()."""
 import os
+import re
 import shutil
 import statistics
 import subprocess
@@ -143,7 +144,7 @@ def figure_memory(home):
     report(f'connected with {SMALL} peers: private dirty', before['Private_Dirty'] / MIB, (0, 4.5), ' MiB')
     many = peers_of_size(server, HUGE)
     server.fake(peers=SMALL)
-    time.sleep(3)
+    time.sleep(SETTLE_S)
     before = d.memory()
     with open(f'/proc/{d.pid}/clear_refs', 'w') as f:
         f.write('5')  # VmHWM begins anew
@@ -159,6 +160,35 @@ def figure_memory(home):
     d.wait_map(SMALL, 120)
     time.sleep(SETTLE_S)
     report(f'{SMALL} peers again: RSS more than before', (d.memory()['Rss'] - before['Rss']) / MIB, (-1e3, 1), ' MiB')
+    d.stop()
+    server.finish()
+
+
+def pings_seen(server):
+    """Segments with something in them that have come to the daemon: on a silent connection each is a PING."""
+    text = run('ss', '-tinH', 'dst', '127.0.0.1', 'dport', '=', str(server.ready['tls_port']))
+    found = re.findall(r'\bdata_segs_in:(\d+)', text)
+    expect(len(found) == 1, 'not one connection: ' + text)
+    return int(found[0])
+
+
+def bench_idle(minutes=20):
+    """Connected and nothing to do; the server asks every 5 seconds whether anybody is there, and that wakes us."""
+    home = '/tmp/network'
+    os.makedirs(home)
+    server = Server(home, '--reference')
+    server.fake(peers=SMALL)
+    d = Member(home, server)
+    d.enroll(SMALL)
+    time.sleep(300)
+    pings, wakeups, cpu = pings_seen(server), d.wakeups(), d.cpu()
+    time.sleep(minutes * 60)
+    pings, wakeups, cpu = pings_seen(server) - pings, d.wakeups() - wakeups, d.cpu() - cpu
+    what = f'idle with a server and {SMALL} peers, in a minute: '
+    report(what + 'PINGs of the server', pings / minutes, (6, 15))
+    report(what + 'wake-ups', wakeups / minutes)
+    report(what + 'wake-ups but for PINGs', (wakeups - pings) / minutes, (0, 12))
+    report(what + 'processor time', cpu / minutes * 1e3, unit=' ms')
     d.stop()
     server.finish()
 

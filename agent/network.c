@@ -256,6 +256,20 @@ static void remember_server(struct network *n, const struct mgmt_status *s)
 		log_warn("cannot write down where the server is");
 }
 
+/* A server that is away is no problem of the mesh, as long as there is a map. */
+static void tell_engine(struct network *n, const struct mgmt_status *s)
+{
+	g_autofree char *problem = NULL;
+
+	if (s->state == MGMT_LOGIN_NEEDED)
+		problem = g_strdup_printf("the server does not know this host: %s", s->error);
+	else if (!engine_map(n->engine) && s->error[0])
+		problem = g_strdup_printf("no map yet: %s", s->error);
+	if (problem || n->has_problem)
+		engine_set_map_problem(n->engine, problem);
+	n->has_problem = problem != NULL;
+}
+
 static void client_changed(void *user)
 {
 	struct network *n = user;
@@ -263,6 +277,7 @@ static void client_changed(void *user)
 
 	mgmt_client_get_status(n->client, &s);
 	log_state(n, &s);
+	tell_engine(n, &s);
 	remember_server(n, &s);
 	n->ops.changed(n->user);
 }

@@ -49,6 +49,7 @@ struct network {
 	guint save_timer;
 	int64_t saved_ms;
 
+	bool has_problem; /* the engine was told of one */
 	enum mgmt_state told_state; /* last logged */
 	char told_error[MGMT_ERROR_MAX];
 };

@@ -27,7 +27,9 @@ struct mgmt_options {
 	size_t max_peers;
 	const char *hostname; /* NULL: that of the host */
 	const char *const *dns_labels; /* NULL-terminated; NULL: none */
-	const char *const *file_checks; /* path prefixes that a server may ask about; NULL: none */
+	/* Path prefixes that a server may ask about; NULL: none. Not on network file systems: a look there
+	 * may hang. */
+	const char *const *file_checks;
 	const char *interface; /* its addresses are not told */
 	bool jobs; /* jobs are taken: still answered with "not implemented", else refused */
 };
@@ -86,24 +88,32 @@ struct mgmt_client *mgmt_client_new(
 /* Ends the stream; says nothing to the server. NULL is fine. */
 void mgmt_client_free(struct mgmt_client *client);
 
-/* Logs in and follows. With a setup key (may be NULL; wiped after use) it registers if the server asks
- * for it, calls enrolled() and gives up on errors that do not go away by waiting, and after 2 minutes. */
+/* Logs in and follows, from the beginning if it does already. With a setup key (may be NULL; shorter than
+ * MGMT_SETUP_KEY_MAX; wiped after use) it registers if the server asks for it, calls enrolled() and gives
+ * up on errors that do not go away by waiting, and after 2 minutes: then it is MGMT_LOGIN_NEEDED if the
+ * server refused, else MGMT_STOPPED. Callbacks never run inside of these calls; from a callback all of
+ * them may be called, mgmt_client_free too. */
 void mgmt_client_start(struct mgmt_client *client, const char *setup_key);
 void mgmt_client_stop(struct mgmt_client *client);
-/* Deletes this peer at the server; `done` is called once. Stops following. */
+/* Deletes this peer at the server, in one try; `done` is called once, except after mgmt_client_free.
+ * Stops following. */
 void mgmt_client_logout(struct mgmt_client *client,
 	void (*done)(enum mgmt_failure failure, const char *error, void *user), void *user);
-/* Something has changed that may help: try now. */
+/* Something has changed that may help: try now, also after MGMT_LOGIN_NEEDED, but not within 5 seconds
+ * of the last try. */
 void mgmt_client_retry(struct mgmt_client *client);
 void mgmt_client_get_status(const struct mgmt_client *client, struct mgmt_status *ret);
 
-/* Over http:// outside loopback the server's key comes unauthenticated: one that differs from the one
- * remembered is refused until it is trusted anew. `key` NULL: take the next one. */
+/* A server makes itself a new key at each of its starts, so over TLS and on loopback any key is taken: the
+ * connection vouches for it. Over http:// elsewhere nothing does. There the first key that opened a message
+ * is kept to, and another one is MGMT_SERVER_KEY_CHANGED: it gets no setup key, and its maps are not
+ * taken, till it is trusted. So each restart of such a server wants a word of the operator; https:// does
+ * not. `key`: one remembered, or told by the server's operator; NULL: take the next one. Tries again. */
 void mgmt_client_trust_key(struct mgmt_client *client, const struct wg_key *key);
 /* The key that it used last; false: none yet. */
 bool mgmt_client_server_key(const struct mgmt_client *client, struct wg_key *ret);
 
-/* "http://h", "https://h:443/x" to "https://h:443" with the port; 0, or -EINVAL with one line. *ret is
+/* "HTTPS://Host/" to "https://host:443", always with the port; 0, or -EINVAL with one line. *ret is
  * g_malloc'ed. A path, query or user in it is an error that says so. */
 int mgmt_url_parse(const char *text, char **ret, char error[static MGMT_ERROR_MAX]);
 /* http:// to another host: everything but the sealed bodies can be read on the way. */

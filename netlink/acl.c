@@ -14,7 +14,13 @@
 #include "netlink/nft_elements.h"
 #include "netlink/nl.h"
 
-enum { PRIORITY_FILTER = 0, REREADS_MAX = 5 };
+enum {
+	PRIORITY_FILTER = 0,
+	REREADS_MAX = 5,
+	/* Where anybody hears nftables' events, as we do, each takes the kernel a page till the transaction is
+	 * done. Twice what ranges for 65,536 hosts need. */
+	ELEMENTS_MAX = 1 << 18,
+};
 
 static void put_lookups(
 	struct nft_batch *b, const char *table, const char *chain, const GArray *sets, bool drop)
@@ -49,6 +55,15 @@ static void put_forward(struct nft_batch *b, const struct acl_config *config)
 	nft_batch_rule(b, table, chain, acl_rule_refuse());
 }
 
+static size_t count_elements(const GArray *sets)
+{
+	size_t n = 0;
+
+	for (guint i = 0; i < sets->len; i++)
+		n += acl_set_size(&g_array_index(sets, struct acl_set, i));
+	return n;
+}
+
 int acl_apply(struct nft *nft, const struct acl_config *config)
 {
 	g_autoptr(GArray) sets = acl_sets_new(config->rules, config->n_rules);
@@ -57,6 +72,12 @@ int acl_apply(struct nft *nft, const struct acl_config *config)
 	nft->text[0] = '\0';
 	if (!sets)
 		return -EINVAL;
+	if (count_elements(sets) > ELEMENTS_MAX) {
+		g_snprintf(nft->text, sizeof(nft->text),
+			"%zu elements of sets, at most %d are taken", count_elements(sets),
+			ELEMENTS_MAX);
+		return -E2BIG;
+	}
 	nft_batch_begin(&b);
 	/* Made first, so that deleting it cannot fail. */
 	nft_batch_table(&b, NFT_MSG_NEWTABLE, config->table);

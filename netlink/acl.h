@@ -20,7 +20,7 @@ struct acl_config {
 };
 
 /* Deletes the table if there is one and makes it anew, in one transaction. nft_remove and nft_fingerprint
- * serve for this table too. */
+ * serve for this table too. -EINVAL: a rule is none; -E2BIG: they come to too many elements. */
 int acl_apply(struct nft *nft, const struct acl_config *config);
 /* How many packets no rule has accepted since the table was made. -ENOENT: there is none. */
 int acl_count_refused(struct nft *nft, const char *table, uint64_t *ret);

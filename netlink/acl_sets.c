@@ -287,6 +287,11 @@ static enum shape shape_of(const struct acl_set *set)
 		: SHAPE_TREE;
 }
 
+size_t acl_set_size(const struct acl_set *set)
+{
+	return (size_t)set->elements->len * (shape_of(set) == SHAPE_TREE ? 2 : 1);
+}
+
 /* Types and lengths of the fields in their order. Returns their number. */
 static size_t list_fields(const struct acl_set *set, uint32_t *types, uint8_t *lens)
 {

@@ -44,5 +44,7 @@ struct acl_set {
 /* The sets that these rules need (struct acl_set): drop before accept, and as the kinds are ordered. NULL: a
  * rule is none. Freed by g_array_unref. */
 GArray *acl_sets_new(const struct filter_rule *rules, size_t n);
+/* How many elements the kernel is given: begin and end of an interval are two in a tree. */
+size_t acl_set_size(const struct acl_set *set);
 /* The set with its elements, which nobody can change once a rule uses it. `id` is its own in the batch. */
 void acl_set_put(struct nft_batch *b, const char *table, const struct acl_set *set, uint32_t id);

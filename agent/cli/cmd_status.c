@@ -299,9 +299,22 @@ static void print_status(const json_t *root, bool detail)
 
 /* -- asking ----------------------------------------------------------------------------------- */
 
-static bool is_ready(const json_t *root)
+/* Neither a mesh nor a network, or one whose server does not know this host any more. */
+static bool lacks_login(const json_t *root)
 {
-	return !strcmp(get_text(root, "state"), "ready");
+	const json_t *control = json_object_get(root, "control");
+
+	if (json_is_object(control))
+		return !strcmp(
+			get_text(json_object_get(control, "management"), "state"), "login_needed");
+	return !strcmp(get_text(root, "state"), "waiting") && get_is_null(root, "mesh");
+}
+
+static enum exit_code check_ready(const json_t *root)
+{
+	if (lacks_login(root))
+		return EXIT_NOT_ENROLLED;
+	return strcmp(get_text(root, "state"), "ready") ? EXIT_FAILED : EXIT_OK;
 }
 
 /* What the answer means for the exit status; prints unless only that is asked for. */
@@ -313,8 +326,8 @@ static enum exit_code use_status(
 
 	if (!root)
 		return f->code;
-	if (o->check && !strcmp(o->check, "ready") && !is_ready(root))
-		code = EXIT_FAILED;
+	if (o->check && !strcmp(o->check, "ready"))
+		code = check_ready(root);
 	if (o->check && !o->json)
 		status_line("state", "%s", get_text(root, "state"));
 	else if (!o->json)

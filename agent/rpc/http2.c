@@ -4,10 +4,9 @@
 #include "agent/rpc/grpc_impl.h"
 
 enum {
-	READ_MAX = 64 * 1024,
-	READ_ROUNDS = 32, /* then others have their turn */
+	READ_MAX = 32 * 1024, /* from 64 kB on malloc maps pages, and unmaps them */
+	READ_ROUNDS = 64, /* then others have their turn */
 	WRITE_MIN = 32 * 1024, /* gathered for one record and one system call */
-	WRITE_KEEP = 64 * 1024,
 };
 
 /* -- the end -------------------------------------------------------------------------------- */

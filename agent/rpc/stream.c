@@ -39,6 +39,7 @@ struct stream {
 	bool ended; /* nothing more can be read */
 	uint32_t mark;
 	int user_timeout_ms, keepalive_s, mark_error;
+	int alert; /* of TLS, that the server sent; 0: none */
 	enum stream_failure failure; /* STREAM_OK: none, or not yet */
 	char address[INET6_ADDRSTRLEN];
 	char words[CURL_ERROR_SIZE]; /* curl's */
@@ -78,28 +79,37 @@ static void fail(struct stream *s, enum stream_failure failure, const char *why)
 	text_escape(s->why, sizeof(s->why), why, strlen(why));
 }
 
-static ssize_t lose(struct stream *s, CURLcode code)
+static ssize_t lose(struct stream *s)
 {
-	/* Alerts about certificates come late in TLS 1.3, and are all that names the reason. */
-	bool certificate = strstr(s->words, "alert") && !strstr(s->words, "close notify");
+	char alert[64];
 
-	fail(s, s->secure && certificate ? STREAM_TLS : STREAM_LOST,
-		s->words[0] ? s->words : curl_easy_strerror(code));
+	if (s->alert) {
+		/* With TLS 1.3 the server looks at our certificate when we think that we are connected. */
+		g_snprintf(alert, sizeof(alert), "the server ended TLS: %s",
+			s->alert == SSL_AD_CERTIFICATE_REQUIRED
+				? "certificate required"
+				: SSL_alert_desc_string_long(s->alert));
+		fail(s, STREAM_TLS, alert);
+	} else if (s->failure == STREAM_OK) {
+		fail(s, STREAM_LOST, s->words[0] ? s->words : "the connection broke");
+	}
 	return -ECONNRESET;
 }
 
 /* -- TLS ------------------------------------------------------------------------------------ */
 
-static void handshake_done(const SSL *ssl, int where, int ret)
+static void on_tls(const SSL *ssl, int where, int value)
 {
 	struct stream *s = SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 	const unsigned char *chosen;
 	unsigned len;
 
-	if (!(where & SSL_CB_HANDSHAKE_DONE))
-		return;
-	SSL_get0_alpn_selected(ssl, &chosen, &len);
-	s->alpn_agreed = len > 0 && len == strlen(s->alpn) && !memcmp(chosen, s->alpn, len);
+	if (where & SSL_CB_HANDSHAKE_DONE) {
+		SSL_get0_alpn_selected(ssl, &chosen, &len);
+		s->alpn_agreed = len > 0 && len == strlen(s->alpn) && !memcmp(chosen, s->alpn, len);
+	} else if (where == SSL_CB_READ_ALERT && (value & 0xff) != SSL_AD_CLOSE_NOTIFY) {
+		s->alert = value & 0xff;
+	}
 }
 
 /* ALPN is ours: where curl asks for h2 it also speaks it, and CONNECT_ONLY with it crashes (7.88, 8.14). */
@@ -115,7 +125,7 @@ static CURLcode prepare_tls(CURL *easy, void *context, void *user)
 	if (len && SSL_CTX_set_alpn_protos(context, wire, (unsigned)len + 1))
 		return CURLE_OUT_OF_MEMORY;
 	SSL_CTX_set_app_data(context, s);
-	SSL_CTX_set_info_callback(context, handshake_done);
+	SSL_CTX_set_info_callback(context, on_tls);
 	/* A write that is tried again may come from another buffer, and be longer. */
 	SSL_CTX_set_mode(context,
 		SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
@@ -245,6 +255,7 @@ static void finished(CURLcode code, void *user)
 	} else {
 		curl_easy_getinfo(s->easy, CURLINFO_PRIMARY_IP, &address);
 		g_strlcpy(s->address, address, sizeof(s->address));
+		s->words[0] = '\0'; /* of an address that did not answer */
 		g_source_set_ready_time(&s->source, -1);
 		s->tag = g_source_add_unix_fd(&s->source, fd, G_IO_IN | G_IO_HUP | G_IO_ERR);
 		s->again = true; /* something may have come with the handshake */
@@ -420,13 +431,12 @@ ssize_t stream_read(struct stream *s, void *buf, size_t len)
 
 	if (s->ended || !s->tag)
 		return -ECONNRESET;
-	s->words[0] = '\0';
 	code = curl_easy_recv(s->easy, buf, len, &n);
 	if (code == CURLE_AGAIN)
 		return STREAM_AGAIN;
 	s->ended = code != CURLE_OK || n == 0;
 	if (code != CURLE_OK)
-		return lose(s, code);
+		return lose(s);
 	if (n == 0)
 		fail(s, STREAM_LOST, "the server closed the connection");
 	return (ssize_t)n;
@@ -439,11 +449,10 @@ ssize_t stream_write(struct stream *s, const void *buf, size_t len)
 
 	if (s->failure != STREAM_OK || !s->tag)
 		return -ECONNRESET;
-	s->words[0] = '\0';
 	code = curl_easy_send(s->easy, buf, len, &n);
 	if (code == CURLE_AGAIN || (code == CURLE_OK && n == 0))
 		return STREAM_AGAIN;
-	return code == CURLE_OK ? (ssize_t)n : lose(s, code);
+	return code == CURLE_OK ? (ssize_t)n : lose(s);
 }
 
 void stream_want_write(struct stream *s)

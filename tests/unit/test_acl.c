@@ -413,6 +413,23 @@ static void test_many(void)
 	g_assert_cmpuint(elements, ==, 2 * N);
 }
 
+static void test_too_many(void)
+{
+	enum { N = 4400 }; /* 30 blocks each */
+	g_autofree struct filter_rule *rules = g_new0(struct filter_rule, N);
+	const struct acl_config config = { "t", "wt0", rules, N };
+
+	for (unsigned i = 0; i < N; i++) {
+		rules[i] = rule("10.0.0.0/25", IPPROTO_TCP, 1, 65534);
+		rules[i].source.addr[1] = (uint8_t)(i >> 8);
+		rules[i].source.addr[2] = (uint8_t)i;
+	}
+	fake_reset();
+	g_assert_cmpint(acl_apply(&nft, &config), ==, -E2BIG);
+	g_assert_cmpstr(nft.text, ==, "264000 elements of sets, at most 262144 are taken");
+	g_assert_cmpuint(fake.n_sends, ==, 0);
+}
+
 /* -- counting ------------------------------------------------------------------------------- */
 
 static void put_counter(struct bytes *out, const char *table, uint64_t packets)
@@ -517,6 +534,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/acl/sets/same-as-rules", test_same_as_rules);
 	g_test_add_func("/acl/transaction", test_transaction);
 	g_test_add_func("/acl/many", test_many);
+	g_test_add_func("/acl/too-many", test_too_many);
 	g_test_add_func("/acl/count", test_count);
 	g_test_add_func("/acl/rules", test_rules);
 	return g_test_run();

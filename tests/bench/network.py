@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""network.py - figures of the daemon with a management server (tests/hub) over TLS, on this machine, in network and mount
-namespaces of its own; for bench.py in the guest the one that needs WireGuard: bench_idle()."""
+"""network.py - figures of the daemon with a management server (tests/hub) over TLS, on this machine, in namespaces of its
+own; for bench.py in the guest the one that needs WireGuard: bench_idle()."""
 import os
 import re
 import shutil
@@ -33,7 +33,8 @@ class Server(Program):
         run('openssl', 'req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
             '-subj', '/CN=hub', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', home + '/hub.key',
             '-out', self.certificate)
-        super().__init__('hub.py', '--tls', '127.0.0.1:0', '--cert', self.certificate, '--key', home + '/hub.key', *arguments)
+        super().__init__('hub.py', '--tls', '127.0.0.1:0', '--cert', self.certificate, '--key', home + '/hub.key',
+                         *arguments)
         self.url = f'https://127.0.0.1:{self.ready["tls_port"]}'
         self.setup_key = self.add_key()
         with open(home + '/setup.key', 'w', opener=lambda path, flags: os.open(path, flags, 0o600)) as f:
@@ -54,7 +55,7 @@ class Member(Daemon):
         self.home, self.server = home, server
         super().__init__(keep=True, home=home)
         self.log = open(home + '/log')
-        self.wait(lambda: os.path.exists(self.run + '/lapwing.sock') or os.listdir(self.run))
+        self.wait(lambda: os.listdir(self.run))
 
     def wait(self, condition, limit=60):
         end = time.monotonic() + limit
@@ -70,7 +71,8 @@ class Member(Daemon):
         """Seconds from the start of the command line tool to the first map in force."""
         begin = time.monotonic()
         tool = subprocess.Popen(['lapwing', '--run', self.run, 'enroll', '--management-url', self.server.url,
-                                 '--setup-key-file', self.home + '/setup.key'], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+                                 '--setup-key-file', self.home + '/setup.key'],
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE)
         self.wait_map(peers)
         passed = time.monotonic() - begin
         told, mistakes = tool.communicate(timeout=60)
@@ -209,4 +211,6 @@ if __name__ == '__main__':
     if sys.argv[1:2] == ['inside']:
         main(sys.argv[2:])
     else:
-        os.execvp('unshare', ['unshare', '--net', '--mount', sys.executable, __file__, 'inside', *sys.argv[1:]])
+        # Whatever happens, nothing of it stays.
+        os.execvp('unshare', ['unshare', '--net', '--mount', '--pid', '--fork', '--kill-child', '--mount-proc',
+                              sys.executable, __file__, 'inside', *sys.argv[1:]])

@@ -31,6 +31,13 @@ static void open_channel(struct mgmt_client *c)
 	c->channel = grpc_channel_new(&options);
 }
 
+void client_note_address(struct mgmt_client *c)
+{
+	g_strlcpy(c->last_address, grpc_channel_address(c->channel), sizeof(c->last_address));
+	g_free(c->address);
+	c->address = g_strdup(c->last_address);
+}
+
 void client_reopen_at_address(struct mgmt_client *c)
 {
 	grpc_channel_free(c->channel);

@@ -60,6 +60,8 @@ struct mgmt_client {
 /* Does what the session wants until it wants nothing more; plans the next look. */
 void client_settle(struct mgmt_client *client);
 int64_t client_now_ms(void);
+/* It answered: remembers where it is. */
+void client_note_address(struct mgmt_client *client);
 /* A new channel, to the last known address. Calls are gone. */
 void client_reopen_at_address(struct mgmt_client *client);
 /* That key opened a message. */

@@ -108,7 +108,7 @@ static void key_done(struct grpc_call *call, const struct grpc_result *result, v
 		return broken(s, MGMT_SERVER_KEY_CHANGED,
 			"the server's key has changed, and nothing but http:// vouches for it");
 	fresh = !c->has_used_key || !key_is_same(&s->server_key, &c->used_key);
-	g_strlcpy(c->last_address, grpc_channel_address(c->channel), sizeof(c->last_address));
+	client_note_address(c);
 	session_key(c->session, s->id, fresh, client_now_ms());
 	client_settle(c);
 }

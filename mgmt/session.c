@@ -114,7 +114,6 @@ static void begin(struct session *s, enum session_line n, enum verdict_call call
 {
 	struct line *line = &s->lines[n];
 
-	drop(s, n);
 	if (++s->last_id == 0)
 		s->last_id = 1;
 	*line = (struct line){ KEY, call, s->last_id, now_ms };
@@ -414,7 +413,7 @@ static int64_t line_due(const struct session *s, enum session_line n)
 {
 	const struct line *line = &s->lines[n];
 
-	if (line->stage == WAIT && (n == SESSION_MAIN || s->connected))
+	if (line->stage == WAIT)
 		return line->at_ms;
 	if (line->stage == CALL && line->call == VERDICT_SYNC && !s->connected)
 		return line->at_ms + SESSION_FIRST_MS;

@@ -4,7 +4,9 @@
 #include <gio/gio.h>
 #include <gio/gunixsocketaddress.h>
 #include <jansson.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #include "mgmt/client.h"
 #include "mgmt/detail.h"
@@ -17,10 +19,17 @@ struct hub {
 	int port, tls_port;
 };
 
+/* A test that fails leaves nothing behind. */
+static inline void hub_dies_with_us(gpointer user)
+{
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+}
+
 /* `arguments` is NULL-terminated; more than those for the control socket and for listening. */
 static inline void hub_start(struct hub *h, int port, const char *const arguments[])
 {
 	g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GSubprocessLauncher) launcher = NULL;
 	g_autoptr(GDataInputStream) out = NULL;
 	g_autofree char *line = NULL;
 	json_t *ready;
@@ -38,8 +47,9 @@ static inline void hub_start(struct hub *h, int port, const char *const argument
 	for (; *arguments; arguments++)
 		g_ptr_array_add(argv, g_strdup(*arguments));
 	g_ptr_array_add(argv, NULL);
-	h->process = g_subprocess_newv(
-		(const char *const *)argv->pdata, G_SUBPROCESS_FLAGS_STDOUT_PIPE, NULL);
+	launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE);
+	g_subprocess_launcher_set_child_setup(launcher, hub_dies_with_us, NULL, NULL);
+	h->process = g_subprocess_launcher_spawnv(launcher, (const char *const *)argv->pdata, NULL);
 	g_assert_nonnull(h->process);
 	out = g_data_input_stream_new(g_subprocess_get_stdout_pipe(h->process));
 	line = g_data_input_stream_read_line(out, NULL, NULL, NULL);
@@ -141,9 +151,12 @@ struct follower {
 	bool free_in_update;
 };
 
-static inline void follower_update(struct update *update, bool from_login, void *user)
+static inline void follower_update(
+	struct update *update, const uint8_t *message, size_t len, bool from_login, void *user)
 {
 	struct follower *f = user;
+
+	g_assert_true(from_login || message);
 
 	f->updates++;
 	f->logins += from_login;
@@ -184,8 +197,9 @@ static inline void follower_logged_out(enum mgmt_failure failure, const char *er
 static inline void follower_new(
 	struct follower *f, const char *url, const struct mgmt_options *more)
 {
-	static const struct mgmt_callbacks callbacks = { follower_update, follower_changed,
-		follower_enrolled };
+	static const struct mgmt_callbacks callbacks = { .update = follower_update,
+		.changed = follower_changed,
+		.enrolled = follower_enrolled };
 	struct mgmt_options options = more ? *more : (struct mgmt_options){ 0 };
 	struct wg_key public_key;
 
@@ -218,14 +232,15 @@ static inline gboolean follower_tick(gpointer user)
 	return G_SOURCE_CONTINUE;
 }
 
-/* Runs the loop until the condition holds; fails after so many milliseconds. */
+/* Runs the loop until the condition holds; fails after four times so many milliseconds, for machines with
+ * much else to do. */
 #define AWAIT(ms, condition) \
 	do { \
 		guint tick_ = g_timeout_add(10, follower_tick, NULL); \
-		int64_t until_ = g_get_monotonic_time() + (ms) * (int64_t)1000; \
+		int64_t until_ = g_get_monotonic_time() + (ms) * (int64_t)4000; \
 		while (!(condition)) { \
 			if (g_get_monotonic_time() > until_) \
-				g_error("%s:%d: not within %d ms: %s", __FILE__, __LINE__, \
+				g_error("%s:%d: not within 4 x %d ms: %s", __FILE__, __LINE__, \
 					(int)(ms), #condition); \
 			g_main_context_iteration(NULL, TRUE); \
 		} \

@@ -517,6 +517,10 @@ static void test_checks(void)
 	FOLLOWS(&t, "");
 	pass(&t, 2000);
 	FOLLOWS(&t, "key:meta");
+	/* A key comes but once. */
+	key(&t, SESSION_META);
+	key(&t, SESSION_META);
+	FOLLOWS(&t, "call:meta");
 	/* Another wish while it runs: soon, but not at once. */
 	session_files(t.s, two, false, t.now_ms);
 	FOLLOWS(&t, "cancel:meta");
@@ -527,6 +531,18 @@ static void test_checks(void)
 	FOLLOWS(&t, "call:meta");
 	g_assert_cmpint(session_tick(t.s, t.now_ms), ==, SESSION_NEVER);
 	g_assert_cmpstr(session_wanted_files(t.s)[1], ==, "/usr/bin/b");
+	/* After a success failures begin with small delays again. */
+	for (int i = 0; i < 20; i++) {
+		pass(&t, 2 * PACE_GROWN_MS);
+		session_files(t.s, i % 2 ? two : one, false, t.now_ms);
+		FOLLOWS(&t, "key:meta");
+		ended(&t, SESSION_META, GRPC_INTERNAL, "");
+		pass(&t, 2000);
+		FOLLOWS(&t, "key:meta");
+		key(&t, SESSION_META);
+		ended(&t, SESSION_META, GRPC_OK, "");
+		FOLLOWS(&t, "call:meta");
+	}
 	/* None after some is a change too. */
 	pass(&t, SESSION_SPACING_MS);
 	session_files(t.s, none, false, t.now_ms);

@@ -55,7 +55,7 @@ class Member(Daemon):
         self.home, self.server = home, server
         super().__init__(keep=True, home=home)
         self.log = open(home + '/log')
-        self.wait(lambda: os.listdir(self.run))
+        self.settle(60)
 
     def wait(self, condition, limit=60):
         end = time.monotonic() + limit
@@ -63,9 +63,12 @@ class Member(Daemon):
             expect(time.monotonic() < end, 'not in time: ' + open(self.home + '/log').read()[-2000:])
             time.sleep(0.0005)
 
-    def wait_map(self, peers, limit=60):
-        """Until it says that it has put a map in force."""
-        self.wait(lambda: f': {peers} peers, serial' in self.log.readline(), limit)
+    def wait_map(self, peers, limit=60, tool=None):
+        """Until it says that it has put a map in force; not when the tool that it is for has failed."""
+        def there():
+            expect(not (tool and tool.poll()), 'the tool failed')
+            return f': {peers} peers, serial' in self.log.readline()
+        self.wait(there, limit)
 
     def enroll(self, peers):
         """Seconds from the start of the command line tool to the first map in force."""
@@ -73,7 +76,7 @@ class Member(Daemon):
         tool = subprocess.Popen(['lapwing', '--run', self.run, 'enroll', '--management-url', self.server.url,
                                  '--setup-key-file', self.home + '/setup.key'],
                                 stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        self.wait_map(peers)
+        self.wait_map(peers, tool=tool)
         passed = time.monotonic() - begin
         told, mistakes = tool.communicate(timeout=60)
         expect(tool.returncode == 0, f'enroll: {told} {mistakes}')

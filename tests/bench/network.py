@@ -124,6 +124,7 @@ def figure_enrolment(home):
     server.finish()
     report('enrolment over TLS to the first map, median', statistics.median(mine) * 1e3, unit=' ms')
     report('the same calls by grpcio, median', statistics.median(theirs) * 1e3, unit=' ms')
+    report('the best of both', f'{min(mine) * 1e3:.4g} and {min(theirs) * 1e3:.4g}', unit=' ms')
     report('enrolment, more than grpcio', (statistics.median(mine) - statistics.median(theirs)) * 1e3, (-1e3, 50), ' ms')
 
 

@@ -56,7 +56,7 @@ static gboolean save_now(gpointer user)
 	gsize len;
 	const void *message;
 
-	n->save_timer = 0;
+	g_clear_handle_id(&n->save_timer, g_source_remove);
 	if (!n->unsaved)
 		return G_SOURCE_REMOVE;
 	message = g_bytes_get_data(n->unsaved, &len);
@@ -66,7 +66,8 @@ static gboolean save_now(gpointer user)
 	return G_SOURCE_REMOVE;
 }
 
-/* At once, unless it was saved a moment ago. */
+/* As soon as the message is off our hands, so that its copies are not in memory all at once, unless one
+ * was saved a moment ago. */
 static void save_soon(struct network *n, const uint8_t *message, size_t len)
 {
 	int64_t apart = SAVE_MS + (int64_t)len / SAVE_BYTES_PER_MS;
@@ -74,12 +75,8 @@ static void save_soon(struct network *n, const uint8_t *message, size_t len)
 
 	g_clear_pointer(&n->unsaved, g_bytes_unref);
 	n->unsaved = g_bytes_new(message, len);
-	if (n->save_timer)
-		return;
-	if (wait <= 0)
-		save_now(n);
-	else
-		n->save_timer = g_timeout_add((guint)wait, save_now, n);
+	if (!n->save_timer)
+		n->save_timer = g_timeout_add((guint)MAX(wait, 0), save_now, n);
 }
 
 /* The server still says the same: the age of what is on the disk begins anew. */

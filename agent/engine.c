@@ -475,6 +475,7 @@ static int64_t lazy_step(struct engine *e, int64_t now_ms)
 
 	if (e->policy_due)
 		engine_lazy_policy(e, now_ms);
+	engine_watch_drops(e, now_ms);
 	if (e->index && next != LAZY_NEVER && now_ms >= next)
 		engine_read_counters(e, now_ms);
 	lazy_tick(e->lazy, now_ms);

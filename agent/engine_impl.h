@@ -150,6 +150,8 @@ struct engine {
 	GArray *captures; /* struct capture: of the turn under way */
 	GByteArray *captured; /* their bytes */
 	uint16_t sentinel_port; /* WireGuard's port, as the sentinels know it */
+	uint64_t drops; /* of all sentinels, at the last look */
+	int64_t drops_ms; /* when that was */
 	struct nft_lazy nft_lazy; /* in place */
 	struct {
 		bool logs, counters, ties, notrack; /* refused by this kernel */
@@ -288,6 +290,8 @@ bool engine_is_asleep(const struct engine *e, uint32_t host); /* parked or wakin
 bool engine_sentinel_of(struct engine *e, uint32_t host, struct endpoint *ret);
 int engine_set_sentinel_port(struct engine *e); /* to WireGuard's */
 void engine_release_sentinel(struct engine *e, uint32_t slot);
+/* What many drops at the sentinels mean. */
+void engine_watch_drops(struct engine *e, int64_t now_ms);
 /* Where it can be tried: where it was last, then what the map says. */
 size_t engine_lazy_candidates(
 	const struct engine *e, uint32_t host, struct endpoint *ret, size_t max);

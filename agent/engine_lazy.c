@@ -7,6 +7,8 @@
 #include "agent/engine_impl.h"
 #include "mgmt/netmap.h"
 
+enum { DROPS_LOOK_MS = 5 * 1000, DROPS_MANY = 8 };
+
 /* -- what the core asks --------------------------------------------------------------------- */
 
 static size_t n_candidates(const struct engine *e, uint32_t host)
@@ -279,6 +281,21 @@ bool engine_sentinel_of(struct engine *e, uint32_t host, struct endpoint *ret)
 	}
 	KERNEL(e, sentinel_endpoint, e->peers[host].sentinel - 1, ret);
 	return true;
+}
+
+/* Packets that come from another port than WireGuard's are dropped: somebody may have changed the port,
+ * of which the kernel tells nothing. Looking is not worth a timer: the check is near. */
+void engine_watch_drops(struct engine *e, int64_t now_ms)
+{
+	struct sentinel_status status;
+
+	if (now_ms - e->drops_ms < DROPS_LOOK_MS)
+		return;
+	KERNEL(e, sentinel_get_status, &status);
+	if (status.drops >= e->drops + DROPS_MANY)
+		engine_refresh(e, now_ms);
+	e->drops = status.drops;
+	e->drops_ms = now_ms;
 }
 
 static bool is_at_its_sentinel(

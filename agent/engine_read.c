@@ -124,6 +124,12 @@ static void note_use(struct reading *reading, uint32_t host, const struct wg_pee
 		lazy_remote(e->lazy, host, reading->now_ms);
 }
 
+/* To where it was not known to be. */
+static bool has_moved(const struct peer *peer, const struct endpoint *to)
+{
+	return to->family && !endpoint_is_same(to, &peer->endpoint);
+}
+
 static void read_own_peer(
 	struct reading *reading, uint32_t host, const struct wg_peer_status *status)
 {
@@ -142,6 +148,7 @@ static void read_own_peer(
 
 	if (!sentinel_is_one(&status->endpoint))
 		o.endpoint = status->endpoint;
+	e->memory_due |= has_moved(peer, &o.endpoint);
 	note_use(reading, host, status);
 	actions = peer_observe(peer, &o);
 	peer->flags |= PEER_SEEN;
@@ -251,9 +258,12 @@ static int note_endpoint(const struct wg_peer_status *status, void *user)
 	struct engine *e = user;
 	int64_t host = netmap_find_key(e->map, &status->public_key);
 
-	if (host >= 0 && !engine_holds_self(e, (uint32_t)host) && status->last_handshake_s &&
-		status->endpoint.family && !sentinel_is_one(&status->endpoint))
-		e->peers[host].endpoint = status->endpoint;
+	if (host < 0 || engine_holds_self(e, (uint32_t)host) || !status->last_handshake_s ||
+		sentinel_is_one(&status->endpoint) ||
+		!has_moved(&e->peers[host], &status->endpoint))
+		return 0;
+	e->peers[host].endpoint = status->endpoint;
+	e->memory_due = true;
 	return 0;
 }
 

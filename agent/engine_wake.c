@@ -187,28 +187,33 @@ static void sort_out(struct work *w, const struct lazy_action *action)
 /* -- programming ---------------------------------------------------------------------------- */
 
 /* From the kernel's receiving the first captured packet to its taking the endpoint. */
-static void note_latency(struct engine *e)
+static void note_latency(struct engine *e, const uint32_t *hosts, size_t n)
 {
 	int64_t now_ns = e->captures->len ? KERNEL(e, wall_ns) : 0;
+	g_autoptr(GHashTable) programmed = g_hash_table_new(NULL, NULL);
 
+	for (size_t i = 0; e->captures->len && i < n; i++)
+		g_hash_table_add(programmed, GUINT_TO_POINTER(hosts[i]));
 	for (guint i = e->captures->len; i-- > 0;) {
 		const struct capture *c = &g_array_index(e->captures, struct capture, i);
 
-		e->peers[c->host].endpoint_us = (uint32_t)CLAMP(
-			(now_ns - c->received_ns) / 1000, 1, UINT32_MAX);
+		if (g_hash_table_contains(programmed, GUINT_TO_POINTER(c->host)))
+			e->peers[c->host].endpoint_us = (uint32_t)CLAMP(
+				(now_ns - c->received_ns) / 1000, 1, UINT32_MAX);
 	}
 }
 
 static void program(struct engine *e, const GArray *hosts, int64_t now_ms)
 {
+	const uint32_t *first = (const uint32_t *)(void *)hosts->data;
 	guint at_once = MIN(hosts->len, PROGRAM_AT_ONCE_MAX);
 
 	if (!hosts->len)
 		return;
-	engine_program_now(e, (const uint32_t *)(void *)hosts->data, at_once, now_ms);
+	engine_program_now(e, first, at_once, now_ms);
 	for (guint i = at_once; i < hosts->len; i++)
 		engine_mark_peer(e, g_array_index(hosts, uint32_t, i), PEER_NEW_ENDPOINT);
-	note_latency(e);
+	note_latency(e, first, at_once);
 }
 
 /* -- forwarding ----------------------------------------------------------------------------- */

@@ -10,7 +10,6 @@
 #include "agent/cli/status_line.h"
 #include "agent/cli/table.h"
 
-/* "label   text", the text without control characters. */
 /* -- peers ------------------------------------------------------------------------------------ */
 
 /* "-" when it is null. */
@@ -24,13 +23,27 @@ static const char *may_sleep(const json_t *peer)
 {
 	if (get_bool(peer, "pinned"))
 		return "pinned";
-	return strcmp(get_text(peer, "lazy"), "permanent") ? "yes" : "no";
+	return strcmp(get_text(peer, "lazy"), "permanent") ? "yes" : "permanent";
+}
+
+/* "3, 92 ms, 2 lost": how often, how soon the last one was answered, what could not be sent on. */
+static char *short_wakes(const json_t *wakes)
+{
+	GString *text = g_string_new(NULL);
+
+	g_string_printf(text, "%" PRId64, get_int(wakes, "count"));
+	if (!get_is_null(wakes, "answer_us"))
+		g_string_append_printf(
+			text, ", %" PRId64 " ms", get_int(wakes, "answer_us") / 1000);
+	if (get_int(wakes, "dropped"))
+		g_string_append_printf(text, ", %" PRId64 " lost", get_int(wakes, "dropped"));
+	return g_string_free(text, FALSE);
 }
 
 static void print_peer_table(const json_t *peers)
 {
-	static const char *const headers[] = { "NAME", "ADDRESS", "STATE", "LAZY", "ENDPOINT",
-		">HANDSHAKE", ">INNER", ">RX", ">TX", NULL };
+	static const char *const headers[] = { "NAME", "ADDRESS", "STATE", "LAZY", "WAKES",
+		"ENDPOINT", ">HANDSHAKE", ">INNER", ">RX", ">TX", NULL };
 	struct table *table = table_new(headers);
 	const json_t *peer;
 	size_t i;
@@ -44,6 +57,7 @@ static void print_peer_table(const json_t *peers)
 		table_add(table, first ? first : "");
 		table_add(table, get_text(peer, "state"));
 		table_add(table, may_sleep(peer));
+		table_take(table, short_wakes(json_object_get(peer, "wakes")));
 		table_add(table, get_text(peer, "endpoint"));
 		table_take(table, duration(peer, "last_handshake_seconds"));
 		table_take(table, duration(peer, "last_inner_seconds"));

@@ -59,7 +59,7 @@ def bench_memory():
 def bench_idle():
     """Nothing is asked of anybody while all are parked, as far as the shim sees."""
     minutes, wakeups = 20, {}
-    for n, enabled in ((100, True), (1000, True), (100, False)):
+    for n, enabled in ((100, True), (1000, True), (10000, True), (100, False)):
         common.watch_requests()
         d, _, _ = program(n, WORK + '/count.so', enabled=enabled)
         time.sleep(300)

@@ -861,7 +861,9 @@ static int m_sentinel_set_port(void *k, uint16_t wireguard_port)
 
 static void m_sentinel_get_status(void *k, struct sentinel_status *ret)
 {
-	memset(ret, 0, sizeof(*ret));
+	const struct model *m = k;
+
+	*ret = (struct sentinel_status){ .drops = m->drops };
 }
 
 bool model_has_slot(struct model *m, const struct endpoint *sentinel)
@@ -907,6 +909,7 @@ static void capture(
 	if (slot < 0 || port != m->wireguard_port ||
 		(type != WG_DATA && (type != WG_INITIATION || len != WG_INITIATION_BYTES))) {
 		model_trace(m, NULL, "type %u goes to a deaf sentinel, port %u", type, to->port);
+		m->drops += slot >= 0;
 		tell(m, data, len, FATE_DEAF, false);
 		return;
 	}

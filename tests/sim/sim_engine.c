@@ -787,6 +787,27 @@ static void wg_set(struct sim *s)
 	}
 }
 
+/* Somebody changes the port; whoever wants a peer that sleeps is not heard, and that is noticed. */
+static void deafen(struct sim *s)
+{
+	const char *why;
+	struct model_link *link;
+
+	s->model->failure_rate = s->model->vanish_rate = 0;
+	s->model->nft.lacks.acl = false;
+	run_until(s, s->now_ms + 6000);
+	link = ours(s);
+	if (!link || s->down || strcmp(link->info.alias, "lapwing:sim") ||
+		!engine_is_settled(s->engine) || engine_problem_code(s->engine, &why))
+		return;
+	link->port = 7;
+	s->model->drops += 8;
+	run_until(s, s->now_ms + 6000); /* it does not look all the time */
+	turn(s);
+	if (link->port == 7 && !engine_problem_code(s->engine, &why))
+		fail(s, "drops at the sentinels do not tell of a changed port");
+}
+
 static void remake_ours(struct sim *s)
 {
 	const char *name = s->wanted->interface.name;
@@ -854,6 +875,7 @@ static const struct {
 	{ "policy", new_policy },
 	{ "wg set", wg_set },
 	{ "wg set", wg_set },
+	{ "another port", deafen },
 	{ "re-creation", remake_ours },
 	{ "restart", restart },
 	{ "up or down", up_down },

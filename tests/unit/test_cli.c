@@ -718,11 +718,11 @@ static void test_peers(struct fixture *f, const void *data)
 {
 	g_assert_cmpint(run(f, "peers"), ==, EXIT_OK);
 	g_assert_cmpstr(f->out, ==,
-		"NAME  ADDRESS        STATE        LAZY    ENDPOINT         HANDSHAKE  INNER       RX    TX\n"
-		"web   100.64.0.2/32  up           yes     192.0.2.1:51820      2m 5s  1m 1s  1.5 KiB  10 B\n"
-		"off   -              unreachable  no      -                        -      -      0 B   0 B\n"
-		"zoe   -              parked       yes     -                        -      -      0 B   0 B\n"
-		"key   -              up           pinned  -                        -      -      0 B   0 B\n");
+		"NAME  ADDRESS        STATE        LAZY       WAKES             ENDPOINT         HANDSHAKE  INNER       RX    TX\n"
+		"web   100.64.0.2/32  up           yes        3, 92 ms, 2 lost  192.0.2.1:51820      2m 5s  1m 1s  1.5 KiB  10 B\n"
+		"off   -              unreachable  permanent  0                 -                        -      -      0 B   0 B\n"
+		"zoe   -              parked       yes        0                 -                        -      -      0 B   0 B\n"
+		"key   -              up           pinned     0                 -                        -      -      0 B   0 B\n");
 	g_assert_cmpint(run(f, "peers web"), ==, EXIT_OK);
 	g_assert_nonnull(strstr(f->out, "handshake  2m 5s ago\n"));
 	g_assert_nonnull(strstr(f->out, "holds      10.1.0.0/24\n"));

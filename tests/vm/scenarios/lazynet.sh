@@ -86,6 +86,18 @@ stop_daemon a KILL || true
 up a
 ok "that is remembered over a crash" reaches a 100.64.0.3 3
 is "$(endpoint a c)" 10.0.0.33:51820 "at the same place"
+# It moves while it is awake; the interface goes down with the host.
+within 5 "it is awake" is_lazy a c active
+ip -n c address del 10.0.0.33/24 dev eth0
+ip -n c address add 10.0.0.34/24 dev eth0
+ok "it roams again" reaches c 100.64.0.1 5
+remembers() { lw a peers c >/dev/null && od -An -v -tx1 /tmp/a/state/memory | tr -d ' \n' | grep -q 0a000022; } # 10.0.0.34
+within 10 "where an active peer is now is written down" remembers
+stop_daemon a KILL || true
+ip -n a link del wt0
+up a
+ok "and remembered over a crash of the host" reaches a 100.64.0.3 3
+is "$(endpoint a c)" 10.0.0.34:51820 "at its newest place"
 
 # Nobody answers there any more, and the session is gone.
 lw a idle c
@@ -123,6 +135,6 @@ stop_daemon a
 ok "with few files allowed the mesh is ready" ready a
 lw a idle b
 ok "peers wake there as well" reaches a 100.64.0.2 3
-echo "# $(lw a status --json | grep -o '"sentinels":{[^}]*}')"
+ok "status says which sentinels there are, and why" says a '"problem":"no more sentinel sockets: Too many open files"' status
 
 finish

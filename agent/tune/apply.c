@@ -127,14 +127,15 @@ static void write_pending(struct run *run, bool first)
 
 		if ((first && !comes_first(item)) || !is_pending(run, item))
 			continue;
+		step.entry = journal_find(run->journal, item);
+		/* Channels may have reset it meanwhile. */
 		step.outcome = outcomes_add(
-			run->outcomes, item, OUTCOME_CHANGED, item->current, item->wanted);
+			run->outcomes, item, OUTCOME_CHANGED, step.entry->before, item->wanted);
 		if (run->failed && run->options->rollback_on_error) {
 			outcome_set(step.outcome, OUTCOME_SKIPPED, 0,
 				"not tried, as another one failed");
 			continue;
 		}
-		step.entry = journal_find(run->journal, item);
 		write_item(run, item, &step);
 		g_array_append_val(run->steps, step);
 	}

@@ -345,6 +345,49 @@ static void test_rollback_later(struct fixture *f, const void *data)
 	assert_same(f, before);
 }
 
+/* One run of apply is taken back: what was there before it comes back, and no original is lost. */
+static void test_undo(struct fixture *f, const void *data)
+{
+	g_autofree char *before = NULL, *journal = NULL, *now = NULL;
+	struct journal *earlier;
+
+	f->options.plan.only = UINT32_C(1) << KNOB_RMEM;
+	fake_host_put(f->root, RMEM, "212992");
+	g_assert_cmpint(apply(f), ==, 0);
+	fake_host_put(f->root, RMEM, "300000");
+	fake_host_put(f->root, RPS, "2");
+	before = snapshot(f);
+	journal = fake_host_get(f->root, JOURNAL);
+	g_assert_cmpint(journal_load(f->root, &earlier, f->error), ==, 0);
+	f->options.plan.only |= UINT32_C(1) << KNOB_RPS;
+	g_assert_cmpint(apply(f), ==, 0);
+	assert_value(f, RMEM, "16777216");
+	assert_value(f, RPS, "f");
+	g_assert_cmpint(tune_undo(&f->t, earlier, &f->outcomes, f->error), ==, 0);
+	journal_free(earlier);
+	assert_same(f, before);
+	now = fake_host_get(f->root, JOURNAL);
+	g_assert_cmpstr(now, ==, journal);
+	g_assert_cmpint(revert(f, true), ==, 0);
+	assert_value(f, RMEM, "212992");
+	assert_value(f, RPS, "2");
+}
+
+/* Somebody else's change meanwhile is left. */
+static void test_undo_drift(struct fixture *f, const void *data)
+{
+	struct journal *earlier;
+
+	f->options.plan.only = UINT32_C(1) << KNOB_RMEM;
+	g_assert_cmpint(journal_load(f->root, &earlier, f->error), ==, 0);
+	g_assert_cmpint(apply(f), ==, 0);
+	fake_host_put(f->root, RMEM, "300000");
+	g_assert_cmpint(tune_undo(&f->t, earlier, &f->outcomes, f->error), ==, 0);
+	journal_free(earlier);
+	assert_value(f, RMEM, "300000");
+	g_assert_true(has_journal(f));
+}
+
 static void test_damaged(struct fixture *f, const void *data)
 {
 	fake_host_put(f->root, JOURNAL, "{\"schema\":");
@@ -528,6 +571,24 @@ static void test_channels_rollback(struct fixture *f, const void *data)
 	g_assert_cmpint(apply(f), ==, 0);
 	g_assert_cmpuint(f->outcomes.failed, ==, 1);
 	g_assert_cmpuint(f->outcomes.changed, ==, 0);
+	assert_same(f, before);
+	g_assert_false(has_journal(f));
+}
+
+static void test_undo_channels(struct fixture *f, const void *data)
+{
+	g_autofree char *before = NULL;
+	struct journal *earlier;
+
+	halve(f);
+	before = snapshot(f);
+	hook(f, set_queues);
+	f->options.disruptive = true;
+	g_assert_cmpint(journal_load(f->root, &earlier, f->error), ==, 0);
+	g_assert_cmpint(apply(f), ==, 0);
+	assert_value(f, "ethtool/eth0/channels", "rx 0 tx 0 combined 4");
+	g_assert_cmpint(tune_undo(&f->t, earlier, &f->outcomes, f->error), ==, 0);
+	journal_free(earlier);
 	assert_same(f, before);
 	g_assert_false(has_journal(f));
 }
@@ -866,6 +927,9 @@ int main(int argc, char **argv)
 	ADD(disruptive);
 	ADD(rollback);
 	ADD(rollback_later);
+	ADD(undo);
+	ADD(undo_drift);
+	ADD(undo_channels);
 	ADD(damaged);
 	ADD(no_device);
 	ADD(rounded);

@@ -53,18 +53,16 @@ static void progress_done(void)
 		fputs("\r\033[K", stderr);
 }
 
-/* A lost terminal ends it as well, unless that is to be ignored. Putting a knob back is not disturbed. */
+/* Putting a knob back is not disturbed. A lost terminal ends a measurement too, unless it runs under nohup(1). */
 static void catch_signals(void)
 {
-	static const int signals[] = { SIGINT, SIGTERM, SIGHUP };
 	const struct sigaction action = { .sa_handler = interrupt, .sa_flags = SA_RESTART };
+	struct sigaction hangup;
 
-	for (size_t i = 0; i < G_N_ELEMENTS(signals); i++) {
-		struct sigaction old;
-
-		if (sigaction(signals[i], NULL, &old) == 0 && old.sa_handler != SIG_IGN)
-			sigaction(signals[i], &action, NULL);
-	}
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+		sigaction(SIGHUP, &action, NULL);
 }
 
 /* -- measuring ------------------------------------------------------------------------------- */

@@ -53,6 +53,18 @@ static void progress_done(void)
 		fputs("\r\033[K", stderr);
 }
 
+/* Putting a knob back is not disturbed. A lost terminal ends a measurement too, unless it runs under nohup(1). */
+static void catch_signals(void)
+{
+	const struct sigaction action = { .sa_handler = interrupt, .sa_flags = SA_RESTART };
+	struct sigaction hangup;
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+	if (sigaction(SIGHUP, NULL, &hangup) == 0 && hangup.sa_handler != SIG_IGN)
+		sigaction(SIGHUP, &action, NULL);
+}
+
 /* -- measuring ------------------------------------------------------------------------------- */
 
 static enum exit_code explain_iperf(struct bench *b, int r, const char *error)
@@ -73,7 +85,9 @@ static enum exit_code run(struct bench *b, enum iperf_scenario scenario, struct 
 	int r = sample_take(b->session.tuner.tree, b->session.tuner.nics, b->session.host, &before);
 
 	ret->scenario = scenario;
-	if (r == 0)
+	if (r == 0 && interrupted)
+		r = -EINTR;
+	else if (r == 0)
 		r = iperf_run(scenario, b->o->peer, b->o->seconds, &ret->traffic, error);
 	else
 		g_strlcpy(error, "counters cannot be read", sizeof(error));
@@ -124,61 +138,80 @@ static struct apply_options only(const struct bench *b, enum knob knob)
 }
 
 /* The number of settings that it has changed, or -errno. */
-static int switch_on(struct bench *b, enum knob knob)
+static int switch_on(struct bench *b, enum knob knob, struct outcomes *ret)
 {
 	struct apply_options options = only(b, knob);
-	struct outcomes outcomes = { 0 };
 	char error[256] = "";
-	int r = tune_apply(&b->session.tuner, &options, &outcomes, error);
+	int r = tune_apply(&b->session.tuner, &options, ret, error);
 
 	if (r < 0)
 		failure_set(&b->session.failure, r == -EPERM ? EXIT_PERMISSION : EXIT_FAILED, NULL,
 			"%s: %s", knob_name(knob), error);
 	else
-		r = (int)outcomes.changed;
-	outcomes_clear(&outcomes);
+		r = (int)ret->changed;
 	return r;
 }
 
-static int switch_off(struct bench *b, enum knob knob)
+/* To what was there before it, and not to the originals. */
+static int switch_off(
+	struct bench *b, enum knob knob, struct journal *earlier, const struct outcomes *applied)
 {
-	struct outcomes outcomes = { 0 };
 	char error[256] = "";
-	int r = tune_revert(&b->session.tuner, UINT32_C(1) << knob, false, &outcomes, error);
+	int r = tune_undo(&b->session.tuner, earlier, applied, error);
 
 	if (r < 0)
 		failure_set(&b->session.failure, EXIT_FAILED, "lapwing tune revert", "%s: %s",
 			knob_name(knob), error);
-	outcomes_clear(&outcomes);
 	return r;
+}
+
+static enum exit_code run_with(struct bench *b, struct trial *t)
+{
+	struct outcomes applied = { 0 };
+	struct journal *earlier = NULL;
+	enum exit_code code = EXIT_OK;
+	char error[256];
+	int r = journal_load(tree_root(b->session.tuner.tree), &earlier, error);
+
+	if (r < 0)
+		return tune_session_fail(&b->session, r, error);
+	r = switch_on(b, t->knob, &applied);
+	if (r > 0) {
+		t->changed = (unsigned)r;
+		progress(b, knob_name(t->knob), "with it");
+		code = run(b, IPERF_TCP_FORWARD, &t->with);
+		r = switch_off(b, t->knob, earlier, &applied);
+	}
+	outcomes_clear(&applied);
+	journal_free(earlier);
+	return code == EXIT_OK && r < 0 ? b->session.failure.code : code;
+}
+
+static enum exit_code keep(struct bench *b, enum knob knob)
+{
+	struct outcomes applied = { 0 };
+	int r = switch_on(b, knob, &applied);
+
+	outcomes_clear(&applied);
+	return r < 0 ? b->session.failure.code : EXIT_OK;
 }
 
 static enum exit_code try_knob(struct bench *b, struct trial *t)
 {
 	enum exit_code code;
-	int r;
 
 	progress(b, knob_name(t->knob), "without it");
 	code = run(b, IPERF_TCP_FORWARD, &t->before);
-	if (code != EXIT_OK)
+	if (code == EXIT_OK)
+		code = run_with(b, t);
+	if (code != EXIT_OK || !t->changed)
 		return code;
-	r = switch_on(b, t->knob);
-	if (r <= 0)
-		return r < 0 ? b->session.failure.code : EXIT_OK;
-	t->changed = (unsigned)r;
-	progress(b, knob_name(t->knob), "with it");
-	code = run(b, IPERF_TCP_FORWARD, &t->with);
-	r = switch_off(b, t->knob);
-	if (code != EXIT_OK || r < 0)
-		return code != EXIT_OK ? code : b->session.failure.code;
 	progress(b, knob_name(t->knob), "without it again");
 	code = run(b, IPERF_TCP_FORWARD, &t->after);
 	if (code != EXIT_OK)
 		return code;
 	t->verdict = measure_judge(&t->before, &t->with, &t->after, b->noise);
-	if (t->verdict == VERDICT_KEPT && switch_on(b, t->knob) < 0)
-		return b->session.failure.code;
-	return EXIT_OK;
+	return t->verdict == VERDICT_KEPT ? keep(b, t->knob) : EXIT_OK;
 }
 
 static uint32_t pending_knobs(const struct bench *b)
@@ -370,14 +403,13 @@ static void print_json(const struct bench *b)
 
 static enum exit_code bench(struct bench *b)
 {
-	struct sigaction action = { .sa_handler = interrupt };
 	enum exit_code code = tune_session_open(b->o, &b->session);
 
 	if (code == EXIT_OK && b->o->each_knob)
 		code = tune_session_need_root(&b->session);
 	if (code == EXIT_OK)
 		code = tune_session_plan(&b->session);
-	sigaction(SIGINT, &action, NULL);
+	catch_signals();
 	if (code == EXIT_OK)
 		code = b->o->each_knob ? try_all(b) : run_all(b);
 	progress_done();

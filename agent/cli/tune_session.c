@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "agent/cli/tune_peers.h"
+#include "agent/tune/setting.h"
 
 #define NET_DIR "/sys/class/net"
 
@@ -158,13 +159,13 @@ static void leave_mtu(const struct tune_session *s)
 }
 
 /* One that is damaged, or not ours to read, says nothing here. */
-static void heed_journal(const struct tune_session *s)
+static void heed_journal(struct tune_session *s)
 {
 	struct journal *journal = NULL;
 	char error[256];
 
-	if (journal_load(tree_root(s->tuner.tree), &journal, error) == 0)
-		journal_heed(journal, s->plan);
+	if (journal_open(&s->tuner, s->host, &journal, error) == 0)
+		journal_heed(journal, s->host, s->plan);
 	journal_free(journal);
 }
 

@@ -12,6 +12,7 @@ struct step {
 	struct journal_entry *entry;
 	struct outcome *outcome;
 	char *actual; /* NULL: it was not taken */
+	bool managed; /* by the kernel, which refused it */
 };
 
 struct run {
@@ -104,14 +105,16 @@ static void write_item(struct run *run, const struct item *item, struct step *st
 	if (setting_is_gone(r))
 		outcome_set(o, OUTCOME_SKIPPED, 0, "it is not there any more");
 	else if (item->knob == KNOB_IRQ && (r == -EIO || r == -EPERM))
-		outcome_set(o, OUTCOME_SKIPPED, 0, "managed by the kernel");
+		step->managed = true;
 	else if (r < 0)
 		outcome_set(o, OUTCOME_FAILED, r, NULL);
 	else if (item_is_equal(item->form, actual, item->current))
 		outcome_set(o, OUTCOME_FAILED, -EINVAL, "written without an error, but not taken");
 	else if (!item_is_equal(item->form, actual, item->wanted))
 		outcome_set(o, OUTCOME_CHANGED, 0, "the kernel made %s of it", actual);
-	if (o->result == OUTCOME_CHANGED)
+	if (step->managed)
+		outcome_set(o, OUTCOME_SKIPPED, 0, "managed by the kernel");
+	else if (o->result == OUTCOME_CHANGED)
 		step->actual = g_steal_pointer(&actual);
 	run->failed = run->failed || o->result == OUTCOME_FAILED;
 }
@@ -124,14 +127,15 @@ static void write_pending(struct run *run, bool first)
 
 		if ((first && !comes_first(item)) || !is_pending(run, item))
 			continue;
+		step.entry = journal_find(run->journal, item);
+		/* Channels may have reset it meanwhile. */
 		step.outcome = outcomes_add(
-			run->outcomes, item, OUTCOME_CHANGED, item->current, item->wanted);
+			run->outcomes, item, OUTCOME_CHANGED, step.entry->before, item->wanted);
 		if (run->failed && run->options->rollback_on_error) {
 			outcome_set(step.outcome, OUTCOME_SKIPPED, 0,
 				"not tried, as another one failed");
 			continue;
 		}
-		step.entry = journal_find(run->journal, item);
 		write_item(run, item, &step);
 		g_array_append_val(run->steps, step);
 	}
@@ -189,7 +193,7 @@ static int look(struct run *run, const struct host_wish *wish, char error[static
 	}
 	run->plan = plan_make(run->host, &run->options->plan);
 	if (run->journal)
-		journal_heed(run->journal, run->plan);
+		journal_heed(run->journal, run->host, run->plan);
 	return 0;
 }
 
@@ -255,6 +259,8 @@ static void finish(struct run *run)
 
 		if (step->actual)
 			dirty = journal_wrote(step->entry, step->actual) || dirty;
+		else if (step->managed)
+			dirty = journal_was_refused(step->entry) || dirty;
 	}
 	dirty = journal_take_back(run->journal) || dirty;
 	if (dirty)
@@ -319,7 +325,7 @@ static int apply(struct run *run, char error[static 256])
 	if (r == 0)
 		r = journal_open(run->t, run->host, &run->journal, error);
 	if (r == 0)
-		journal_heed(run->journal, run->plan);
+		journal_heed(run->journal, run->host, run->plan);
 	if (r == 0 && is_back(run, device))
 		r = look_again(run, device, error);
 	if (r == 0 && has_pending(run, false))

@@ -60,6 +60,10 @@ int item_write(struct tuner *t, const struct item *item, const char *value);
  * says it in words. */
 int tune_apply(struct tuner *t, const struct apply_options *options, struct outcomes *ret,
 	char error[static 256]);
+/* Takes back what one run of tune_apply has changed, to what was there before that run. `earlier`: the journal
+ * before it, whose entries the journal has again. What somebody has changed since is left. */
+int tune_undo(struct tuner *t, struct journal *earlier, const struct outcomes *applied,
+	char error[static 256]);
 /* What the journal says that we wrote against what is there; each drifted one with who else manages it. */
 int tune_verify(struct tuner *t, struct outcomes *ret, char error[static 256]);
 /* Puts the originals back where our value still stands; with `force` everywhere. Only the knobs of the

@@ -14,6 +14,7 @@ static void entry_free(gpointer data)
 	g_free(e->original);
 	g_free(e->written);
 	g_free(e->stood);
+	g_free(e->refused);
 	g_free(e->before);
 	g_free(e);
 }
@@ -155,11 +156,26 @@ struct journal_entry *journal_note(
 bool journal_wrote(struct journal_entry *entry, const char *actual)
 {
 	bool exact = item_is_equal(entry->form, entry->written, actual);
-	bool is_new = !exact || entry->stood;
+	bool is_new = !exact || entry->stood || entry->refused;
 
 	take_text(&entry->stood, exact ? NULL : g_strdup(actual));
+	take_text(&entry->refused, NULL);
 	entry->open = false;
 	return is_new;
+}
+
+bool journal_was_refused(struct journal_entry *entry)
+{
+	take_text(&entry->refused, g_steal_pointer(&entry->written));
+	entry->written = entry->stood ? g_steal_pointer(&entry->stood) : g_strdup(entry->original);
+	entry->open = false;
+	return true;
+}
+
+bool journal_is_untouched(const struct journal_entry *entry)
+{
+	return entry->refused && !entry->stood &&
+		item_is_equal(entry->form, entry->written, entry->original);
 }
 
 bool journal_take_back(struct journal *journal)
@@ -212,18 +228,46 @@ static bool is_measured(const struct journal *journal, const struct item *item)
 		g_ascii_strtoull(item->current, NULL, 10);
 }
 
-void journal_heed(const struct journal *journal, struct plan *plan)
+static bool is_refused(
+	const struct journal *journal, const struct host *host, const struct item *item)
+{
+	const struct journal_entry *e = journal_find(journal, item);
+
+	return e && e->refused && item_is_equal(item->form, e->refused, item->wanted) &&
+		!strcmp(e->boot_id, host->boot_id);
+}
+
+static void settle(struct item *item, enum item_state state, const char *wanted, const char *reason)
+{
+	item->state = state;
+	take_text(&item->wanted, g_strdup(wanted));
+	take_text(&item->reason, g_strdup(reason));
+}
+
+void journal_heed(const struct journal *journal, const struct host *host, struct plan *plan)
 {
 	for (guint i = 0; i < plan->items->len; i++) {
 		struct item *item = g_ptr_array_index(plan->items, i);
 
-		if (item->knob != KNOB_MTU || item->state != ITEM_DIFFERS ||
-			!is_measured(journal, item))
+		if (item->state != ITEM_DIFFERS)
 			continue;
-		item->state = ITEM_OK;
-		g_free(item->wanted);
-		item->wanted = g_strdup(item->current);
-		g_free(item->reason);
-		item->reason = g_strdup("tune has set it, as it was measured or planned before");
+		if (item->knob == KNOB_MTU && is_measured(journal, item))
+			settle(item, ITEM_OK, item->current,
+				"tune has set it, as it was measured or planned before");
+		else if (is_refused(journal, host, item))
+			settle(item, ITEM_UNSUPPORTED, NULL, "managed by the kernel");
 	}
+}
+
+void journal_undo(struct journal *journal, struct journal_entry *entry, struct journal *earlier)
+{
+	struct item item = journal_item(entry);
+	struct journal_entry *old = journal_find(earlier, &item);
+	guint at, from;
+
+	g_ptr_array_find(journal->entries, entry, &at);
+	if (old && g_ptr_array_find(earlier->entries, old, &from))
+		g_ptr_array_insert(journal->entries, (int)at + 1,
+			g_ptr_array_steal_index(earlier->entries, from));
+	g_ptr_array_remove_index(journal->entries, at);
 }

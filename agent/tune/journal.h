@@ -29,6 +29,8 @@ struct journal_entry {
 	char *original, *written;
 	char *stood; /* may be there instead of `written` and is ours too: what we wrote before that, or what
 			the kernel made of it. NULL: none */
+	char *refused; /* what the kernel did not take, as it manages the setting itself. Where that was all,
+			`written` is the original. NULL: none */
 	/* Of this run, not in the file. */
 	bool gone; /* its device, queue or interrupt is not there now */
 	bool open; /* noted and not written yet */
@@ -58,8 +60,15 @@ struct journal_entry *journal_note(
 bool journal_wrote(struct journal_entry *entry, const char *actual);
 /* Takes back every note that was not written. Were there any? */
 bool journal_take_back(struct journal *journal);
-/* An MTU that was measured, and written by us, is not raised by a plan that knows only the devices. */
-void journal_heed(const struct journal *journal, struct plan *plan);
+/* It refused what was noted. Has the journal to be saved for that? */
+bool journal_was_refused(struct journal_entry *entry);
+/* Was nothing of it ever written? */
+bool journal_is_untouched(const struct journal_entry *entry);
+/* An MTU that was measured, and written by us, is not raised by a plan that knows only the devices; and what
+ * the kernel has refused since this start is not tried again. */
+void journal_heed(const struct journal *journal, const struct host *host, struct plan *plan);
+/* The entry is again as it was in an earlier journal, or not there; it is not valid any more. */
+void journal_undo(struct journal *journal, struct journal_entry *entry, struct journal *earlier);
 /* Has it something of this device? */
 bool journal_has_device(const struct journal *journal, const char *device);
 /* The setting itself, to be read and written. Its texts are the entry's. */

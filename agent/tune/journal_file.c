@@ -185,6 +185,11 @@ static void read_stood(struct jread *r, void *into)
 	read_value(r, &((struct journal_entry *)into)->stood);
 }
 
+static void read_refused(struct jread *r, void *into)
+{
+	read_value(r, &((struct journal_entry *)into)->refused);
+}
+
 static const struct jread_field entry_fields[] = {
 	{ "knob", read_knob, true },
 	{ "where", read_where, true },
@@ -204,6 +209,7 @@ static const struct jread_field entry_fields[] = {
 	{ "original", read_original, true },
 	{ "written", read_written, true },
 	{ "stood", read_stood, false },
+	{ "refused", read_refused, false },
 };
 
 static void read_entry(struct jread *r, void *into)
@@ -316,6 +322,8 @@ static void write_entry(GString *out, const struct journal_entry *e)
 	write_value(out, "written", e->written);
 	if (e->stood)
 		write_value(out, "stood", e->stood);
+	if (e->refused)
+		write_value(out, "refused", e->refused);
 	jwrite_close(out, '}');
 }
 

@@ -29,7 +29,7 @@ static const struct {
 	[KNOB_QDISC] = { "fq", "queueing discipline: default, and of the NIC", "4.8" },
 	[KNOB_MTU] = { "mtu", "MTU of WireGuard: what fits into the underlay's", "4.9" },
 	[KNOB_GRO] = { "gro", "hosts that route forward UDP in batches", "" },
-	[KNOB_THREADED] = { "threaded", "receiving in threads, where kernels do not stall", "" },
+	[KNOB_THREADED] = { "threaded", "receiving in threads: warns only, never switched on", "" },
 	[KNOB_CONNTRACK] = { "conntrack", "room for connections, when it runs out", "5.2" },
 };
 

@@ -80,7 +80,11 @@ static int revert_journal(struct revert *v, struct journal *journal, uint32_t kn
 	for (unsigned i = 0; i < journal->entries->len; i++) {
 		struct journal_entry *e = journal->entries->pdata[i];
 
-		if (knobs & UINT32_C(1) << e->knob)
+		if (!(knobs & UINT32_C(1) << e->knob))
+			continue;
+		if (journal_is_untouched(e))
+			g_ptr_array_add(v->done, e);
+		else
 			look_at(v, e);
 	}
 	put_back(v, journal);

@@ -41,7 +41,8 @@ int tune_verify(struct tuner *t, struct outcomes *ret, char error[static 256])
 	r = journal_open(t, host, &journal, error);
 	if (r == 0) {
 		for (unsigned i = 0; i < journal->entries->len; i++)
-			verify_entry(t, host, journal->entries->pdata[i], ret);
+			if (!journal_is_untouched(journal->entries->pdata[i]))
+				verify_entry(t, host, journal->entries->pdata[i], ret);
 		outcomes_count(ret);
 		journal_free(journal);
 	}

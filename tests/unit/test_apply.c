@@ -9,6 +9,7 @@
 
 #include "agent/tune/apply.h"
 #include "agent/tune/set_mtu.h"
+#include "agent/tune/setting.h"
 #include "tests/unit/fake_host.h"
 
 #define JOURNAL "var/lib/lapwing-tune/originals.json"
@@ -208,9 +209,35 @@ static void test_refused(struct fixture *f, const void *data)
 			((struct outcome *)f->outcomes.list->pdata[i])->knob, !=, KNOB_RMEM);
 }
 
+/* How many changes a plan has that heeds the journal, and why not that of the first interrupt. */
+static unsigned pending(struct fixture *f, char **ret_reason)
+{
+	struct journal *journal;
+	struct host *host;
+	struct plan *plan;
+	unsigned n;
+
+	g_assert_cmpint(host_scan(f->t.tree, f->t.nics, &f->options.wish, &host, f->error), ==, 0);
+	g_assert_cmpint(journal_open(&f->t, host, &journal, f->error), ==, 0);
+	plan = plan_make(host, &f->options.plan);
+	journal_heed(journal, host, plan);
+	n = plan_pending(plan, true);
+	for (unsigned i = 0; ret_reason && !*ret_reason && i < plan->items->len; i++) {
+		const struct item *item = plan->items->pdata[i];
+
+		if (item->knob == KNOB_IRQ && item->state == ITEM_UNSUPPORTED)
+			*ret_reason = g_strdup(item->reason);
+	}
+	plan_free(plan);
+	journal_free(journal);
+	host_free(host);
+	return n;
+}
+
 static void test_managed(struct fixture *f, const void *data)
 {
-	g_autofree char *interrupts = fake_host_get(f->root, "proc/interrupts");
+	g_autofree char *interrupts = fake_host_get(f->root, "proc/interrupts"), *reason = NULL;
+	unsigned writes;
 
 	g_assert_nonnull(strstr(interrupts, "  25:"));
 	fake_host_refuse(f->root, "proc/irq/25/smp_affinity", EIO);
@@ -218,6 +245,52 @@ static void test_managed(struct fixture *f, const void *data)
 	g_assert_cmpuint(f->outcomes.failed, ==, 0);
 	g_assert_cmpuint(f->outcomes.skipped, ==, 1);
 	g_assert_cmpstr(find(f, OUTCOME_SKIPPED)->reason, ==, "managed by the kernel");
+	/* It is not tried again, */
+	fake_host_settle(f->root);
+	writes = tree_writes(f->t.tree);
+	g_assert_cmpint(apply(f), ==, 0);
+	g_assert_cmpuint(f->outcomes.skipped, ==, 0);
+	g_assert_cmpuint(fake_host_written(f->root), ==, 0);
+	g_assert_cmpuint(tree_writes(f->t.tree), ==, writes);
+	g_assert_cmpuint(pending(f, &reason), ==, 0);
+	g_assert_cmpstr(reason, ==, "managed by the kernel");
+	/* nor can it drift; */
+	fake_host_put(f->root, "proc/irq/25/smp_affinity", "8");
+	g_assert_cmpint(verify(f), ==, 0);
+	g_assert_cmpuint(f->outcomes.drifted, ==, 0);
+	g_assert_cmpuint(count(f, OUTCOME_ALREADY), ==, f->outcomes.list->len);
+	fake_host_put(f->root, "proc/irq/25/smp_affinity", "f");
+	/* but after a restart it is, once. */
+	fake_host_put(f->root, BOOT_ID, "another\n");
+	g_assert_cmpuint(pending(f, NULL), ==, 1);
+	g_assert_cmpint(apply(f), ==, 0);
+	g_assert_cmpuint(f->outcomes.skipped, ==, 1);
+	fake_host_settle(f->root);
+	g_assert_cmpint(apply(f), ==, 0);
+	g_assert_cmpuint(f->outcomes.skipped, ==, 0);
+	g_assert_cmpuint(fake_host_written(f->root), ==, 0);
+	/* Nothing is to be put back. */
+	g_assert_cmpint(revert(f, true), ==, 0);
+	g_assert_cmpuint(f->outcomes.failed, ==, 0);
+	g_assert_false(has_journal(f));
+}
+
+/* One that was ours, and is the kernel's later, keeps its original. */
+static void test_managed_later(struct fixture *f, const void *data)
+{
+	g_autofree char *before = snapshot(f);
+
+	g_assert_cmpint(apply(f), ==, 0);
+	fake_host_put(f->root, "proc/irq/26/smp_affinity", "8");
+	fake_host_refuse(f->root, "proc/irq/26/smp_affinity", EIO);
+	g_assert_cmpint(apply(f), ==, 0);
+	g_assert_cmpuint(f->outcomes.skipped, ==, 1);
+	g_assert_cmpuint(pending(f, NULL), ==, 0);
+	g_assert_cmpint(verify(f), ==, 0);
+	g_assert_cmpuint(f->outcomes.drifted, ==, 1);
+	fake_host_drop(f->root, "proc/irq/26/smp_affinity.refuse");
+	g_assert_cmpint(revert(f, true), ==, 0);
+	assert_same(f, before);
 }
 
 static void test_disruptive(struct fixture *f, const void *data)
@@ -270,6 +343,49 @@ static void test_rollback_later(struct fixture *f, const void *data)
 	g_assert_cmpint(revert(f, false), ==, 0);
 	g_assert_cmpuint(f->outcomes.drifted, ==, 0);
 	assert_same(f, before);
+}
+
+/* One run of apply is taken back: what was there before it comes back, and no original is lost. */
+static void test_undo(struct fixture *f, const void *data)
+{
+	g_autofree char *before = NULL, *journal = NULL, *now = NULL;
+	struct journal *earlier;
+
+	f->options.plan.only = UINT32_C(1) << KNOB_RMEM;
+	fake_host_put(f->root, RMEM, "212992");
+	g_assert_cmpint(apply(f), ==, 0);
+	fake_host_put(f->root, RMEM, "300000");
+	fake_host_put(f->root, RPS, "2");
+	before = snapshot(f);
+	journal = fake_host_get(f->root, JOURNAL);
+	g_assert_cmpint(journal_load(f->root, &earlier, f->error), ==, 0);
+	f->options.plan.only |= UINT32_C(1) << KNOB_RPS;
+	g_assert_cmpint(apply(f), ==, 0);
+	assert_value(f, RMEM, "16777216");
+	assert_value(f, RPS, "f");
+	g_assert_cmpint(tune_undo(&f->t, earlier, &f->outcomes, f->error), ==, 0);
+	journal_free(earlier);
+	assert_same(f, before);
+	now = fake_host_get(f->root, JOURNAL);
+	g_assert_cmpstr(now, ==, journal);
+	g_assert_cmpint(revert(f, true), ==, 0);
+	assert_value(f, RMEM, "212992");
+	assert_value(f, RPS, "2");
+}
+
+/* Somebody else's change meanwhile is left. */
+static void test_undo_drift(struct fixture *f, const void *data)
+{
+	struct journal *earlier;
+
+	f->options.plan.only = UINT32_C(1) << KNOB_RMEM;
+	g_assert_cmpint(journal_load(f->root, &earlier, f->error), ==, 0);
+	g_assert_cmpint(apply(f), ==, 0);
+	fake_host_put(f->root, RMEM, "300000");
+	g_assert_cmpint(tune_undo(&f->t, earlier, &f->outcomes, f->error), ==, 0);
+	journal_free(earlier);
+	assert_value(f, RMEM, "300000");
+	g_assert_true(has_journal(f));
 }
 
 static void test_damaged(struct fixture *f, const void *data)
@@ -455,6 +571,24 @@ static void test_channels_rollback(struct fixture *f, const void *data)
 	g_assert_cmpint(apply(f), ==, 0);
 	g_assert_cmpuint(f->outcomes.failed, ==, 1);
 	g_assert_cmpuint(f->outcomes.changed, ==, 0);
+	assert_same(f, before);
+	g_assert_false(has_journal(f));
+}
+
+static void test_undo_channels(struct fixture *f, const void *data)
+{
+	g_autofree char *before = NULL;
+	struct journal *earlier;
+
+	halve(f);
+	before = snapshot(f);
+	hook(f, set_queues);
+	f->options.disruptive = true;
+	g_assert_cmpint(journal_load(f->root, &earlier, f->error), ==, 0);
+	g_assert_cmpint(apply(f), ==, 0);
+	assert_value(f, "ethtool/eth0/channels", "rx 0 tx 0 combined 4");
+	g_assert_cmpint(tune_undo(&f->t, earlier, &f->outcomes, f->error), ==, 0);
+	journal_free(earlier);
 	assert_same(f, before);
 	g_assert_false(has_journal(f));
 }
@@ -789,9 +923,13 @@ int main(int argc, char **argv)
 	ADD(nothing);
 	ADD(refused);
 	ADD(managed);
+	ADD(managed_later);
 	ADD(disruptive);
 	ADD(rollback);
 	ADD(rollback_later);
+	ADD(undo);
+	ADD(undo_drift);
+	ADD(undo_channels);
 	ADD(damaged);
 	ADD(no_device);
 	ADD(rounded);

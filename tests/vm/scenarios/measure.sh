@@ -80,16 +80,22 @@ is "$good" 5 "what helps is kept and what does harm is taken back, five times ou
 
 lapwing tune revert >/dev/null
 
-# ---- Interrupted while a knob is under test
-# Not through the function, whose process would be bash's.
-lapwing tune measure --peer 100.64.0.2 --seconds 2 --underlay eth9 --iface wt0 --each-knob --only backlog >/tmp/each 2>&1 &
-pid=$!
+# ---- Ended while a knob is under test, which somebody has set since it was applied; a lost terminal sends HUP
+lapwing tune apply --only backlog >/dev/null
+sysctl -q -w net.core.netdev_max_backlog=2000
 tried() { [ "$(knob max_backlog)" = 10000 ]; }
-wait_for 60 tried
-kill -INT "$pid"
-wait "$pid" && status=0 || status=$?
-is "$status" 1 "an interrupted measurement fails"
-is "$(knob max_backlog)" 1000 "and leaves the knob as it was"
+for signal in INT TERM HUP; do
+	# Not through the function, whose process would be bash's.
+	lapwing tune measure --peer 100.64.0.2 --seconds 2 --underlay eth9 --iface wt0 --each-knob --only backlog >/tmp/each 2>&1 &
+	pid=$!
+	wait_for 60 tried
+	kill -$signal "$pid"
+	wait "$pid" && status=0 || status=$?
+	is "$status" 1 "a measurement that gets SIG$signal fails"
+	is "$(knob max_backlog)" 2000 "and leaves the knob as it was"
+done
+lapwing tune revert --force >/dev/null
+is "$(knob max_backlog)" 1000 "its original is still known"
 setpriv --reuid 65534 --clear-groups lapwing tune measure --peer 100.64.0.2 --each-knob >/dev/null 2>&1 && status=0 || status=$?
 is "$status" 5 "without privilege no knob is tried"
 finish

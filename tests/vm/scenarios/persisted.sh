@@ -3,7 +3,7 @@
 # takes it away, for this start and the next.
 # after: persist
 # timeout: 240
-# files: tests/vm/tuned.sh scripts/lapwing-tune.service
+# files: tests/vm/tuned.sh scripts/lapwing-tune.service scripts/lapwing-tune@.service scripts/90-lapwing-tune.rules
 . /job/lib.sh
 . /job/tuned.sh
 
@@ -29,4 +29,30 @@ same before "takes all of it back, also what the start before has set"
 fails "the sysctl file is gone" test -e /etc/sysctl.d/90-lapwing.conf
 fails "the unit is disabled" test -L /etc/systemd/system/multi-user.target.wants/lapwing-tune.service
 fails "and nothing else is left" test -e /var/lib/lapwing-tune/originals.json
+
+# ---- As lapwing.json says: the interface of the tunnels is made anew, and nobody but the rule and the unit does anything
+install -D -m 644 /job/lapwing-tune@.service /usr/lib/systemd/system/lapwing-tune@.service
+install -D -m 644 /job/90-lapwing-tune.rules /usr/lib/udev/rules.d/90-lapwing-tune.rules
+mkdir -p /etc/lapwing
+echo '{"tune": {"apply_on_start": true, "only": ["rps"]}}' >/etc/lapwing/lapwing.json
+systemctl daemon-reload
+udevadm control --reload
+steered() { [ "$(cat /sys/class/net/wt0/queues/rx-0/rps_cpus)" = f ]; }
+renew() {
+	ip link del wt0
+	ip link add wt0 type wireguard
+	ip link set wt0 up mtu 1280
+}
+renew
+within 20 "packets of an interface that has appeared are steered" steered
+wait_for 20 not systemctl -q is-active lapwing-tune@wt0.service
+systemctl status --no-pager lapwing-tune@wt0.service | sed 's/^/# /' || true
+is "$(systemctl show -P Result lapwing-tune@wt0.service)" success "by its unit"
+is "$(cat /sys/class/net/wt0/mtu), $(sysctl -n net.core.netdev_max_backlog)" "1280, 1000" "and nothing else is changed"
+renew
+within 20 "so it is when the interface appears again" steered
+echo '{"tune": {"apply_on_start": false, "only": ["rps"]}}' >/etc/lapwing/lapwing.json
+renew
+pause 5
+fails "unless it is not to be" steered
 finish

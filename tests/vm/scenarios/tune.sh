@@ -5,7 +5,7 @@
 # guest: own
 # cpus: 4
 # queues: 4
-# timeout: 300
+# timeout: 400
 # files: scripts/lapwing-tune.service
 . /job/lib.sh
 
@@ -38,6 +38,50 @@ ip link set wt0 up mtu 1280
 ip -n b link set wt0 up
 within 30 "the tunnel carries packets" ping -n -q -c 1 -W 1 100.64.0.2
 
+# ---- What spreads packets over queues, and queues over CPUs
+irqs() { sed -n "s/^ *\([0-9]*\):.* $(basename "$(readlink /sys/class/net/eth0/device)")-$1\.[0-9]*$/\1/p" /proc/interrupts; }
+# spread: fields that are hashed of both, how many entries of the table each queue has, and where queues interrupt.
+spread() {
+	local udp irq
+	for udp in udp4 udp6; do ethtool -n eth0 rx-flow-hash $udp; done | grep -cE '^(IP|L4) ' || true
+	ethtool -x eth0 | awk '/^ *[0-9]+:/ { for (i = 2; i <= NF; i++) n[$i]++ } END { print n[0] + 0, n[1] + 0, n[2] + 0, n[3] + 0 }'
+	for irq in $(irqs input); do cat "/proc/irq/$irq/smp_affinity_list"; done
+}
+cat >/tmp/flood.py <<'PY'
+import socket, time
+sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(64)]
+end = time.monotonic() + 120
+while time.monotonic() < end:
+    for s in sockets:
+        s.sendto(bytes(32), ('10.9.0.1', 9))
+PY
+# interrupted FILE EXPRESSION: of what diagnose says there of the receive queues' interrupts, with their names, queues and CPUs.
+interrupted() {
+	field "[$2 for i in d['irqs'] if '-input.' in i['name']]" <"$1"
+}
+for udp in udp4 udp6; do ethtool -N eth0 rx-flow-hash $udp sd; done
+ethtool -X eth0 weight 1 1 1 0
+for irq in $(irqs input) $(irqs output); do echo 2 >"/proc/irq/$irq/smp_affinity"; done
+is "$(spread | xargs)" "4 42 43 43 0 1 1 1 1" "one queue gets nothing, ports are not hashed, all interrupt CPU1"
+ip netns exec b python3 /tmp/flood.py {tap}>&- {never}<&- &
+flood=$!
+pause 1
+ok "diagnose under a flood" eval 'tune diagnose --json --duration 4 >/tmp/piled'
+is "$(interrupted /tmp/piled '(i["name"].split("-")[1], i["queue"])')" \
+	"[('input.0', 0), ('input.1', 1), ('input.2', 2), ('input.3', 3)]" "lists the interrupts of all queues"
+is "$(interrupted /tmp/piled '{c["cpu"] for c in i["cpus"]} <= {1}')" "[True, True, True, True]" "which land on CPU1"
+is "$(interrupted /tmp/piled 'i["count"]' | tr -d '[],' | awk '{ print ($1 + $2 + $3 > 100), $4 }')" "1 0" "but for the queue that gets nothing"
+ok "hash, table and interrupts are put right" lapwing tune apply --only flow-hash,rss,irq
+is "$(spread | xargs)" "8 32 32 32 32 0 1 2 3" "ethtool: ports are hashed, the table is even, each queue has a CPU"
+pause 1
+ok "diagnose under the same flood" eval 'tune diagnose --json --duration 4 >/tmp/apart'
+is "$(interrupted /tmp/apart '[c["cpu"] for c in i["cpus"]]')" "[[0], [1], [2], [3]]" "sees each queue interrupt a CPU of its own"
+kill $flood
+wait $flood || true
+ok "and it is taken back" lapwing tune revert
+is "$(spread | xargs)" "4 42 43 43 0 1 1 1 1" "to what it was"
+ethtool -X eth0 default # a table that somebody has set keeps its queues
+
 # ---- A host as it should not be
 ethtool -L eth0 combined 1
 ethtool -G eth0 rx 256 tx 256
@@ -49,7 +93,6 @@ rings() { ethtool -g eth0 | sed -n '/Current/,$p' | awk '/^[RT]X:/ { printf "%s 
 names='net.core.netdev_max_backlog net.core.netdev_budget net.core.netdev_budget_usecs net.core.rps_sock_flow_entries
 	net.core.rmem_max net.core.wmem_max net.ipv4.tcp_rmem net.ipv4.tcp_wmem net.core.default_qdisc
 	net.ipv4.tcp_congestion_control net.netfilter.nf_conntrack_max'
-irqs() { sed -n "s/^ *\([0-9]*\):.* $(basename "$(readlink /sys/class/net/eth0/device)")-$1\.[0-9]*$/\1/p" /proc/interrupts; }
 everything() {
 	local file irq
 	echo "channels $(queues) rings $(rings)"
@@ -75,7 +118,10 @@ is "$(exit_of tune plan --exit-diff)" 6 "something is to be changed"
 is "$(exit_of setpriv --reuid 65534 --clear-groups lapwing tune show)" 0 "anybody may look"
 is "$(exit_of setpriv --reuid 65534 --clear-groups lapwing tune apply)" 5 "only root may apply"
 is "$(exit_of unshare -m sh -c 'mount -o remount,bind,ro /sys && exec lapwing tune apply')" 9 "a read-only /sys is no host to tune"
-ok "and why is said" grep -qi 'read-only' /tmp/.err
+ok "and why is said" grep -q '^lapwing: /sys is mounted read-only' /tmp/.err
+is "$(exit_of unshare -m sh -c 'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec lapwing tune apply')" 9 \
+	"nor is a read-only /proc/sys"
+ok "which is named" grep -q '^lapwing: /proc/sys is mounted read-only' /tmp/.err
 is "$(exit_of tune apply --only rpz)" 2 "a knob that there is not is refused"
 ok "with the nearest" grep -q 'nearest is rps' /tmp/.err
 is "$(exit_of tune apply --underlay eht0)" 2 "so is a device"
@@ -107,7 +153,12 @@ is "$(sysctl -n net.ipv4.tcp_rmem | xargs), $(sysctl -n net.ipv4.tcp_wmem | xarg
 is "$(sysctl -n net.core.default_qdisc net.ipv4.tcp_congestion_control net.core.rps_sock_flow_entries | xargs)" \
 	"fq bbr 32768" "sysctl: fq, BBR and flows"
 is "$(cat /sys/class/net/wt0/queues/rx-0/rps_cpus)" f "with one peer, packets are steered behind WireGuard"
-ok "ethtool: UDP is spread by ports" eval 'ethtool -n eth0 rx-flow-hash udp4 | grep -q "L4 bytes 0 & 1"'
+is "$(cat /sys/class/net/wt0/queues/rx-0/rps_flow_cnt)" 4096 "and go to the CPU of who reads them"
+is "$(cat /sys/class/net/eth0/queues/tx-{0,1,2,3}/xps_cpus | xargs)" "1 2 4 8" "each CPU has a queue to send by"
+is "$(cat /sys/class/net/wt0/mtu)" 1420 "the tunnel's packets are as long as the wire takes"
+for udp in udp4 udp6; do
+	ok "ethtool: $udp is spread by ports" eval "ethtool -n eth0 rx-flow-hash $udp | grep -q 'L4 bytes 0 & 1'"
+done
 is "$(ethtool -x eth0 | awk '/^ *[0-9]+:/ { for (i = 2; i <= NF; i++) n[$i]++ } END { print n[0] == n[1] && n[1] == n[2] && n[2] == n[3] }')" 1 \
 	"ethtool: the table is even"
 ok "tc: fq at every queue" eval '[ "$(tc qdisc show dev eth0 | grep -c "qdisc fq ")" = 4 ]'

@@ -56,7 +56,7 @@ int mapcache_save(const char *state_dir, const struct mapcache_owner *owner, con
 {
 	g_autofree char *path = g_build_filename(state_dir, generations[0], NULL);
 	g_autofree char *old = g_build_filename(state_dir, generations[1], NULL);
-	g_autoptr(GByteArray) binding = NULL, file = g_byte_array_new();
+	g_autoptr(GByteArray) binding = NULL;
 	_auto_wipe_ struct wg_key key = { 0 };
 	g_autofree uint8_t *sealed = NULL;
 	int64_t saved = GINT64_TO_LE(wall_s);
@@ -70,11 +70,13 @@ int mapcache_save(const char *state_dir, const struct mapcache_owner *owner, con
 	memcpy(head + MAGIC, &saved, sizeof(saved));
 	binding = about(head, owner);
 	sealed = seal(&key, binding->data, binding->len, message, len, &sealed_len);
-	g_byte_array_append(file, (const guint8 *)head, HEAD);
-	g_byte_array_append(file, sealed, (guint)sealed_len);
+	/* In its place: a second copy of something this large would count. */
+	sealed = g_realloc(sealed, HEAD + sealed_len);
+	memmove(sealed + HEAD, sealed, sealed_len);
+	memcpy(sealed, head, HEAD);
 	if (rename(path, old) < 0 && errno != ENOENT)
 		return -errno;
-	return file_write(path, file->data, file->len, 0600);
+	return file_write(path, sealed, HEAD + sealed_len, 0600);
 }
 
 /* 0; -EBADMSG: damaged, or of another server or key; else a negative errno of reading. */

@@ -68,13 +68,14 @@ static gboolean save_now(gpointer user)
 
 /* As soon as the message is off our hands, so that its copies are not in memory all at once, unless one
  * was saved a moment ago. */
-static void save_soon(struct network *n, const uint8_t *message, size_t len)
+static void save_soon(struct network *n, GBytes *message)
 {
+	size_t len = g_bytes_get_size(message);
 	int64_t apart = SAVE_MS + (int64_t)len / SAVE_BYTES_PER_MS;
 	int64_t wait = n->saved_ms ? n->saved_ms + apart - now_ms() : 0;
 
 	g_clear_pointer(&n->unsaved, g_bytes_unref);
-	n->unsaved = g_bytes_new(message, len);
+	n->unsaved = g_bytes_ref(message);
 	if (!n->save_timer)
 		n->save_timer = g_timeout_add((guint)MAX(wait, 0), save_now, n);
 }
@@ -195,8 +196,7 @@ static int load_map(struct network *n, int64_t max_age_s)
 
 /* -- what the client says ------------------------------------------------------------------- */
 
-static void take_update(
-	struct update *u, const uint8_t *message, size_t len, bool from_login, void *user)
+static void take_update(struct update *u, GBytes *message, bool from_login, void *user)
 {
 	struct network *n = user;
 
@@ -204,14 +204,14 @@ static void take_update(
 	if (u->map && !from_login) {
 		put_in_force(n, u, false);
 		n->map_from_disk = false;
-		save_soon(n, message, len);
+		save_soon(n, message);
 		n->ops.changed(n->user);
 	}
 	if (u->servers)
 		n->servers = update_servers_merge(
 			n->servers, g_steal_pointer(&u->servers), from_login);
 	update_free(u);
-	if (len > TRIM_BYTES)
+	if (message && g_bytes_get_size(message) > TRIM_BYTES)
 		malloc_trim(0);
 }
 

@@ -149,15 +149,14 @@ static void trial_ended(enum mgmt_failure failure, const char *error, void *user
 }
 
 /* What a server says before it took us is not for anybody. */
-static void trial_update(
-	struct update *u, const uint8_t *message, size_t len, bool from_login, void *user)
+static void trial_update(struct update *u, GBytes *message, bool from_login, void *user)
 {
 	struct network *n = user;
 
 	if (n->trial)
 		update_free(u);
 	else
-		network_callbacks.update(u, message, len, from_login, user);
+		network_callbacks.update(u, message, from_login, user);
 }
 
 static void trial_changed(void *user)

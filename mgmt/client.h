@@ -4,6 +4,7 @@
  * server does or fails to do ends the client: it retries, and says how it is. */
 #pragma once
 
+#include <glib.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -70,11 +71,10 @@ struct mgmt_status {
 };
 
 struct mgmt_callbacks {
-	/* Takes the update; `message` are the plain bytes of the stream that it was made from, borrowed. The
-	 * first of each login comes from its answer (from_login, without bytes), which has a map with us alone
-	 * and is not to replace one that is in force. */
-	void (*update)(struct update *update, const uint8_t *message, size_t len, bool from_login,
-		void *user);
+	/* Takes the update; `message` are the plain bytes of the stream that it was made from, wiped with the
+	 * last reference. The first of each login comes from its answer (from_login, without bytes), which has a
+	 * map with us alone and is not to replace one that is in force. */
+	void (*update)(struct update *update, GBytes *message, bool from_login, void *user);
 	/* The map in force, or NULL: what has not changed since is copied from it. May be NULL. */
 	const struct netmap *(*last_map)(void *user);
 	/* mgmt_client_get_status says something new. */

@@ -245,7 +245,7 @@ static void login_done(struct grpc_call *call, const struct grpc_result *result,
 			c->session, (const char *const *)update->files, true, client_now_ms());
 	ended(s, result);
 	if (update)
-		c->callbacks->update(update, NULL, 0, true, c->user);
+		c->callbacks->update(update, NULL, true, c->user);
 }
 
 /* An old map is left out; the rest of the message holds. */
@@ -257,8 +257,10 @@ static void leave_out_old_map(struct mgmt_client *c, struct update *update)
 	g_clear_pointer(&update->detail, detail_free);
 }
 
-static void take_sync(struct step *s, const uint8_t *plain, size_t len)
+static void take_sync(struct step *s, GBytes *message)
 {
+	gsize len;
+	const uint8_t *plain = g_bytes_get_data(message, &len);
 	struct mgmt_client *c = s->client;
 	struct update_limits limits = limits_of(c);
 	char error[UPDATE_ERROR_MAX];
@@ -280,18 +282,33 @@ static void take_sync(struct step *s, const uint8_t *plain, size_t len)
 		session_files(
 			c->session, (const char *const *)update->files, false, client_now_ms());
 	client_settle(c);
-	c->callbacks->update(update, plain, len, false, c->user);
+	c->callbacks->update(update, message, false, c->user);
+}
+
+struct opened {
+	uint8_t *plain;
+	size_t len;
+};
+
+static void wipe_opened(void *p)
+{
+	struct opened *o = p;
+
+	envelope_wipe(o->plain, o->len);
+	g_free(o);
 }
 
 static void sync_message(struct grpc_call *call, const uint8_t *data, size_t len, void *user)
 {
-	uint8_t *plain;
-	size_t plain_len;
+	struct opened *o = g_new0(struct opened, 1);
+	g_autoptr(GBytes) message = NULL;
 
-	if (!open_message(user, data, len, &plain, &plain_len))
+	if (!open_message(user, data, len, &o->plain, &o->len)) {
+		g_free(o);
 		return;
-	take_sync(user, plain, plain_len);
-	envelope_wipe(plain, plain_len);
+	}
+	message = g_bytes_new_with_free_func(o->plain, o->len, wipe_opened, o);
+	take_sync(user, message);
 }
 
 static void job_message(struct grpc_call *call, const uint8_t *data, size_t len, void *user)

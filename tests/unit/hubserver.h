@@ -152,7 +152,7 @@ struct follower {
 };
 
 static inline void follower_update(
-	struct update *update, const uint8_t *message, size_t len, bool from_login, void *user)
+	struct update *update, GBytes *message, bool from_login, void *user)
 {
 	struct follower *f = user;
 

@@ -141,6 +141,25 @@ static void write_pending(struct run *run, bool first)
 	}
 }
 
+/* A device that makes its queues anew may give what belongs to them the very values that are wanted. Their
+ * originals are to come back all the same. */
+static void adopt_resets(struct run *run)
+{
+	for (unsigned i = 0; i < run->plan->items->len; i++) {
+		const struct item *item = run->plan->items->pdata[i];
+		struct step step = { .entry = journal_find(run->journal, item) };
+
+		if (!step.entry || !step.entry->open || !item->current || is_pending(run, item) ||
+			is_tried(run, item) ||
+			item_is_equal(item->form, step.entry->before, item->current))
+			continue;
+		step.outcome = outcomes_add(
+			run->outcomes, item, OUTCOME_CHANGED, step.entry->before, item->current);
+		step.actual = g_strdup(item->current);
+		g_array_append_val(run->steps, step);
+	}
+}
+
 /* Everything that this run has written gets the value that it had before. */
 static void roll_back(struct run *run)
 {
@@ -238,8 +257,10 @@ static int write_all(struct run *run, char error[static 256])
 		write_pending(run, true);
 		/* The link, and the route over it, may be away for a moment. */
 		r = look_again(run, run->host->underlay, error);
-		if (r == 0)
+		if (r == 0) {
+			adopt_resets(run);
 			r = note_and_save(run, error);
+		}
 	}
 	if (r == 0)
 		write_pending(run, false);

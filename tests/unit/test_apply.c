@@ -575,6 +575,36 @@ static void test_channels_rollback(struct fixture *f, const void *data)
 	g_assert_false(has_journal(f));
 }
 
+/* As virtio_net does: the value that is wanted comes with the queues. */
+static void set_queues_and_irq(enum nic_attr attr)
+{
+	set_queues(attr);
+	if (attr == NIC_CHANNELS)
+		fake_host_put(hook_root, "proc/irq/27/smp_affinity", "4");
+}
+
+static void test_channels_reset(struct fixture *f, const void *data)
+{
+	g_autofree char *before = NULL;
+
+	halve(f);
+	fake_host_put(f->root, "proc/irq/27/smp_affinity", "2");
+	before = snapshot(f);
+	hook(f, set_queues_and_irq);
+	f->options.disruptive = true;
+	g_assert_cmpint(apply(f), ==, 0);
+	assert_value(f, "proc/irq/27/smp_affinity", "4");
+	fake_host_settle(f->root);
+	g_assert_cmpint(apply(f), ==, 0);
+	g_assert_cmpuint(fake_host_written(f->root), ==, 0);
+	g_assert_cmpint(verify(f), ==, 0);
+	g_assert_cmpuint(f->outcomes.drifted, ==, 0);
+	g_assert_cmpint(revert(f, false), ==, 0);
+	g_assert_cmpuint(f->outcomes.drifted + f->outcomes.failed, ==, 0);
+	assert_same(f, before);
+	g_assert_false(has_journal(f));
+}
+
 static void test_undo_channels(struct fixture *f, const void *data)
 {
 	g_autofree char *before = NULL;
@@ -935,6 +965,7 @@ int main(int argc, char **argv)
 	ADD(rounded);
 	ADD(not_taken);
 	ADD(channels);
+	ADD(channels_reset);
 	ADD(channels_rollback);
 	ADD(killed);
 	ADD(revert);

@@ -70,7 +70,7 @@ ok "diagnose under a flood" eval 'tune diagnose --json --duration 4 >/tmp/piled'
 is "$(interrupted /tmp/piled '(i["name"].split("-")[1], i["queue"])')" \
 	"[('input.0', 0), ('input.1', 1), ('input.2', 2), ('input.3', 3)]" "lists the interrupts of all queues"
 is "$(interrupted /tmp/piled '{c["cpu"] for c in i["cpus"]} <= {1}')" "[True, True, True, True]" "which land on CPU1"
-is "$(interrupted /tmp/piled 'i["count"]' | tr -d '[],' | awk '{ print ($1 + $2 + $3 > 100), $4 }')" "1 0" "but for the queue that gets nothing"
+is "$(interrupted /tmp/piled 'i["count"]' | tr -d '[],' | awk '{ print ($1 + $2 + $3 > 100) " " $4 }')" "1 0" "but for the queue that gets nothing"
 ok "hash, table and interrupts are put right" lapwing tune apply --only flow-hash,rss,irq
 is "$(spread | xargs)" "8 32 32 32 32 0 1 2 3" "ethtool: ports are hashed, the table is even, each queue has a CPU"
 pause 1

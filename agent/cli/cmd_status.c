@@ -298,7 +298,7 @@ static void print_status(const json_t *root, bool detail)
 
 	status_line("state", "%s%s%s", get_text(root, "state"), *reason ? ": " : "", reason);
 	print_mesh(root);
-	status_print_control(root);
+	status_print_control(root, detail);
 	print_interface(root);
 	print_firewall(root);
 	print_counts(root);

@@ -33,10 +33,62 @@ static void print_map(const json_t *map)
 	}
 	status_line("map", "serial %" PRId64 " from the %s, %s old%s", get_int(map, "serial"),
 		get_text(map, "from"), age,
-		get_int(map, "left_out") ? ", not all of it could be taken: status -d --json" : "");
+		get_int(map, "left_out") ? ", not all of it could be taken: status -d" : "");
 }
 
-void status_print_control(const json_t *root)
+static void print_routes(const json_t *control)
+{
+	const json_t *route;
+	size_t i;
+
+	json_array_foreach(json_object_get(control, "routes"), i, route)
+	{
+		const char *network = get_text(route, "network"),
+			   *unused = get_text(route, "unused");
+
+		status_line("route", "%s %s, metric %" PRId64 "%s%s", get_text(route, "network_id"),
+			*network ? network : get_text(route, "domains"), get_int(route, "metric"),
+			*unused ? ", not used: " : "", unused);
+	}
+}
+
+static void print_dns(const json_t *control)
+{
+	const json_t *dns = json_object_get(control, "dns"), *zone, *group;
+	size_t i;
+
+	if (!get_bool(dns, "enabled"))
+		return;
+	json_array_foreach(json_object_get(dns, "zones"), i, zone) status_line("zone",
+		"%s, %" PRId64 " records", get_text(zone, "domain"), get_int(zone, "records"));
+	json_array_foreach(json_object_get(dns, "servers"), i, group)
+	{
+		const char *domains = get_text(group, "domains");
+
+		status_line("resolver", "%s%s%s", get_text(group, "servers"),
+			*domains ? " for " : "", domains);
+	}
+}
+
+static void print_left_out(const json_t *control)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach(json_object_get(control, "refused"), i, item)
+	{
+		const char *network = get_text(item, "network");
+
+		status_line("refused", "%s %s: %s", *network ? "route to" : "DNS by",
+			*network ? network : get_text(item, "dns"), get_text(item, "reason"));
+	}
+	json_array_foreach(json_object_get(control, "offline_peers"), i, item) status_line(
+		"offline", "%s, %s", get_text(item, "name"), get_text(item, "addresses"));
+	json_array_foreach(json_object_get(control, "notes"), i, item)
+		status_line("note", "%s", json_is_string(item) ? json_string_value(item) : "");
+}
+
+void status_print_control(const json_t *root, bool detail)
 {
 	const json_t *control = json_object_get(root, "control");
 
@@ -44,4 +96,9 @@ void status_print_control(const json_t *root)
 		return;
 	print_management(json_object_get(control, "management"));
 	print_map(json_object_get(control, "map"));
+	if (!detail)
+		return;
+	print_routes(control);
+	print_dns(control);
+	print_left_out(control);
 }

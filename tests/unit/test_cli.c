@@ -26,7 +26,15 @@ static const char status_json[] =
 	"{\"schema\":\"lapwing.status/1\",\"generated_at\":\"2026-01-01T00:00:00Z\",\"state\":\"%s\","
 	"\"reason\":null,\"version\":\"9.9\",\"uptime_seconds\":90061,\"privileges\":\"user x\","
 	"\"mesh\":{\"name\":\"prod\",\"file\":\"/m.json\",\"loaded_at\":\"2026-01-01T00:00:00Z\","
-	"\"hosts\":3,\"error\":null},\"host\":{\"name\":\"db1\",\"public_key\":\"K\","
+	"\"hosts\":3,\"error\":null},\"control\":{\"management\":{\"url\":\"https://m:443\","
+	"\"state\":\"waiting\",\"state_seconds\":61,\"error\":\"no \\u001b[31m route\","
+	"\"next_try_seconds\":7,\"cleartext\":true},\"map\":{\"serial\":8,\"age_seconds\":3600,"
+	"\"from\":\"disk\",\"left_out\":1},\"routes\":[{\"network_id\":\"lan\","
+	"\"network\":\"10.1.0.0/16\",\"metric\":5,\"unused\":\"\"}],\"dns\":{\"enabled\":true,"
+	"\"zones\":[{\"domain\":\"z.test\",\"records\":2}],\"servers\":[{\"servers\":"
+	"\"192.0.2.1:53\",\"domains\":\"\"}]},\"refused\":[{\"network\":\"0.0.0.0/0\","
+	"\"reason\":\"policy.default_route\"}],\"offline_peers\":[{\"name\":\"off\","
+	"\"addresses\":\"100.64.0.9/32\"}],\"notes\":[\"peer x: bad key\"]},\"host\":{\"name\":\"db1\",\"public_key\":\"K\","
 	"\"addresses\":[\"100.64.0.1/32\",\"fd00::1/128\"]},"
 	"\"interface\":{\"name\":\"wt0\",\"index\":7,\"listen_port\":51820,\"mtu\":1420,"
 	"\"adopted\":false,\"state\":\"up\",\"repairs\":2,\"conflict\":null},"
@@ -224,7 +232,7 @@ static void serve(const struct control_request *request, void *user)
 	if (!strcmp(request->command, "status")) {
 		g_string_printf(out, status_json, server_state, peer_json);
 		if (!strcmp(server_state, "down"))
-			g_string_replace(out, "\"enabled\":true", "\"enabled\":false", 1);
+			g_string_replace(out, "\"enabled\":true", "\"enabled\":false", 2);
 		if (!strcmp(server_state, "degraded"))
 			g_string_replace(out, "\"dropped\":0,\"problem\":null",
 				"\"dropped\":5,\"problem\":\"no memory\"", 1);
@@ -697,6 +705,33 @@ static void test_status(struct fixture *f, const void *data)
 	g_assert_cmpint(run(f, "status --check=live"), ==, EXIT_OK);
 }
 
+/* Of a server: in short, and with -d what its map says beside peers. */
+static void test_status_control(struct fixture *f, const void *data)
+{
+	static const char *const shorter[] = {
+		"management https://m:443, waiting for 1m 1s: no \\x1b[31m route, next try in 7 s\n",
+		"warning    without TLS anybody on the way can be that server\n",
+		"map        serial 8 from the disk, 1h 0m old, not all of it could be taken: status -d\n",
+	};
+	static const char *const longer[] = {
+		"route      lan 10.1.0.0/16, metric 5\n",
+		"zone       z.test, 2 records\n",
+		"resolver   192.0.2.1:53\n",
+		"refused    route to 0.0.0.0/0: policy.default_route\n",
+		"offline    off, 100.64.0.9/32\n",
+		"note       peer x: bad key\n",
+	};
+
+	g_assert_cmpint(run(f, "status"), ==, EXIT_OK);
+	for (size_t i = 0; i < G_N_ELEMENTS(shorter); i++)
+		g_assert_nonnull(strstr(f->out, shorter[i]));
+	for (size_t i = 0; i < G_N_ELEMENTS(longer); i++)
+		g_assert_null(strstr(f->out, longer[i]));
+	g_assert_cmpint(run(f, "status -d"), ==, EXIT_OK);
+	for (size_t i = 0; i < G_N_ELEMENTS(longer); i++)
+		g_assert_nonnull(strstr(f->out, longer[i]));
+}
+
 static void test_status_off(struct fixture *f, const void *data)
 {
 	g_assert_cmpint(run(f, "status -d"), ==, EXIT_OK);
@@ -1044,6 +1079,7 @@ int main(int argc, char **argv)
 	ADD(check_config, NULL);
 	ADD(not_running, NULL);
 	ADD(status, "ready");
+	ADD(status_control, "ready");
 	ADD(status_off, "down");
 	ADD(status_degraded, "degraded");
 	ADD(peers, "ready");

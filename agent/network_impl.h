@@ -68,6 +68,8 @@ void network_forget(struct network *n);
 
 /* network_join.c */
 void network_answer(struct network *n, uint32_t id, const struct network_outcome *outcome);
+void network_refuse(
+	struct network *n, uint32_t id, enum exit_code code, const char *message, const char *hint);
 void network_end_trial(struct network *n);
 void network_replace_trial(struct network *n); /* and tells whoever waits for it */
 /* Why nothing of the kind can begin now; EXIT_OK: it can. */

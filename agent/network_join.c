@@ -20,7 +20,7 @@ void network_answer(struct network *n, uint32_t id, const struct network_outcome
 	n->ops.done(id, outcome, n->user);
 }
 
-static void refuse(
+void network_refuse(
 	struct network *n, uint32_t id, enum exit_code code, const char *message, const char *hint)
 {
 	network_answer(
@@ -144,7 +144,7 @@ static void trial_ended(enum mgmt_failure failure, const char *error, void *user
 	if (failure == MGMT_OK)
 		return become_member(n);
 	network_end_trial(n);
-	refuse(n, id, code_of(failure), message,
+	network_refuse(n, id, code_of(failure), message,
 		failure == MGMT_SERVER_KEY_CHANGED ? "--force trusts the new one" : NULL);
 }
 
@@ -230,7 +230,7 @@ void network_replace_trial(struct network *n)
 	if (!n->trial)
 		return;
 	network_end_trial(n);
-	refuse(n, id, EXIT_IN_USE, "another enrolment has taken its place", NULL);
+	network_refuse(n, id, EXIT_IN_USE, "another enrolment has taken its place", NULL);
 }
 
 /* Why this host cannot join there; *ret_url is the server in its one form. */
@@ -261,7 +261,7 @@ void network_enroll(struct network *n, uint32_t id, const struct network_enrolme
 	enum exit_code code = check_enrolment(n, e, &url, error, &hint);
 
 	if (code)
-		return refuse(n, id, code, error, hint);
+		return network_refuse(n, id, code, error, hint);
 	if (is_enrolled_at(n, url)) {
 		g_snprintf(error, sizeof(error), "already enrolled at %s", url);
 		return tell(n, id, enroll_schema, false, error);
@@ -273,7 +273,7 @@ void network_enroll(struct network *n, uint32_t id, const struct network_enrolme
 	code = find_key(n, &t->private_key, &t->new_key, error);
 	if (code) {
 		trial_free(t);
-		return refuse(n, id, code, error, NULL);
+		return network_refuse(n, id, code, error, NULL);
 	}
 	t->membership.url = g_steal_pointer(&url);
 	t->membership.hostname = g_strdup(e->hostname);
@@ -304,7 +304,7 @@ static void logged_out(enum mgmt_failure failure, const char *error, void *user)
 	if (failure != MGMT_OK && !n->purging) {
 		if (!n->down)
 			mgmt_client_start(n->client, NULL);
-		return refuse(n, n->leaving_id, code_of(failure), error,
+		return network_refuse(n, n->leaving_id, code_of(failure), error,
 			"--purge leaves all the same; the server keeps the peer");
 	}
 	message = failure == MGMT_OK
@@ -330,7 +330,7 @@ static void purge_key(struct network *n, uint32_t id, bool purge)
 void network_deregister(struct network *n, uint32_t id, bool purge)
 {
 	if (n->leaving)
-		return refuse(n, id, EXIT_IN_USE, "this host is leaving already", NULL);
+		return network_refuse(n, id, EXIT_IN_USE, "this host is leaving already", NULL);
 	network_replace_trial(n);
 	n->purging = purge;
 	/* In the name of another machine's key not a word is said to its server. */
@@ -340,7 +340,8 @@ void network_deregister(struct network *n, uint32_t id, bool purge)
 			"another machine's key and network are gone from here");
 	}
 	if (n->key_is_foreign)
-		return refuse(n, id, EXIT_REFUSED, "the key here was made on another machine",
+		return network_refuse(n, id, EXIT_REFUSED,
+			"the key here was made on another machine",
 			"--purge removes it here; the other machine stays a member");
 	if (!network_is_joined(n))
 		return purge_key(n, id, purge);

@@ -18,13 +18,6 @@ enum { DEFAULT_PORT = 51820, DEFAULT_MTU = 1280 };
 
 static const char default_interface[] = "wt0";
 
-static void refuse(
-	struct network *n, uint32_t id, enum exit_code code, const char *message, const char *hint)
-{
-	network_answer(
-		n, id, &(struct network_outcome){ .code = code, .message = message, .hint = hint });
-}
-
 /* What is as everywhere is not written down. */
 static void to_membership(const struct profile *p, char *url, struct membership *ret)
 {
@@ -118,14 +111,14 @@ static void import(struct network *n, uint32_t id, const struct profile *p, bool
 	int r;
 
 	if (mgmt_url_parse(p->management_url, &url, error) < 0)
-		return refuse(n, id, EXIT_CONFIG, error, NULL);
+		return network_refuse(n, id, EXIT_CONFIG, error, NULL);
 	if (is_that_peer(n, p, url)) {
 		g_free(url);
 		return answer(n, id, p, false);
 	}
 	if (!force && (n->membership.url || has_another_key(n, p))) {
 		g_free(url);
-		return refuse(n, id, EXIT_REFUSED, "this host has an identity of its own",
+		return network_refuse(n, id, EXIT_REFUSED, "this host has an identity of its own",
 			"--force gives it up for that of the profile");
 	}
 	to_membership(p, url, &m);
@@ -136,7 +129,7 @@ static void import(struct network *n, uint32_t id, const struct profile *p, bool
 	} else {
 		g_snprintf(error, sizeof(error), "cannot write to %s: %s", n->state_dir,
 			g_strerror(-r));
-		refuse(n, id, EXIT_FAILED, error, NULL);
+		network_refuse(n, id, EXIT_FAILED, error, NULL);
 	}
 	membership_done(&m);
 }
@@ -149,9 +142,9 @@ void network_import(struct network *n, uint32_t id, const char *text, size_t len
 	enum exit_code code = network_check_free(n, error, &hint);
 
 	if (code)
-		return refuse(n, id, code, error, hint);
+		return network_refuse(n, id, code, error, hint);
 	if (profile_parse(text, len, &p, error) < 0)
-		return refuse(n, id, EXIT_CONFIG, error, NULL);
+		return network_refuse(n, id, EXIT_CONFIG, error, NULL);
 	network_replace_trial(n);
 	import(n, id, &p, force);
 	profile_done(&p);

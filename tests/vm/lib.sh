@@ -227,7 +227,7 @@ says() {
 logged() { grep -F -e "$2" "/tmp/$1/log"; }
 
 # reaches HOST ADDRESS [SECONDS]: whether one ping is answered.
-reaches() { on "$1" ping -n -q -c 1 -W "${3:-1}" "$2"; }
+reaches() { on "$1" ping -n -q -c 1 -W "${3:-3}" "$2"; }
 
 # ---- Configuration
 

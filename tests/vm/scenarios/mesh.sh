@@ -75,7 +75,7 @@ ok "exactly that size passes" on a ping -n -q -c 1 -W 3 -M "do" -s $((1320 - 28)
 
 # The pre-shared key of b, which a has not.
 is "$(keys_of a)" "$(key c)" "a peer whose pre-shared key is missing is not in the kernel"
-fails "and not reached" reaches a 100.64.0.2
+fails "and not reached" reaches a 100.64.0.2 1
 ok "its state says why" says a "\"state\":\"blocked\",\"reason\":\"pre-shared key /tmp/a/psk/b: No such file" peers b
 psk a b "$ab"
 within 65 "the peer appears when its key does" eval '[ "$(keys_of a | wc -l)" = 2 ]'

@@ -75,7 +75,7 @@ ip -n b route add 100.64.0.9 via 10.0.0.1
 x apply 10.0.0.99 100.64.0.8
 ok "without a rule an inner address is reached from outside" reaches b 100.64.0.9
 x apply 100.64.0.9 counts logs refuses untracked
-fails "with one it is not" reaches b 100.64.0.9
+fails "with one it is not" reaches b 100.64.0.9 1
 ok "others are" reaches b 10.0.0.1
 ok "this host reaches itself" reaches a 100.64.0.9
 ip -n b route replace 100.64.0.9 dev wt0

@@ -29,7 +29,7 @@ up a b d e
 
 is "$(endpoint a b)" 10.0.0.77:51820 "the first endpoint comes first"
 is "$(endpoint a c)" "(none)" "a peer without endpoint has none"
-fails "and is not reached before it begins" reaches a 100.64.0.3
+fails "and is not reached before it begins" reaches a 100.64.0.3 1
 ok "its state says why" says a '"reason":"no endpoint known: it has to begin"' peers c
 is "$(endpoint a d)" "(none)" "nor has one whose name is not known"
 ok "its state says why" says a '"reason":"no address yet: ' peers d
@@ -96,7 +96,7 @@ is "$(on router nft list ruleset | grep -c 'packets 0 ')" 2 "nothing of it went 
 lw a down >/dev/null
 wait_for 5 not ip -n a link show wt0
 is "$(ip -n a rule | wc -l)" 3 "down takes the rules back"
-fails "and the world away" reaches a 198.51.100.1
+fails "and the world away" reaches a 198.51.100.1 1
 lw a up --wait >/dev/null
 within 5 "up brings it back" reaches a 198.51.100.1
 ip -n a rule del priority "$(ip -n a rule | awk -F : '/51820/ { print $1 }')"

@@ -31,7 +31,7 @@ on a wg set wt0 listen-port 4444 fwmark 7 private-key <(wg genkey)
 on a wg set wt0 peer "$(key b)" remove peer "$(key c)" allowed-ips 100.64.0.99/32 \
 	peer "$(key d)" persistent-keepalive 9 peer "$(key e)" endpoint 10.0.0.55:1234 \
 	peer "$foreign" allowed-ips 100.64.0.200/32
-fails "the tunnels are broken" reaches a 100.64.0.2
+fails "the tunnels are broken" reaches a 100.64.0.2 1
 within 61 "everything is healed within a minute" whole
 for i in 2 3 4; do within 5 "100.64.0.$i is reached" reaches a 100.64.0.$i; done
 for i in 2 3 4; do ok "and reaches it" reaches "$(echo . a b c d | cut -d ' ' -f $((i + 1)))" 100.64.0.1 3; done

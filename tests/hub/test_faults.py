@@ -374,10 +374,9 @@ class Proxy(unittest.TestCase):
         again(name='http1')
         self.assertTrue(self.raw.sock.recv(100).startswith(b'HTTP/1.1 400'))
         self.proxy.mode(name='refuse')
-        sock = socket.create_connection(('127.0.0.1', self.proxy.ready['port']), 5)
-        with self.assertRaises(ConnectionResetError):
-            sock.recv(1)
-        sock.close()
+        with self.assertRaises(ConnectionResetError):  # as early as when connecting, if we are slow
+            with socket.create_connection(('127.0.0.1', self.proxy.ready['port']), 5) as sock:
+                sock.recv(1)
 
     def test_tls(self):
         with tempfile.TemporaryDirectory() as directory:

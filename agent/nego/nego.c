@@ -1,0 +1,391 @@
+/* agent/nego/nego.c - how two hosts agree on a path: what our side does, and time. */
+#include "agent/nego/nego_impl.h"
+
+#include <string.h>
+
+struct queued {
+	struct nego_action action;
+	char line[];
+};
+
+/* -- small things ------------------------------------------------------------------------------ */
+
+static guint key_hash(gconstpointer key)
+{
+	guint hash;
+
+	memcpy(&hash, key, sizeof(hash));
+	return hash;
+}
+
+static gboolean key_equal(gconstpointer a, gconstpointer b)
+{
+	return !memcmp(a, b, sizeof(struct wg_key));
+}
+
+void nego_act(struct nego *n, const struct talk *t, enum nego_act act, const char *line)
+{
+	size_t len = line ? strlen(line) + 1 : 0;
+	struct queued *q = g_malloc(sizeof(*q) + len);
+
+	q->action = (struct nego_action){ .key = t->key, .act = act };
+	if (line)
+		q->action.line = memcpy(q->line, line, len);
+	g_queue_push_tail(&n->actions, q);
+}
+
+bool nego_next(struct nego *n, struct nego_action *ret)
+{
+	g_free(n->taken);
+	n->taken = g_queue_pop_head(&n->actions);
+	if (n->taken)
+		*ret = n->taken->action;
+	return n->taken != NULL;
+}
+
+void nego_plan(struct nego *n, int64_t at_ms)
+{
+	if (at_ms != NEGO_NEVER && (n->next_ms == NEGO_NEVER || at_ms < n->next_ms))
+		n->next_ms = at_ms;
+}
+
+struct talk *nego_find(const struct nego *n, const struct wg_key *key)
+{
+	return g_hash_table_lookup(n->talks, key);
+}
+
+bool nego_is_session(const struct talk *t, const uint8_t session[static NEGO_SESSION_LEN])
+{
+	return !memcmp(t->local.session, session, NEGO_SESSION_LEN);
+}
+
+bool nego_controls(const struct nego *n, const struct wg_key *key)
+{
+	char text[KEY_STRLEN];
+
+	return strcmp(n->own_text, key_format(key, text)) > 0;
+}
+
+/* Give or take a tenth. */
+static uint32_t blur(struct nego *n, uint32_t ms)
+{
+	return ms - ms / 10 + n->random(n->user) % (ms / 5 + 1);
+}
+
+static void random_text(struct nego *n, char *text, size_t len)
+{
+	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+	for (size_t i = 0; i < len; i++) /* 52 in 2^32: the bias does not matter */
+		text[i] = letters[n->random(n->user) % (sizeof(letters) - 1)];
+	text[len] = '\0';
+}
+
+static void new_session(struct nego *n, struct talk *t)
+{
+	for (size_t i = 0; i < NEGO_SESSION_LEN; i++)
+		t->local.session[i] = (uint8_t)n->random(n->user);
+}
+
+/* -- life -------------------------------------------------------------------------------------- */
+
+static void talk_free(gpointer data)
+{
+	struct talk *t = data;
+
+	g_array_unref(t->early);
+	explicit_bzero(&t->local, sizeof(t->local));
+	g_free(t);
+}
+
+struct nego *nego_new(const struct wg_key *own, uint32_t (*random)(void *user), void *user)
+{
+	struct nego *n = g_new0(struct nego, 1);
+
+	key_format(own, n->own_text);
+	n->random = random;
+	n->user = user;
+	n->talks = g_hash_table_new_full(key_hash, key_equal, NULL, talk_free);
+	n->next_ms = NEGO_NEVER;
+	return n;
+}
+
+void nego_free(struct nego *n)
+{
+	if (!n)
+		return;
+	g_hash_table_unref(n->talks);
+	g_queue_clear_full(&n->actions, g_free);
+	g_free(n->taken);
+	g_free(n);
+}
+
+struct talk *nego_meet(struct nego *n, const struct wg_key *key, int64_t now_ms)
+{
+	struct talk *t = nego_find(n, key);
+
+	if (t)
+		return t;
+	t = g_new0(struct talk, 1);
+	t->key = *key;
+	t->early = g_array_new(FALSE, FALSE, sizeof(struct nego_candidate));
+	random_text(n, t->local.ufrag, NEGO_UFRAG_LEN);
+	random_text(n, t->local.pwd, NEGO_PWD_LEN);
+	t->local.has_session = t->local.lapwing = true;
+	new_session(n, t);
+	t->cap_ms = NEGO_CAP_MIN_MS + n->random(n->user) % (NEGO_CAP_MAX_MS - NEGO_CAP_MIN_MS);
+	t->credit = NEGO_ANSWER_BURST;
+	t->credit_ms = now_ms;
+	t->offer_ms = t->check_ms = NEGO_NEVER;
+	t->linger_ms = now_ms + NEGO_LINGER_MS;
+	nego_plan(n, t->linger_ms);
+	g_hash_table_insert(n->talks, &t->key, t);
+	return t;
+}
+
+void nego_stop_ice(struct nego *n, struct talk *t)
+{
+	if (t->ice)
+		nego_act(n, t, NEGO_ACT_ICE_STOP, NULL);
+	t->ice = false;
+	t->check_ms = NEGO_NEVER;
+}
+
+void nego_renew(struct nego *n, struct talk *t)
+{
+	nego_stop_ice(n, t);
+	new_session(n, t);
+	memset(&t->remote, 0, sizeof(t->remote));
+	memset(&t->path, 0, sizeof(t->path));
+	t->n_endpoints = 0;
+	t->n_candidates = 0;
+	t->shown.answered_ms = t->shown.candidate_ms = t->shown.path_ms = 0;
+}
+
+/* -- offers ------------------------------------------------------------------------------------ */
+
+/* A path is looked for, by us. */
+static bool is_needed(const struct talk *t)
+{
+	return t->wanted && !t->ice && (!t->up || t->lost);
+}
+
+void nego_offer_after(
+	struct nego *n, struct talk *t, uint32_t wait_ms, uint32_t next_ms, int64_t now_ms)
+{
+	t->interval_ms = next_ms;
+	t->offer_ms = now_ms + wait_ms;
+	nego_plan(n, t->offer_ms);
+}
+
+static void offer(struct nego *n, struct talk *t, int64_t now_ms)
+{
+	nego_act(n, t, NEGO_ACT_OFFER, NULL);
+	t->shown.offers_sent++;
+	t->shown.offered_ms = now_ms;
+	t->offer_ms = now_ms + blur(n, t->interval_ms);
+	t->interval_ms = MIN(t->interval_ms * 2, t->cap_ms);
+	nego_plan(n, t->offer_ms);
+}
+
+void nego_set_signal(struct nego *n, bool ready, int64_t now_ms)
+{
+	GHashTableIter iter;
+	struct talk *t;
+
+	if (n->signal == ready)
+		return;
+	n->signal = ready;
+	g_hash_table_iter_init(&iter, n->talks);
+	while (ready && g_hash_table_iter_next(&iter, NULL, (gpointer *)&t))
+		if (is_needed(t))
+			nego_offer_after(n, t, 0, blur(n, NEGO_AFRESH_MS), now_ms);
+}
+
+void nego_want(struct nego *n, const struct wg_key *key, int64_t now_ms)
+{
+	struct talk *t = nego_meet(n, key, now_ms);
+
+	if (t->wanted && !t->up)
+		return;
+	if (t->up) /* what worked till now does not */
+		nego_renew(n, t);
+	t->wanted = true;
+	t->up = t->lost = false;
+	t->shown.wanted_ms = now_ms;
+	if (!t->ice)
+		nego_offer_after(n, t, 0, NEGO_FIRST_MS, now_ms);
+}
+
+/* WireGuard itself has proved the path. Who is one of us knows that, too; others want their checks to be
+ * answered for ever. */
+void nego_up(struct nego *n, const struct wg_key *key, int64_t now_ms)
+{
+	struct talk *t = nego_find(n, key);
+
+	if (!t)
+		return;
+	t->up = t->wanted = true;
+	t->shown.why = NULL;
+	t->offer_ms = NEGO_NEVER;
+	if (t->remote.lapwing)
+		nego_stop_ice(n, t);
+}
+
+void nego_idle(struct nego *n, const struct wg_key *key, bool tell)
+{
+	struct talk *t = nego_find(n, key);
+
+	if (t && tell && n->signal)
+		nego_act(n, t, NEGO_ACT_GO_IDLE, NULL);
+	nego_forget(n, key);
+}
+
+void nego_forget(struct nego *n, const struct wg_key *key)
+{
+	struct talk *t = nego_find(n, key);
+
+	if (!t)
+		return;
+	nego_stop_ice(n, t);
+	g_hash_table_remove(n->talks, key);
+}
+
+void nego_network_changed(struct nego *n, int64_t now_ms)
+{
+	GHashTableIter iter;
+	struct talk *t;
+
+	g_hash_table_iter_init(&iter, n->talks);
+	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&t)) {
+		if (!t->wanted || (t->up && t->remote.lapwing))
+			continue;
+		nego_renew(n, t);
+		t->lost = true;
+		nego_offer_after(n, t, blur(n, NEGO_AFRESH_MS), NEGO_AFRESH_MS * 2, now_ms);
+	}
+}
+
+/* -- time -------------------------------------------------------------------------------------- */
+
+/* Returns false: nobody talks any more. */
+static bool pass_time(struct nego *n, struct talk *t, int64_t now_ms)
+{
+	if (t->check_ms != NEGO_NEVER && now_ms >= t->check_ms) {
+		t->check_ms = NEGO_NEVER;
+		nego_failed(n, &t->key, t->local.session, "no candidate answered in time", now_ms);
+	}
+	if (!t->wanted && !t->ice && now_ms >= t->linger_ms)
+		return false;
+	if (t->offer_ms != NEGO_NEVER && now_ms >= t->offer_ms) {
+		if (!is_needed(t))
+			t->offer_ms = NEGO_NEVER;
+		else if (n->signal)
+			offer(n, t, now_ms);
+		else /* nego_set_signal begins again */
+			t->offer_ms = NEGO_NEVER;
+	}
+	nego_plan(n, t->offer_ms);
+	nego_plan(n, t->check_ms);
+	if (!t->wanted)
+		nego_plan(n, MAX(t->linger_ms, now_ms + 1000));
+	return true;
+}
+
+int64_t nego_tick(struct nego *n, int64_t now_ms)
+{
+	GHashTableIter iter;
+	struct talk *t;
+
+	if (n->next_ms == NEGO_NEVER || now_ms < n->next_ms)
+		return n->next_ms;
+	n->next_ms = NEGO_NEVER;
+	g_hash_table_iter_init(&iter, n->talks);
+	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&t))
+		if (!pass_time(n, t, now_ms))
+			g_hash_table_iter_remove(&iter);
+	return n->next_ms;
+}
+
+/* -- questions --------------------------------------------------------------------------------- */
+
+bool nego_words(const struct nego *n, const struct wg_key *key, struct nego_words *ret)
+{
+	const struct talk *t = nego_find(n, key);
+
+	if (t)
+		*ret = t->local;
+	return t != NULL;
+}
+
+bool nego_remote_words(const struct nego *n, const struct wg_key *key, struct nego_words *ret)
+{
+	const struct talk *t = nego_find(n, key);
+
+	if (t)
+		*ret = t->remote;
+	return t != NULL && t->remote.ufrag[0];
+}
+
+size_t nego_endpoints(const struct nego *n, const struct wg_key *key, struct endpoint *ret)
+{
+	const struct talk *t = nego_find(n, key);
+	size_t count = 0;
+
+	if (!t)
+		return 0;
+	if (t->path.family)
+		ret[count++] = t->path;
+	for (size_t i = 0; i < t->n_endpoints; i++)
+		if (!t->path.family || !endpoint_is_same(&t->endpoints[i], &t->path))
+			ret[count++] = t->endpoints[i];
+	return count;
+}
+
+static enum nego_phase phase_of(const struct nego *n, const struct talk *t)
+{
+	if (t->up)
+		return NEGO_UP;
+	if (t->path.family)
+		return NEGO_PATH;
+	if (t->ice)
+		return NEGO_CHECKING;
+	if (!t->wanted)
+		return NEGO_QUIET;
+	return n->signal ? NEGO_OFFERED : NEGO_NO_SIGNAL;
+}
+
+bool nego_view(const struct nego *n, const struct wg_key *key, struct nego_view *ret)
+{
+	const struct talk *t = nego_find(n, key);
+
+	if (!t)
+		return false;
+	*ret = t->shown;
+	ret->phase = phase_of(n, t);
+	ret->lapwing = t->remote.lapwing;
+	ret->asked_by_remote = t->asked_by_remote;
+	memcpy(ret->session, t->local.session, NEGO_SESSION_LEN);
+	ret->candidates = t->n_candidates;
+	ret->path = t->path;
+	return true;
+}
+
+const char *nego_phase_name(enum nego_phase phase)
+{
+	static const char *const names[] = {
+		[NEGO_QUIET] = "quiet",
+		[NEGO_NO_SIGNAL] = "no signal",
+		[NEGO_OFFERED] = "offered",
+		[NEGO_CHECKING] = "checking",
+		[NEGO_PATH] = "path found",
+		[NEGO_UP] = "up",
+	};
+
+	return names[phase];
+}
+
+size_t nego_count(const struct nego *n)
+{
+	return g_hash_table_size(n->talks);
+}

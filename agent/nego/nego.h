@@ -1,0 +1,144 @@
+/* agent/nego/nego.h - how two hosts agree on a path to each other: offers, answers, candidates, retries.
+ * Pure: events in, actions out, clock and random numbers given.
+ *
+ * Nothing is kept of a peer that nobody talks to. A session is one try of ours to find a path; it has an
+ * id that the other side sees, so that what comes late or twice is told from what is new. Candidates are
+ * of use twice: ICE checks them, and WireGuard's held initiation is sent to them at once, as its answer
+ * is as good a check as any. */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "agent/base/addr.h"
+#include "agent/base/key.h"
+
+enum {
+	NEGO_FIRST_MS = 3000, /* to the second offer; then it doubles, give or take a tenth, ... */
+	NEGO_CAP_MIN_MS = 30 * 1000, /* ... up to something between these, another for each peer */
+	NEGO_CAP_MAX_MS = 45 * 1000,
+	NEGO_AFRESH_MS = 800, /* to the first offer after something was lost */
+	NEGO_CHECK_MS = 15 * 1000, /* ICE may take so long */
+	NEGO_LINGER_MS = 60 * 1000, /* a remote that asked and then did nothing is forgotten */
+	NEGO_ANSWER_MS = 1000, /* a remote is answered a few times at once, and then so often */
+	NEGO_ANSWER_BURST = 4,
+	NEGO_CANDIDATES_MAX = 32, /* of one session of a remote */
+	NEGO_ENDPOINTS_MAX = 8, /* of those, as many are tried with WireGuard's own packets */
+	NEGO_SESSION_LEN = 5,
+	NEGO_UFRAG_LEN = 8, /* ours: steering knows them by this length */
+	NEGO_PWD_LEN = 32, /* ours */
+	NEGO_TEXT_MAX = 128, /* theirs */
+	NEGO_LINE_MAX = 512,
+	NEGO_NEVER = -1,
+};
+
+/* What an offer or an answer says. */
+struct nego_words {
+	char ufrag[NEGO_TEXT_MAX], pwd[NEGO_TEXT_MAX]; /* "": no ICE */
+	bool has_session;
+	uint8_t session[NEGO_SESSION_LEN];
+	bool lapwing; /* the other side is one of us */
+};
+
+struct nego_candidate {
+	char line[NEGO_LINE_MAX];
+	char ufrag[NEGO_TEXT_MAX]; /* "": does not say to which session it belongs */
+	struct endpoint at; /* family 0: WireGuard's packets are not to be sent there */
+};
+
+enum nego_act {
+	NEGO_ACT_OFFER, /* send one; nego_words says what is in it */
+	NEGO_ACT_ANSWER,
+	NEGO_ACT_CANDIDATE, /* send `line` */
+	NEGO_ACT_GO_IDLE,
+	NEGO_ACT_ICE_START, /* with what nego_remote_words says */
+	NEGO_ACT_ICE_CANDIDATE, /* hand `line` over */
+	NEGO_ACT_ICE_STOP,
+	NEGO_ACT_ENDPOINTS, /* nego_endpoints has changed */
+	NEGO_ACT_WAKE, /* a path stands, and it is on us to begin the handshake */
+};
+
+struct nego_action {
+	struct wg_key key;
+	enum nego_act act;
+	const char *line; /* valid until the next call of nego_next; NULL: none */
+};
+
+enum nego_phase {
+	NEGO_QUIET, /* nothing to do, or waiting for the other side to ask */
+	NEGO_NO_SIGNAL, /* wants to ask and can't */
+	NEGO_OFFERED, /* asked, no answer yet */
+	NEGO_CHECKING, /* ICE is at work */
+	NEGO_PATH, /* it has found a path */
+	NEGO_UP, /* the tunnel is up */
+};
+
+/* What is shown of one peer. */
+struct nego_view {
+	enum nego_phase phase;
+	bool lapwing, asked_by_remote;
+	uint8_t session[NEGO_SESSION_LEN];
+	uint32_t offers_sent, offers_heard, answers_sent, answers_heard;
+	uint32_t candidates, limited; /* of this session; messages that came too often */
+	int64_t wanted_ms, offered_ms, answered_ms, candidate_ms, path_ms; /* 0: not yet */
+	struct endpoint path; /* family 0: none */
+	const char *why; /* the last failure; NULL: none */
+};
+
+struct nego;
+
+/* `random` gives 32 random bits at a time. */
+struct nego *nego_new(const struct wg_key *own, uint32_t (*random)(void *user), void *user);
+void nego_free(struct nego *n);
+
+/* -- events of our side ---------------------------------------------------------------------- */
+
+void nego_set_signal(struct nego *n, bool ready, int64_t now_ms);
+/* Somebody needs a tunnel to this peer and there is none, or it does not answer any more. */
+void nego_want(struct nego *n, const struct wg_key *key, int64_t now_ms);
+/* The tunnel answers. */
+void nego_up(struct nego *n, const struct wg_key *key, int64_t now_ms);
+/* Nobody needs it any more; `tell`: the other side may sleep, too. */
+void nego_idle(struct nego *n, const struct wg_key *key, bool tell);
+/* It is no longer in the map. */
+void nego_forget(struct nego *n, const struct wg_key *key);
+/* Our own addresses have changed: who has no tunnel is asked anew. */
+void nego_network_changed(struct nego *n, int64_t now_ms);
+
+/* ICE of this session says. */
+void nego_local_candidate(struct nego *n, const struct wg_key *key,
+	const uint8_t session[static NEGO_SESSION_LEN], const char *line);
+void nego_selected(struct nego *n, const struct wg_key *key,
+	const uint8_t session[static NEGO_SESSION_LEN], const struct endpoint *path,
+	int64_t now_ms);
+void nego_failed(struct nego *n, const struct wg_key *key,
+	const uint8_t session[static NEGO_SESSION_LEN], const char *why, int64_t now_ms);
+
+/* -- events of the other side, of which the caller knows that it is in the map ------------------ */
+
+void nego_hear_offer(
+	struct nego *n, const struct wg_key *key, const struct nego_words *words, int64_t now_ms);
+void nego_hear_answer(
+	struct nego *n, const struct wg_key *key, const struct nego_words *words, int64_t now_ms);
+void nego_hear_candidate(struct nego *n, const struct wg_key *key,
+	const struct nego_candidate *candidate, int64_t now_ms);
+
+/* -- what follows ------------------------------------------------------------------------------ */
+
+/* Time passes. Returns when to be called again, or NEGO_NEVER. */
+int64_t nego_tick(struct nego *n, int64_t now_ms);
+bool nego_next(struct nego *n, struct nego_action *ret);
+
+/* -- questions --------------------------------------------------------------------------------- */
+
+/* False: nobody talks to this peer. */
+bool nego_words(const struct nego *n, const struct wg_key *key, struct nego_words *ret);
+bool nego_remote_words(const struct nego *n, const struct wg_key *key, struct nego_words *ret);
+/* Where it may be, best first. Returns the number, at most NEGO_ENDPOINTS_MAX + 1. */
+size_t nego_endpoints(const struct nego *n, const struct wg_key *key, struct endpoint *ret);
+bool nego_view(const struct nego *n, const struct wg_key *key, struct nego_view *ret);
+const char *nego_phase_name(enum nego_phase phase);
+/* Which of the two controls: the greater key, as text. */
+bool nego_controls(const struct nego *n, const struct wg_key *key);
+size_t nego_count(const struct nego *n);

@@ -1,0 +1,193 @@
+/* agent/nego/nego_hear.c - how two hosts agree on a path: what the other side and ICE say. */
+#include "agent/nego/nego_impl.h"
+
+#include <string.h>
+
+/* -- limits ------------------------------------------------------------------------------------ */
+
+/* A remote may say so much at once, and then so much a second; the rest is counted. */
+static bool may_speak(struct talk *t, int64_t now_ms)
+{
+	int64_t earned = (now_ms - t->credit_ms) / NEGO_ANSWER_MS;
+
+	if (earned > 0) {
+		t->credit = (uint32_t)MIN(t->credit + earned, NEGO_ANSWER_BURST);
+		t->credit_ms += earned * NEGO_ANSWER_MS;
+	}
+	if (!t->credit) {
+		t->shown.limited++;
+		return false;
+	}
+	t->credit--;
+	return true;
+}
+
+/* -- candidates -------------------------------------------------------------------------------- */
+
+static bool is_known(const struct talk *t, const struct endpoint *at)
+{
+	for (size_t i = 0; i < t->n_endpoints; i++)
+		if (endpoint_is_same(&t->endpoints[i], at))
+			return true;
+	return false;
+}
+
+static void take_candidate(
+	struct nego *n, struct talk *t, const struct nego_candidate *c, int64_t now_ms)
+{
+	if (t->n_candidates >= NEGO_CANDIDATES_MAX) {
+		t->shown.limited++;
+		return;
+	}
+	t->n_candidates++;
+	if (!t->shown.candidate_ms)
+		t->shown.candidate_ms = now_ms;
+	nego_act(n, t, NEGO_ACT_ICE_CANDIDATE, c->line);
+	if (!c->at.family || t->n_endpoints == NEGO_ENDPOINTS_MAX || is_known(t, &c->at))
+		return;
+	t->endpoints[t->n_endpoints++] = c->at;
+	nego_act(n, t, NEGO_ACT_ENDPOINTS, NULL);
+}
+
+static bool belongs(const struct talk *t, const struct nego_candidate *c)
+{
+	return !c->ufrag[0] || !strcmp(c->ufrag, t->remote.ufrag);
+}
+
+void nego_hear_candidate(struct nego *n, const struct wg_key *key,
+	const struct nego_candidate *candidate, int64_t now_ms)
+{
+	struct talk *t = nego_meet(n, key, now_ms);
+
+	if (t->ice && belongs(t, candidate))
+		take_candidate(n, t, candidate, now_ms);
+	else if (t->early->len < NEGO_CANDIDATES_MAX)
+		g_array_append_vals(t->early, candidate, 1);
+	else
+		t->shown.limited++;
+}
+
+static void take_early(struct nego *n, struct talk *t, int64_t now_ms)
+{
+	for (guint i = 0; i < t->early->len; i++) {
+		const struct nego_candidate *c = &g_array_index(t->early, struct nego_candidate, i);
+
+		if (belongs(t, c))
+			take_candidate(n, t, c, now_ms);
+	}
+	g_array_set_size(t->early, 0);
+}
+
+/* -- offers and answers ------------------------------------------------------------------------ */
+
+static bool is_same_session(const struct talk *t, const struct nego_words *words)
+{
+	return !words->has_session ||
+		(t->remote.has_session &&
+			!memcmp(words->session, t->remote.session, NEGO_SESSION_LEN));
+}
+
+/* The other side's session begins, or goes on, or it has no ICE to offer. */
+static void hear(struct nego *n, struct talk *t, const struct nego_words *words, int64_t now_ms)
+{
+	if (!words->ufrag[0]) {
+		nego_renew(n, t);
+		t->shown.why = "the other side offers no ICE";
+		return;
+	}
+	if (t->remote.ufrag[0] && (t->ice || t->up)) {
+		if (is_same_session(t, words))
+			return;
+		nego_renew(n, t);
+	}
+	t->remote = *words;
+	t->ice = true;
+	t->lost = false;
+	t->offer_ms = NEGO_NEVER;
+	t->check_ms = now_ms + NEGO_CHECK_MS;
+	nego_plan(n, t->check_ms);
+	nego_act(n, t, NEGO_ACT_ICE_START, NULL);
+	take_early(n, t, now_ms);
+}
+
+void nego_hear_offer(
+	struct nego *n, const struct wg_key *key, const struct nego_words *words, int64_t now_ms)
+{
+	struct talk *t = nego_meet(n, key, now_ms);
+
+	t->shown.offers_heard++;
+	if (!may_speak(t, now_ms))
+		return;
+	if (!t->wanted) {
+		t->asked_by_remote = true;
+		t->linger_ms = now_ms + NEGO_LINGER_MS;
+		nego_plan(n, t->linger_ms);
+	}
+	hear(n, t, words, now_ms);
+	t->shown.answers_sent++;
+	/* It carries our session, so it is made after ICE began; candidates follow it. */
+	nego_act(n, t, NEGO_ACT_ANSWER, NULL);
+}
+
+void nego_hear_answer(
+	struct nego *n, const struct wg_key *key, const struct nego_words *words, int64_t now_ms)
+{
+	struct talk *t = nego_find(n, key);
+
+	if (!t) /* we did not ask, or do not care any more */
+		return;
+	t->shown.answers_heard++;
+	if (!may_speak(t, now_ms))
+		return;
+	if (!t->shown.answered_ms)
+		t->shown.answered_ms = now_ms;
+	hear(n, t, words, now_ms);
+}
+
+/* -- ICE --------------------------------------------------------------------------------------- */
+
+void nego_local_candidate(struct nego *n, const struct wg_key *key,
+	const uint8_t session[static NEGO_SESSION_LEN], const char *line)
+{
+	const struct talk *t = nego_find(n, key);
+
+	if (t && t->ice && nego_is_session(t, session))
+		nego_act(n, t, NEGO_ACT_CANDIDATE, line);
+}
+
+void nego_selected(struct nego *n, const struct wg_key *key,
+	const uint8_t session[static NEGO_SESSION_LEN], const struct endpoint *path, int64_t now_ms)
+{
+	struct talk *t = nego_find(n, key);
+	bool first;
+
+	if (!t || !t->ice || !nego_is_session(t, session))
+		return;
+	first = !t->path.family;
+	t->path = *path;
+	t->shown.path_ms = now_ms;
+	t->check_ms = NEGO_NEVER;
+	nego_act(n, t, NEGO_ACT_ENDPOINTS, NULL);
+	if (t->up && t->remote.lapwing)
+		nego_stop_ice(n, t);
+	/* Two that begin at once spoil each other's handshake. Between us whoever has something to send
+	 * begins; others leave it to the controlling side. */
+	if (first && !t->up && !t->remote.lapwing && nego_controls(n, key))
+		nego_act(n, t, NEGO_ACT_WAKE, NULL);
+}
+
+void nego_failed(struct nego *n, const struct wg_key *key,
+	const uint8_t session[static NEGO_SESSION_LEN], const char *why, int64_t now_ms)
+{
+	struct talk *t = nego_find(n, key);
+
+	if (!t || !t->ice || !nego_is_session(t, session))
+		return;
+	t->lost = t->path.family != 0;
+	t->shown.why = why;
+	nego_renew(n, t);
+	if (t->wanted && (!t->up || t->lost))
+		nego_offer_after(n, t, NEGO_AFRESH_MS, NEGO_FIRST_MS, now_ms);
+	t->linger_ms = now_ms + NEGO_LINGER_MS;
+	nego_plan(n, t->linger_ms);
+}

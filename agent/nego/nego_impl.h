@@ -1,0 +1,56 @@
+/* agent/nego/nego_impl.h - the inside of the negotiation, for its files only. */
+#pragma once
+
+#include <glib.h>
+
+#include "agent/nego/nego.h"
+
+/* One peer that we talk to, or want to. */
+struct talk {
+	struct wg_key key;
+	bool wanted, up;
+	bool ice; /* runs for our present session */
+	bool lost; /* a path that stood has gone: it is worth another one even under a live session */
+	bool asked_by_remote;
+	struct nego_words local, remote; /* remote: ufrag "" as long as nothing was heard */
+	struct endpoint path; /* what ICE has selected */
+	struct endpoint endpoints[NEGO_ENDPOINTS_MAX];
+	uint8_t n_endpoints;
+	GArray *early; /* struct nego_candidate: before we knew the session */
+	uint32_t n_candidates;
+
+	/* offers */
+	int64_t offer_ms; /* the next one; NEGO_NEVER: none is due */
+	uint32_t interval_ms, cap_ms;
+	/* how much may still be answered */
+	uint32_t credit;
+	int64_t credit_ms;
+	int64_t check_ms; /* ICE must be done */
+	int64_t linger_ms; /* forgotten, unless something happens */
+
+	struct nego_view shown; /* counts and times */
+};
+
+struct nego {
+	char own_text[KEY_STRLEN];
+	uint32_t (*random)(void *user);
+	void *user;
+	bool signal;
+	GHashTable *talks; /* struct wg_key -> struct talk */
+	GQueue actions; /* struct queued, owned */
+	struct queued *taken;
+	int64_t next_ms; /* no deadline is earlier */
+};
+
+/* nego.c */
+void nego_act(struct nego *n, const struct talk *t, enum nego_act act, const char *line);
+void nego_plan(struct nego *n, int64_t at_ms);
+struct talk *nego_find(const struct nego *n, const struct wg_key *key);
+struct talk *nego_meet(struct nego *n, const struct wg_key *key, int64_t now_ms);
+bool nego_is_session(const struct talk *t, const uint8_t session[static NEGO_SESSION_LEN]);
+/* Another try: what is known of the last one goes. */
+void nego_renew(struct nego *n, struct talk *t);
+void nego_stop_ice(struct nego *n, struct talk *t);
+/* The first of a series of offers, after a while. */
+void nego_offer_after(
+	struct nego *n, struct talk *t, uint32_t wait_ms, uint32_t next_ms, int64_t now_ms);

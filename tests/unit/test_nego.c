@@ -1,0 +1,304 @@
+/* tests/unit/test_nego.c - two hosts agree on a path: which event leads to which actions, and when. */
+#include <glib.h>
+#include <string.h>
+
+#include "agent/nego/nego.h"
+
+enum { START_MS = 1000 };
+
+struct setup {
+	struct nego *nego;
+	struct wg_key peer;
+	uint32_t seed;
+	int64_t now_ms;
+};
+
+static uint32_t next_random(void *user)
+{
+	struct setup *s = user;
+
+	s->seed = s->seed * 1664525 + 1013904223;
+	return s->seed >> 8;
+}
+
+static void begin(struct setup *s)
+{
+	struct wg_key own = { { 1 } };
+
+	memset(s, 0, sizeof(*s));
+	s->peer.b[0] = 2;
+	s->now_ms = START_MS;
+	s->nego = nego_new(&own, next_random, s);
+	nego_set_signal(s->nego, true, s->now_ms);
+}
+
+static char *actions(struct setup *s)
+{
+	static const char *const names[] = {
+		[NEGO_ACT_OFFER] = "offer",
+		[NEGO_ACT_ANSWER] = "answer",
+		[NEGO_ACT_CANDIDATE] = "candidate",
+		[NEGO_ACT_GO_IDLE] = "go-idle",
+		[NEGO_ACT_ICE_START] = "start",
+		[NEGO_ACT_ICE_CANDIDATE] = "remote",
+		[NEGO_ACT_ICE_STOP] = "stop",
+		[NEGO_ACT_ENDPOINTS] = "endpoints",
+		[NEGO_ACT_WAKE] = "wake",
+	};
+	GString *out = g_string_new(NULL);
+	struct nego_action action;
+
+	nego_tick(s->nego, s->now_ms);
+	while (nego_next(s->nego, &action))
+		g_string_append_printf(out, "%s%s%s%s", out->len ? " " : "", names[action.act],
+			action.line ? ":" : "", action.line ? action.line : "");
+	return g_string_free(out, FALSE);
+}
+
+#define FOLLOWS(s, expected) \
+	do { \
+		g_autofree char *text_ = actions(s); \
+		g_assert_cmpstr(text_, ==, expected); \
+	} while (0)
+
+static struct nego_words words(uint8_t session)
+{
+	struct nego_words w = { .ufrag = "theirs", .pwd = "secret", .has_session = true };
+
+	w.session[0] = session;
+	return w;
+}
+
+static struct nego_candidate candidate(const char *line, uint8_t last)
+{
+	struct nego_candidate c = { .at = { .family = AF_INET, .port = 51820 } };
+
+	g_strlcpy(c.line, line, sizeof(c.line));
+	c.at.addr[0] = 192;
+	c.at.addr[3] = last;
+	return c;
+}
+
+static const uint8_t *session(struct setup *s)
+{
+	static struct nego_words own;
+
+	g_assert_true(nego_words(s->nego, &s->peer, &own));
+	return own.session;
+}
+
+static void test_asks(void)
+{
+	struct nego_words heard = words(1), again;
+	struct nego_candidate c = candidate("one", 1);
+	struct endpoint path = { .family = AF_INET, .port = 9 };
+	struct setup s;
+
+	begin(&s);
+	nego_want(s.nego, &s.peer, s.now_ms);
+	FOLLOWS(&s, "offer");
+	nego_want(s.nego, &s.peer, s.now_ms);
+	FOLLOWS(&s, "");
+	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
+	FOLLOWS(&s, "start");
+	nego_hear_candidate(s.nego, &s.peer, &c, s.now_ms);
+	FOLLOWS(&s, "remote:one endpoints");
+	nego_local_candidate(s.nego, &s.peer, session(&s), "mine");
+	FOLLOWS(&s, "candidate:mine");
+	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
+	FOLLOWS(&s, "endpoints");
+	nego_up(s.nego, &s.peer, s.now_ms);
+	FOLLOWS(&s, ""); /* the other side is no lapwing: ICE goes on */
+	s.now_ms += 3600 * 1000;
+	FOLLOWS(&s, "");
+	nego_words(s.nego, &s.peer, &again);
+	nego_idle(s.nego, &s.peer, true);
+	FOLLOWS(&s, "go-idle stop");
+	g_assert_cmpuint(nego_count(s.nego), ==, 0);
+	nego_free(s.nego);
+}
+
+static void test_is_asked(void)
+{
+	struct nego_candidate early = candidate("early", 1), other = candidate("other", 2);
+	struct nego_words heard = words(1);
+	struct setup s;
+
+	begin(&s);
+	g_strlcpy(early.ufrag, "theirs", sizeof(early.ufrag));
+	g_strlcpy(other.ufrag, "before", sizeof(other.ufrag));
+	heard.lapwing = true;
+	nego_hear_candidate(s.nego, &s.peer, &early, s.now_ms);
+	nego_hear_candidate(s.nego, &s.peer, &other, s.now_ms);
+	FOLLOWS(&s, "");
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	FOLLOWS(&s, "start remote:early endpoints answer");
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms); /* the same again */
+	FOLLOWS(&s, "answer");
+	nego_up(s.nego, &s.peer, s.now_ms);
+	FOLLOWS(&s, "stop");
+	heard.session[0]++; /* it has restarted */
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	FOLLOWS(&s, "start answer");
+	nego_forget(s.nego, &s.peer);
+	FOLLOWS(&s, "stop");
+	nego_free(s.nego);
+}
+
+static void test_nobody_answers(void)
+{
+	unsigned offers = 0;
+	struct nego_view v;
+	struct setup s;
+
+	begin(&s);
+	nego_want(s.nego, &s.peer, s.now_ms);
+	for (; s.now_ms < START_MS + 3600 * 1000; s.now_ms += 100) {
+		g_autofree char *text = actions(&s);
+
+		offers += !strcmp(text, "offer");
+	}
+	/* 3, 6, 12, 24 s, then 27 to 49.5 s apart. */
+	g_assert_cmpuint(offers, >=, 3600 / 50);
+	g_assert_cmpuint(offers, <=, 3600 / 27 + 5);
+	nego_view(s.nego, &s.peer, &v);
+	g_assert_cmpstr(nego_phase_name(v.phase), ==, "offered");
+	nego_free(s.nego);
+}
+
+static void test_no_signal(void)
+{
+	struct nego_view v;
+	struct setup s;
+
+	begin(&s);
+	nego_set_signal(s.nego, false, s.now_ms);
+	nego_want(s.nego, &s.peer, s.now_ms);
+	FOLLOWS(&s, "");
+	nego_view(s.nego, &s.peer, &v);
+	g_assert_cmpint(v.phase, ==, NEGO_NO_SIGNAL);
+	g_assert_cmpint(nego_tick(s.nego, s.now_ms), ==, NEGO_NEVER);
+	s.now_ms += 60000;
+	nego_set_signal(s.nego, true, s.now_ms);
+	FOLLOWS(&s, "offer");
+	nego_free(s.nego);
+}
+
+static void test_fails(void)
+{
+	struct nego_words heard = words(1);
+	uint8_t old[NEGO_SESSION_LEN];
+	struct nego_view v;
+	struct setup s;
+
+	begin(&s);
+	nego_want(s.nego, &s.peer, s.now_ms);
+	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
+	FOLLOWS(&s, "start");
+	memcpy(old, session(&s), sizeof(old));
+	s.now_ms += NEGO_CHECK_MS;
+	FOLLOWS(&s, "stop");
+	g_assert_cmpint(memcmp(old, session(&s), sizeof(old)), !=, 0);
+	nego_failed(s.nego, &s.peer, old, "late", s.now_ms); /* of the session before */
+	nego_view(s.nego, &s.peer, &v);
+	g_assert_cmpstr(v.why, ==, "no candidate answered in time");
+	FOLLOWS(&s, "");
+	s.now_ms += NEGO_AFRESH_MS;
+	FOLLOWS(&s, "offer");
+	nego_free(s.nego);
+}
+
+static void test_floods(void)
+{
+	struct nego_words heard = words(1);
+	unsigned answers = 0;
+	struct nego_view v;
+	struct setup s;
+
+	begin(&s);
+	for (unsigned i = 0; i < 1000; i++, s.now_ms += 10) { /* ten seconds */
+		g_autofree char *text = NULL;
+
+		heard.session[0] = (uint8_t)i;
+		heard.session[1] = (uint8_t)(i >> 8);
+		nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+		text = actions(&s);
+		answers += strstr(text, "answer") != NULL;
+	}
+	g_assert_cmpuint(answers, <=, 10 + NEGO_ANSWER_BURST);
+	for (unsigned i = 0; i < 10000; i++) {
+		struct nego_candidate c = candidate("x", (uint8_t)i);
+
+		nego_hear_candidate(s.nego, &s.peer, &c, s.now_ms);
+	}
+	nego_view(s.nego, &s.peer, &v);
+	g_assert_cmpuint(v.candidates, ==, NEGO_CANDIDATES_MAX);
+	g_assert_cmpuint(v.limited, >, 9000);
+	nego_free(s.nego);
+}
+
+/* Who only asked and went away leaves nothing behind. */
+static void test_is_forgotten(void)
+{
+	struct nego_words heard = words(1);
+	struct setup s;
+
+	begin(&s);
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	for (unsigned i = 0; i < 200; i++, s.now_ms += 1000)
+		g_free(actions(&s));
+	g_assert_cmpuint(nego_count(s.nego), ==, 0);
+	g_assert_cmpint(nego_tick(s.nego, s.now_ms), ==, NEGO_NEVER);
+	nego_free(s.nego);
+}
+
+static void test_no_ice(void)
+{
+	struct nego_words heard = { .has_session = false };
+	struct nego_view v;
+	struct setup s;
+
+	begin(&s);
+	nego_want(s.nego, &s.peer, s.now_ms);
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	FOLLOWS(&s, "answer offer");
+	nego_view(s.nego, &s.peer, &v);
+	g_assert_cmpstr(v.why, ==, "the other side offers no ICE");
+	nego_free(s.nego);
+}
+
+/* The path of a tunnel that is up breaks: another one is looked for, whatever WireGuard thinks. */
+static void test_path_lost(void)
+{
+	struct nego_words heard = words(1);
+	struct endpoint path = { .family = AF_INET, .port = 9 };
+	struct setup s;
+
+	begin(&s);
+	nego_want(s.nego, &s.peer, s.now_ms);
+	FOLLOWS(&s, "offer");
+	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
+	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
+	nego_up(s.nego, &s.peer, s.now_ms);
+	FOLLOWS(&s, "start endpoints");
+	nego_failed(s.nego, &s.peer, session(&s), "silence", s.now_ms);
+	FOLLOWS(&s, "stop");
+	s.now_ms += NEGO_AFRESH_MS;
+	FOLLOWS(&s, "offer");
+	nego_free(s.nego);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/nego/asks", test_asks);
+	g_test_add_func("/nego/is_asked", test_is_asked);
+	g_test_add_func("/nego/nobody_answers", test_nobody_answers);
+	g_test_add_func("/nego/no_signal", test_no_signal);
+	g_test_add_func("/nego/fails", test_fails);
+	g_test_add_func("/nego/floods", test_floods);
+	g_test_add_func("/nego/is_forgotten", test_is_forgotten);
+	g_test_add_func("/nego/no_ice", test_no_ice);
+	g_test_add_func("/nego/path_lost", test_path_lost);
+	return g_test_run();
+}

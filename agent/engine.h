@@ -21,7 +21,15 @@ struct monitor_filter;
 struct netmap;
 struct netmap_patch;
 
-enum { ENGINE_CHECK_S = 60, ENGINE_NEVER = -1 };
+enum { ENGINE_CHECK_S = 60, ENGINE_NEVER = -1, ENGINE_PATHS_MAX = 9 };
+
+/* What becomes of a peer for which somebody finds paths. */
+enum engine_need {
+	ENGINE_WANTED, /* it is to be reached */
+	ENGINE_ANSWERS, /* the tunnel is up */
+	ENGINE_SLEEPS, /* it was up and is parked, having been idle */
+	ENGINE_GIVEN_UP, /* it is parked without having been reached */
+};
 
 /* What is remembered of a peer over restarts. */
 struct engine_memory {
@@ -43,6 +51,9 @@ struct engine_ops {
 	int (*record_mtu)(uint32_t mtu, void *user);
 	/* A pre-shared key from its file. 0 or -errno. */
 	int (*read_psk)(const char *path, struct wg_key *ret, void *user);
+	/* A peer is wanted, or not any more; only after engine_set_finder. Calls nothing of the engine. NULL: nobody
+	 * finds paths. */
+	void (*path)(const struct wg_key *key, enum engine_need need, void *user);
 	uint32_t (*random)(void *user);
 	int64_t (*wall_s)(void *user);
 };
@@ -94,6 +105,15 @@ void engine_kernel_event(struct engine *e, unsigned events, uint32_t pid, int64_
 /* n = 0: failed, for the reason in `error`. */
 void engine_looked_up(struct engine *e, uint32_t id, const struct endpoint *addresses, size_t n,
 	const char *error, int64_t now_ms);
+/* Somebody finds paths to peers, or does not any more: who is without endpoints can be woken. */
+void engine_set_finder(struct engine *e, bool present, int64_t now_ms);
+/* Where this peer may be, best first, as was found now; before all other endpoints that are known. */
+void engine_set_paths(struct engine *e, const struct wg_key *key, const struct endpoint *at,
+	size_t n, int64_t now_ms);
+bool engine_knows_peer(const struct engine *e, const struct wg_key *key);
+/* The other side says so. False: nothing changed. */
+bool engine_remote_wants(struct engine *e, const struct wg_key *key, int64_t now_ms);
+bool engine_remote_sleeps(struct engine *e, const struct wg_key *key, int64_t now_ms);
 /* Somebody reads the status: refresh what it shows soon. */
 void engine_refresh(struct engine *e, int64_t now_ms);
 

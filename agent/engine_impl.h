@@ -141,6 +141,10 @@ struct engine {
 	GArray *scratch; /* struct prefix */
 	size_t n_routes;
 
+	/* paths that are found */
+	bool finder;
+	GHashTable *paths; /* struct wg_key -> struct paths */
+
 	/* lazy peers */
 	const char *no_lazy; /* why nobody can be parked; NULL: they can */
 	struct lazy *lazy;
@@ -272,6 +276,14 @@ bool engine_endpoint_is_good(
 	const struct engine *e, uint32_t host, const struct endpoint *endpoint, int64_t now_ms);
 /* Why it has none; "" when it has. */
 const char *engine_names_error(const struct engine *e, uint32_t host);
+
+/* engine_paths.c */
+void engine_paths_init(struct engine *e);
+void engine_prune_paths(struct engine *e); /* there is a new map */
+/* Those of a host. Returns their number, at most max. */
+size_t engine_add_paths(const struct engine *e, uint32_t host, struct endpoint *ret, size_t max);
+/* Its state has changed; `was_up`: from being up. */
+void engine_tell_path(struct engine *e, uint32_t host, bool was_up);
 
 /* engine_lazy.c: who may sleep; what a new map, a reading and a command mean for that. */
 void engine_lazy_init(struct engine *e, const struct engine_identity *identity);

@@ -54,6 +54,7 @@ void engine_lazy_init(struct engine *e, const struct engine_identity *identity)
 	e->held = g_hash_table_new_full(NULL, NULL, NULL, (GDestroyNotify)g_bytes_unref);
 	e->captures = g_array_new(FALSE, FALSE, sizeof(struct capture));
 	e->captured = g_byte_array_new();
+	engine_paths_init(e);
 	engine_memory_init(e, identity);
 }
 
@@ -66,6 +67,7 @@ void engine_lazy_free(struct engine *e)
 	g_array_unref(e->captures);
 	g_byte_array_unref(e->captured);
 	g_array_unref(e->memory);
+	g_hash_table_unref(e->paths);
 }
 
 /* The map goes: who slept needs no sentinel any more. */
@@ -133,6 +135,8 @@ void engine_lazy_policy(struct engine *e, int64_t now_ms)
 		lazy_set(e->lazy, i, !engine_why_permanent(e, i), idle_s(e, i), now_ms);
 		if (engine_is_asleep(e, i) && e->peers[i].state == PEER_IDLE)
 			e->peers[i].state = PEER_PARKED; /* new, or the first map */
+		else if (lazy_state(e->lazy, i) == LAZY_PERMANENT)
+			engine_tell_path(e, i, false);
 	}
 }
 
@@ -379,7 +383,7 @@ static int64_t find_host(const struct engine *e, const char *peer)
 
 static int wake(struct engine *e, uint32_t host, int64_t now_ms, const char **ret_why)
 {
-	if (lazy_state(e->lazy, host) == LAZY_PARKED && !n_candidates(e, host)) {
+	if (lazy_state(e->lazy, host) == LAZY_PARKED && !e->finder && !n_candidates(e, host)) {
 		*ret_why = "no endpoint is known: it has to begin";
 		return -EHOSTUNREACH;
 	}

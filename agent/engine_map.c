@@ -108,6 +108,7 @@ void engine_set_map(struct engine *e, struct netmap *map, int64_t now_ms)
 	e->routing = routing_new(map, e->config);
 	owners_free(e->owners);
 	e->owners = owners_new(map, e->routing);
+	engine_prune_paths(e);
 	engine_names_replace(e, old, now_ms);
 	engine_peers_replace(e, old, old_peers, now_ms);
 	engine_recount(e, counted, now_ms);

@@ -47,7 +47,9 @@ static bool is_first(const struct engine *e, uint32_t host, const struct endpoin
 {
 	struct endpoint first;
 
-	return engine_candidates(e, host, &first, 1) && endpoint_is_same(&first, endpoint);
+	/* What was found is known to this run only. */
+	return !engine_add_paths(e, host, &first, 1) && engine_candidates(e, host, &first, 1) &&
+		endpoint_is_same(&first, endpoint);
 }
 
 static GArray *collect(const struct engine *e)

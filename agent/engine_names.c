@@ -184,7 +184,7 @@ void engine_looked_up(struct engine *e, uint32_t id, const struct endpoint *addr
 size_t engine_candidates(const struct engine *e, uint32_t host, struct endpoint *ret, size_t max)
 {
 	const struct netmap_host *h = &e->map->hosts[host];
-	size_t n = 0;
+	size_t n = engine_add_paths(e, host, ret, max);
 
 	for (uint32_t j = h->endpoint; j < h->endpoint + h->n_endpoints && n < max; j++) {
 		const struct netmap_endpoint *endpoint = &e->map->endpoints[j];

@@ -19,7 +19,10 @@ bool engine_holds_self(const struct engine *e, uint32_t host)
 /* Who cannot be asked has nothing to keep alive, and who sleeps is not to be woken by it. */
 int engine_wanted_keepalive(const struct engine *e, uint32_t host)
 {
-	if (!e->map->hosts[host].n_endpoints || lazy_wants_sentinel(e->lazy, host))
+	struct endpoint found;
+
+	if ((!e->map->hosts[host].n_endpoints && !engine_add_paths(e, host, &found, 1)) ||
+		lazy_wants_sentinel(e->lazy, host))
 		return 0;
 	return e->map->hosts[e->map->self].keepalive;
 }

@@ -81,9 +81,12 @@ static void follow_up(struct engine *e, uint32_t host, unsigned actions, int64_t
 	struct endpoint known[NETMAP_ENDPOINTS_MAX];
 	size_t n;
 
-	if (actions & PEER_ACT_CHANGED)
+	if (actions & PEER_ACT_CHANGED) {
 		engine_tell(e, "peer", "name", netmap_text(e->map, h->name),
 			peer_state_name(peer->state));
+		if (lazy_state(e->lazy, host) == LAZY_PERMANENT)
+			engine_tell_path(e, host, false);
+	}
 	if (actions & PEER_ACT_WATCH)
 		e->watch = true;
 	if (actions & PEER_ACT_LOOK_UP)

@@ -331,10 +331,12 @@ static void tell(struct engine *e, uint32_t host)
 {
 	const char *name = netmap_text(e->map, e->map->hosts[host].name);
 	struct peer *peer = &e->peers[host];
+	bool was_up = peer->state == PEER_UP;
 	struct lazy_view view;
 
 	lazy_view(e->lazy, host, &view);
 	peer->state = (uint8_t)shown_state(peer, &view);
+	engine_tell_path(e, host, was_up);
 	log_debug("peer %s: %s", name, lazy_state_name(view.state));
 	engine_tell_lazy(e, name, view.unreachable ? "unreachable" : lazy_state_name(view.state),
 		view.state == LAZY_WAKING || view.state == LAZY_ACTIVE ? lazy_cause_name(view.cause)

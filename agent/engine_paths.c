@@ -1,0 +1,144 @@
+/* agent/engine_paths.c - endpoints that somebody finds while peers are wanted, and who says when they are. */
+#include <string.h>
+
+#include "agent/engine_impl.h"
+#include "mgmt/netmap.h"
+
+struct paths {
+	struct wg_key key;
+	uint8_t n;
+	struct endpoint at[ENGINE_PATHS_MAX];
+};
+
+static guint key_hash(gconstpointer key)
+{
+	guint hash;
+
+	memcpy(&hash, key, sizeof(hash));
+	return hash;
+}
+
+static gboolean key_equal(gconstpointer a, gconstpointer b)
+{
+	return !memcmp(a, b, sizeof(struct wg_key));
+}
+
+static int64_t find_host(const struct engine *e, const struct wg_key *key)
+{
+	int64_t host = e->map ? netmap_find_key(e->map, key) : NETMAP_NONE;
+
+	return host < 0 || engine_holds_self(e, (uint32_t)host) ? NETMAP_NONE : host;
+}
+
+void engine_paths_init(struct engine *e)
+{
+	e->paths = g_hash_table_new_full(key_hash, key_equal, NULL, g_free);
+}
+
+bool engine_knows_peer(const struct engine *e, const struct wg_key *key)
+{
+	return find_host(e, key) >= 0;
+}
+
+size_t engine_add_paths(const struct engine *e, uint32_t host, struct endpoint *ret, size_t max)
+{
+	const struct paths *p = g_hash_table_lookup(e->paths, &e->map->hosts[host].key);
+	size_t n = p ? MIN(p->n, max) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		ret[i] = p->at[i];
+	return n;
+}
+
+static gboolean is_gone(gpointer key, gpointer value, gpointer user)
+{
+	return find_host(user, key) < 0;
+}
+
+void engine_prune_paths(struct engine *e)
+{
+	g_hash_table_foreach_remove(e->paths, is_gone, e);
+}
+
+void engine_set_paths(struct engine *e, const struct wg_key *key, const struct endpoint *at,
+	size_t n, int64_t now_ms)
+{
+	int64_t host = find_host(e, key);
+	struct paths *p;
+
+	if (host < 0 || !n) {
+		g_hash_table_remove(e->paths, key);
+		return;
+	}
+	p = g_new0(struct paths, 1);
+	p->key = *key;
+	p->n = (uint8_t)MIN(n, ENGINE_PATHS_MAX);
+	memcpy(p->at, at, p->n * sizeof(*at));
+	g_hash_table_replace(e->paths, &p->key, p);
+	if (engine_is_asleep(e, (uint32_t)host)) {
+		lazy_new_endpoints(e->lazy, (uint32_t)host, now_ms);
+		engine_lazy_run(e, now_ms);
+	} else if (lazy_state(e->lazy, (uint32_t)host) == LAZY_PERMANENT &&
+		!engine_endpoint_is_good(e, (uint32_t)host, &e->peers[host].endpoint, now_ms)) {
+		e->peers[host].chosen = 0;
+		engine_mark_peer(e, (uint32_t)host, PEER_NEW_ENDPOINT | PEER_POKE);
+	}
+}
+
+void engine_set_finder(struct engine *e, bool present, int64_t now_ms)
+{
+	e->finder = present;
+	for (uint32_t i = 0; present && e->map && i < e->map->n_hosts; i++)
+		if (!engine_holds_self(e, i))
+			engine_tell_path(e, i, false);
+}
+
+bool engine_remote_wants(struct engine *e, const struct wg_key *key, int64_t now_ms)
+{
+	int64_t host = find_host(e, key);
+	bool changed = host >= 0 && lazy_wake(e->lazy, (uint32_t)host, LAZY_BY_REMOTE, now_ms);
+
+	engine_lazy_run(e, now_ms);
+	return changed;
+}
+
+bool engine_remote_sleeps(struct engine *e, const struct wg_key *key, int64_t now_ms)
+{
+	int64_t host = find_host(e, key);
+	bool changed = false;
+
+	if (host < 0)
+		return false;
+	if (lazy_state(e->lazy, (uint32_t)host) == LAZY_ACTIVE) {
+		engine_note_endpoints(e);
+		changed = lazy_sleep(e->lazy, (uint32_t)host, now_ms);
+	}
+	engine_lazy_run(e, now_ms);
+	return changed;
+}
+
+/* What somebody who finds paths wants to know of this peer. */
+static enum engine_need need_of(const struct engine *e, uint32_t host, bool was_up)
+{
+	switch (lazy_state(e->lazy, host)) {
+	case LAZY_WAKING:
+		return ENGINE_WANTED;
+	case LAZY_ACTIVE:
+		return ENGINE_ANSWERS;
+	case LAZY_PERMANENT:
+		return e->peers[host].state == PEER_UP ? ENGINE_ANSWERS : ENGINE_WANTED;
+	case LAZY_PARKED:
+		break;
+	}
+	return was_up ? ENGINE_SLEEPS : ENGINE_GIVEN_UP;
+}
+
+void engine_tell_path(struct engine *e, uint32_t host, bool was_up)
+{
+	enum engine_need need = need_of(e, host, was_up);
+
+	if (need == ENGINE_GIVEN_UP || need == ENGINE_SLEEPS)
+		g_hash_table_remove(e->paths, &e->map->hosts[host].key);
+	if (e->finder && e->ops->path)
+		e->ops->path(&e->map->hosts[host].key, need, e->user);
+}

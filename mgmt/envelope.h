@@ -4,18 +4,17 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/base/box.h"
 #include "agent/base/key.h"
-
-enum { ENVELOPE_NONCE = 24, ENVELOPE_TAG = 16, ENVELOPE_OVERHEAD = ENVELOPE_NONCE + ENVELOPE_TAG };
 
 /* Plain bytes to a packed EncryptedMessage: free with g_free. The nonce is random. NULL: nothing can be
  * sealed for this server, its key is one of the few that give no secret (all zeros, for one). */
 uint8_t *envelope_seal(const struct wg_key *own_private, const struct wg_key *own_public,
 	const struct wg_key *server, const void *plain, size_t len, size_t *ret_len);
 /* The same with this nonce, for tests: one that was used before gives the plain bytes away. */
-uint8_t *envelope_seal_with(const uint8_t nonce[static ENVELOPE_NONCE],
-	const struct wg_key *own_private, const struct wg_key *own_public,
-	const struct wg_key *server, const void *plain, size_t len, size_t *ret_len);
+uint8_t *envelope_seal_with(const uint8_t nonce[static BOX_NONCE], const struct wg_key *own_private,
+	const struct wg_key *own_public, const struct wg_key *server, const void *plain, size_t len,
+	size_t *ret_len);
 /* A packed EncryptedMessage to plain bytes (free with envelope_wipe). 0; -EPROTO: no such message;
  * -EBADMSG: it was not sealed for us by `server`. */
 int envelope_open(const struct wg_key *own_private, const struct wg_key *server,

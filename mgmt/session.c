@@ -4,7 +4,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "mgmt/pace.h"
+#include "agent/rpc/pace.h"
 
 enum stage { IDLE, KEY, CALL, WAIT };
 
@@ -32,16 +32,6 @@ struct session {
 };
 
 /* -- small things --------------------------------------------------------------------------- */
-
-/* splitmix64: good enough for jitter, and the same on every machine. */
-static uint32_t roll(struct session *s)
-{
-	uint64_t z = s->random += 0x9e3779b97f4a7c15;
-
-	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
-	z = (z ^ z >> 27) * 0x94d049bb133111eb;
-	return (uint32_t)((z ^ z >> 31) >> 32);
-}
 
 static struct session_action *act(struct session *s, enum session_act what)
 {
@@ -129,7 +119,8 @@ static void begin(struct session *s, enum session_line n, enum verdict_call call
 static void wait_for(struct session *s, enum session_line n, enum verdict_call call,
 	struct pace *pace, int64_t now_ms)
 {
-	s->lines[n] = (struct line){ WAIT, call, 0, now_ms + pace_next_ms(pace, roll(s)) };
+	s->lines[n] = (struct line){ WAIT, call, 0,
+		now_ms + pace_next_ms(pace, pace_roll(&s->random)) };
 }
 
 /* The Sync stream is gone: SyncMeta is of no use any more, as the next request says it all; a Job

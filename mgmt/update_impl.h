@@ -8,7 +8,7 @@
 #include "agent/base/addr.h"
 #include "mgmt/detail.h"
 #include "mgmt/netmap.h"
-#include "mgmt/wire.h"
+#include "agent/base/wire.h"
 
 enum { UPDATE_MAP_PEERS = 3 }; /* a field of NetworkMap */
 

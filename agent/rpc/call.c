@@ -281,8 +281,13 @@ void call_got_header(struct grpc_call *call, const char *name, const char *value
 void call_got_headers(struct grpc_call *call)
 {
 	call->reader.gzip = call->reply.gzip;
-	if (!call->reply.final || !reply_is_foreign(&call->reply))
+	if (!call->reply.final)
 		return;
+	if (!reply_is_foreign(&call->reply)) {
+		if (call->callbacks->headers)
+			call->callbacks->headers(call, call->user);
+		return;
+	}
 	reply_result(&call->reply, &call->result);
 	end(call, NGHTTP2_CANCEL);
 }

@@ -62,6 +62,8 @@ struct grpc_callbacks {
 	/* The response's headers and trailers, names in lower case. May be NULL. */
 	void (*metadata)(struct grpc_call *call, const char *name, const char *value, bool trailer,
 		void *user);
+	/* All headers of the response came, trailers or a message are still to come. May be NULL. */
+	void (*headers)(struct grpc_call *call, void *user);
 	/* Borrowed until it returns. The call may be cancelled from here. */
 	void (*message)(struct grpc_call *call, const uint8_t *data, size_t len, void *user);
 	/* The queue has room again after grpc_send said -ENOBUFS. May be NULL. */

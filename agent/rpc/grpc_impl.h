@@ -89,7 +89,7 @@ void call_fail(struct grpc_call *call, enum grpc_status status, const char *text
 void call_lose(struct grpc_call *call, enum stream_failure failure, const char *text);
 void call_drop(struct grpc_call *call); /* without done() */
 void call_free(struct grpc_call *call);
-/* What nghttp2 reports of its stream; of the first two the user may hear. */
+/* What nghttp2 reports of its stream; of the first three the user may hear. */
 void call_got_header(struct grpc_call *call, const char *name, const char *value, bool trailer);
 void call_got_data(struct grpc_call *call, const uint8_t *data, size_t len);
 void call_got_headers(struct grpc_call *call); /* a block is complete */

@@ -1,12 +1,12 @@
 /* tests/fuzz/fuzz_envelope.c - any bytes as a sealed message, and any message sealed and opened again. */
-/* covers: mgmt/envelope.c mgmt/wire.c */
+/* covers: mgmt/envelope.c agent/base/box.c agent/base/wire.c */
 #include <assert.h>
 #include <errno.h>
 #include <glib.h>
 #include <string.h>
 
 #include "mgmt/envelope.h"
-#include "mgmt/wire.h"
+#include "agent/base/wire.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

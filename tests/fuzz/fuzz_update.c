@@ -10,7 +10,7 @@
 #include "mgmt/detail.h"
 #include "mgmt/netmap.h"
 #include "mgmt/update.h"
-#include "mgmt/wire.h"
+#include "agent/base/wire.h"
 
 enum { PEERS_MAX = 50, BEFORE = 100 };
 

@@ -9,11 +9,12 @@ from accounts import SETTINGS, Account, State
 from faults import refusal
 from messages import from_dict, pb, to_dict
 from service import INNER
+from signalling import SignalCommands
 
 
-class Commands:
+class Commands(SignalCommands):
     def __init__(self, hub):
-        self.hub, self.service, self.state, self.faults = hub, hub.service, hub.state, hub.faults
+        self.hub, self.service, self.state, self.faults, self.exchange = hub, hub.service, hub.state, hub.faults, hub.exchange
 
     # ---- Accounts
 
@@ -30,7 +31,7 @@ class Commands:
         raise ValueError(f'no peer {text}')
 
     def info(self):
-        return {'port': self.hub.port, 'tls_port': self.hub.tls_port, 'server_key': self.service.key.public,
+        return {'port': self.hub.port, 'tls_port': self.hub.tls_port, 'signal_port': self.hub.signal_port, 'server_key': self.service.key.public,
                 'serial': {name: account.serial for name, account in self.state.accounts.items()}}
 
     def add_account(self, name, **settings):

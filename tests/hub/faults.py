@@ -17,11 +17,20 @@ Kinds, with their parameters and what the client sees:
   raw hex=               this is the plain message, sealed
   raw-envelope hex=      this is the message on the wire, not sealed
   endless ms=            (Sync) the map again and again, every so many ms (0: as fast as it can be sent)
+Of a message from peer to peer (Send), for which its sender is the peer: fail and stall as above; delay ms= brings it later;
+  end                    never; the sender is told that all is well
+  twice                  twice
+  swap                   behind the next one to the same receiver
+  garbage                with another last byte
+Of their streams (ConnectStream): fail and stall as above, and
+  no-header              does not say that the peer is registered
 Every kind takes
   count=  calls that it strikes (1; -1 for all),   skip=  calls before that pass unharmed,
-  peer=   only that peer's calls,                  at=    the message of a stream that it strikes (1, the first),
+  peer=   only that peer's calls,                  p=      only so large a part of them (1, all),
+  at=     the message of a stream that it strikes (1, the first),
   late=   true: `fail` and `stall` come after the server has acted, so only the answer is lost.
 """
+import random
 import secrets
 from dataclasses import dataclass, field
 
@@ -33,7 +42,7 @@ from crypto import ServerKey
 from messages import pb
 
 KINDS = ('fail', 'stall', 'delay', 'end', 'twice', 'oversize', 'truncate', 'cut', 'garbage', 'not-proto', 'short', 'wrong-key',
-         'key', 'raw', 'raw-envelope', 'endless')
+         'key', 'raw', 'raw-envelope', 'endless', 'swap', 'no-header')
 OVERSIZE = 16 * 1024 * 1024 + 1
 
 
@@ -50,6 +59,7 @@ class Fault:
     count: int = 1
     skip: int = 0
     peer: str = ''  # its key
+    p: float = 1
     at: int = 1
     late: bool = False
     options: dict = field(default_factory=dict)
@@ -130,9 +140,10 @@ class Faults:
     def __init__(self):
         self.faults = []
         self.release = []  # futures of stalled calls
+        self.dice = random.Random(1)
 
     def add(self, method, kind, **options):
-        known = {name: options.pop(name) for name in ('count', 'skip', 'peer', 'at', 'late') if name in options}
+        known = {name: options.pop(name) for name in ('count', 'skip', 'peer', 'p', 'at', 'late') if name in options}
         self.faults.append(Fault(method, kind, options=options, **known))
 
     def take(self, method, peer):
@@ -143,6 +154,8 @@ class Faults:
             if fault.skip:
                 fault.skip -= 1
                 return None
+            if fault.p < 1 and self.dice.random() >= fault.p:
+                continue
             fault.count -= fault.count > 0
             fault.struck += 1
             return fault

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
-"""hub.py - a management server for tests, as NetBird's agents know it: accounts, setup keys, peers, maps, and every way
-in which a server can go wrong. On Debian's grpcio, protobuf and PyNaCl.
+"""hub.py - a management and signal server for tests, as NetBird's agents know them: accounts, setup keys, peers, maps,
+messages from peer to peer, and every way in which a server can go wrong. On Debian's grpcio, protobuf and PyNaCl.
 
     tests/hub/hub.py --control /tmp/hub.sock --listen 127.0.0.1:33073 &
     export HUB=/tmp/hub.sock
@@ -40,11 +40,16 @@ Peers         peers [fake=true]; peer peer=; remove peer=; add-peer key= hostnam
               key.
 Streams       push [peer=]: the map, now; push-raw [peer=] hex= or json= [times=]: this SyncResponse; patch peer= json=;
               map peer=; map-raw peer=; refresh [turn=true]: new credentials; end [peer=] [code= text=]
+Signal        signal-peers: who is registered; signal-log [peer= last=]; signal-forget; signal-end [peer= code= text=];
+              signal-push peer= hex= [times=]: these bytes as a message; signal-replay [peer= times=]: all that was ever sent
+              to them; signal-deaf [on=false]: takes all, brings nothing; signal-restart [down=SECONDS].
+              It has a port of its own, and is on those of the management server too. A peer is its key, or as above.
 Jobs          job peer= hex= or json=; job-answers
 Clients       requests [method= peer= last= since=]; count [method= peer=]; forget;
               wait peer= [timeout=]; wait method= [count= peer= timeout=]
 Faults        fault method= kind= ...; list-faults; unfault [method=]; kinds and parameters are in faults.py.
               new-key [private=]: another server key at once; restart [down=SECONDS private=]: connections are cut too.
+              Of messages from peer to peer: fault method=Send; of their streams: fault method=ConnectStream.
               What grpcio cannot do wrong (GOAWAY, RST_STREAM, half a frame, silence, slowness): fault_proxy.py.
               stop ends the hub.
 """
@@ -62,6 +67,7 @@ import lines  # noqa: E402
 from accounts import State  # noqa: E402
 from control import Commands  # noqa: E402
 from crypto import ServerKey  # noqa: E402
+from exchange import Exchange  # noqa: E402
 from faults import Faults  # noqa: E402
 from netmap import Services  # noqa: E402
 from service import Service  # noqa: E402
@@ -76,7 +82,8 @@ def parse_arguments():
     parser.add_argument('--key', help='PEM file')
     parser.add_argument('--state', help='file that outlives the hub')
     parser.add_argument('--server-key', help='private key in base64; without it a new one at each start')
-    parser.add_argument('--signal', default='127.0.0.1:10000', help='told to agents (%(default)s)')
+    parser.add_argument('--signal', help='told to agents; without it where the signal server listens')
+    parser.add_argument('--signal-listen', default='127.0.0.1:0', help='of the signal server, in cleartext (%(default)s)')
     parser.add_argument('--group-ms', type=int, default=1000, help='changes are held until so long nothing has changed')
     parser.add_argument('--ephemeral-s', type=float, default=600, help='absence after which ephemeral peers are removed')
     parser.add_argument('--reference', action='store_true',
@@ -106,16 +113,17 @@ class Hub:
     def __init__(self, arguments):
         self.arguments = arguments
         self.state, self.faults = State(arguments.state), Faults()
-        self.service = Service(self.state, Services(signal=arguments.signal), self.faults, arguments.server_key,
-                               arguments.group_ms / 1000)
+        self.service = Service(self.state, Services(), self.faults, arguments.server_key, arguments.group_ms / 1000)
+        self.exchange = Exchange(self.faults)
         self.listen, self.tls = arguments.listen, arguments.tls
-        self.port = self.tls_port = 0
-        self.server = None
+        self.signal_listen = arguments.signal_listen
+        self.port = self.tls_port = self.signal_port = 0
+        self.server = self.signal_server = None
         self.stopping = asyncio.Event()
 
     async def start(self):
         self.server = grpc.aio.server(options=channel_options(self.arguments))
-        self.server.add_generic_rpc_handlers([self.service.handlers()])
+        self.server.add_generic_rpc_handlers([self.service.handlers(), self.exchange.handlers()])
         self.port = self.server.add_insecure_port(self.listen)
         # The next start is to find the same ports.
         self.listen = f'{self.listen.rpartition(":")[0]}:{self.port}'
@@ -125,6 +133,17 @@ class Hub:
             self.tls_port = self.server.add_secure_port(self.tls, credentials)
             self.tls = f'{self.tls.rpartition(":")[0]}:{self.tls_port}'
         await self.server.start()
+
+    async def start_signal(self):
+        self.signal_server = grpc.aio.server(options=channel_options(self.arguments))
+        self.signal_server.add_generic_rpc_handlers([self.exchange.handlers()])
+        self.signal_port = self.signal_server.add_insecure_port(self.signal_listen)
+        self.signal_listen = f'{self.signal_listen.rpartition(":")[0]}:{self.signal_port}'
+        self.service.services.signal = self.arguments.signal or self.signal_listen
+        await self.signal_server.start()
+
+    async def stop_signal(self):
+        await self.signal_server.stop(0)
 
     def new_key(self, private=None):
         self.service.key = ServerKey(private)
@@ -141,14 +160,17 @@ class Hub:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self.stopping.set)
         await self.start()
+        await self.start_signal()
         path = self.arguments.control
         listener = await lines.serve(path, Commands(self))
         ticker = loop.create_task(self.service.tick(self.arguments.ephemeral_s))
-        print(json.dumps({'port': self.port, 'tls_port': self.tls_port, 'server_key': self.service.key.public}), flush=True)
+        print(json.dumps({'port': self.port, 'tls_port': self.tls_port, 'signal_port': self.signal_port,
+                          'server_key': self.service.key.public}), flush=True)
         await self.stopping.wait()
         ticker.cancel()
         listener.close()
         await self.server.stop(0)
+        await self.stop_signal()
         os.unlink(path)
 
 

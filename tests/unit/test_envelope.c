@@ -4,7 +4,7 @@
 #include <string.h>
 
 #include "mgmt/envelope.h"
-#include "mgmt/wire.h"
+#include "agent/base/wire.h"
 #include "tests/unit/hex.h"
 
 #define CLIENT_PRIVATE "AAIDBAUGBwgJCgsMDQ4PEBESExQVFhcYGRobHB0eH2A="
@@ -146,8 +146,8 @@ static void test_bad(void)
 		g_assert_cmpint(try_open(message, len, CLIENT_PUBLIC), ==, -EBADMSG);
 		message[i] ^= 0x40;
 	}
-	message[1] = ENVELOPE_OVERHEAD - 1;
-	g_assert_cmpint(try_open(message, 2 + ENVELOPE_OVERHEAD - 1, CLIENT_PUBLIC), ==, -EPROTO);
+	message[1] = BOX_OVERHEAD - 1;
+	g_assert_cmpint(try_open(message, 2 + BOX_OVERHEAD - 1, CLIENT_PUBLIC), ==, -EPROTO);
 	message[0] = 2 << 3; /* a number where the body should be */
 	g_assert_cmpint(try_open(message, 2, CLIENT_PUBLIC), ==, -EPROTO);
 }

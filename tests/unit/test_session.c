@@ -3,7 +3,7 @@
 #include <glib.h>
 #include <string.h>
 
-#include "mgmt/pace.h"
+#include "agent/rpc/pace.h"
 #include "mgmt/session.h"
 
 static const char *const calls[] = { "probe", "register", "sync", "job", "meta", "logout" };

@@ -2,7 +2,7 @@
  * server may get wrong about it. */
 #include <errno.h>
 
-#include "mgmt/wire.h"
+#include "agent/base/wire.h"
 #include "tests/unit/hex.h"
 #include "tests/unit/message.h"
 

@@ -1,5 +1,5 @@
-/* mgmt/wire.c - walks over the fields of a protobuf message. */
-#include "mgmt/wire.h"
+/* agent/base/wire.c - walks over the fields of a protobuf message. */
+#include "agent/base/wire.h"
 
 enum { TYPE_VARINT, TYPE_64_BITS, TYPE_BYTES, TYPE_32_BITS = 5 };
 enum { NUMBER_MAX = (1 << 29) - 1 };

@@ -1,4 +1,4 @@
-/* mgmt/wire.h - walks over the fields of a protobuf message without copying anything. Pure.
+/* agent/base/wire.h - walks over the fields of a protobuf message without copying anything. Pure.
  *
  * For messages that hold very long lists: their elements are found here one by one, so that a broken one
  * spoils nothing but itself and memory does not grow with the message. */
@@ -50,3 +50,8 @@ static inline bool wire_next(struct wire *wire, struct wire_field *ret)
 /* The number of bytes of a number, and writing it: returns what is behind it. */
 size_t wire_varint_len(uint64_t value);
 uint8_t *wire_put_varint(uint8_t *at, uint64_t value);
+/* The head of a field of bytes. */
+static inline uint8_t *wire_put_head(uint8_t *at, unsigned field, size_t len)
+{
+	return wire_put_varint(wire_put_varint(at, field << 3 | 2), len);
+}

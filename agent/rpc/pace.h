@@ -1,4 +1,4 @@
-/* mgmt/pace.h - delays between tries at a server: grow, with jitter, and then few a minute. Pure. */
+/* agent/rpc/pace.h - delays between tries at a server: grow, with jitter, and then few a minute. Pure. */
 #pragma once
 
 #include <stdint.h>
@@ -25,3 +25,5 @@ uint32_t pace_next_ms(struct pace *pace, uint32_t random);
 /* No small delays any more. */
 void pace_grow(struct pace *pace);
 void pace_reset(struct pace *pace);
+/* 32 random bits for it, from a state that is seeded once: the same on every machine. */
+uint32_t pace_roll(uint64_t *state);

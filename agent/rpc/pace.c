@@ -1,5 +1,5 @@
-/* mgmt/pace.c - delays between tries at a server. */
-#include "mgmt/pace.h"
+/* agent/rpc/pace.c - delays between tries at a server. */
+#include "agent/rpc/pace.h"
 
 #include <stdbool.h>
 
@@ -39,4 +39,14 @@ void pace_grow(struct pace *pace)
 void pace_reset(struct pace *pace)
 {
 	pace->delay_ms = 0;
+}
+
+/* splitmix64: good enough for jitter. */
+uint32_t pace_roll(uint64_t *state)
+{
+	uint64_t z = *state += 0x9e3779b97f4a7c15;
+
+	z = (z ^ z >> 30) * 0xbf58476d1ce4e5b9;
+	z = (z ^ z >> 27) * 0x94d049bb133111eb;
+	return (uint32_t)((z ^ z >> 31) >> 32);
 }

@@ -110,6 +110,8 @@ void engine_set_finder(struct engine *e, bool present, int64_t now_ms);
 /* Where this peer may be, best first, as was found now; before all other endpoints that are known. */
 void engine_set_paths(struct engine *e, const struct wg_key *key, const struct endpoint *at,
 	size_t n, int64_t now_ms);
+/* WireGuard's. */
+uint16_t engine_port(const struct engine *e);
 bool engine_knows_peer(const struct engine *e, const struct wg_key *key);
 /* The other side says so. False: nothing changed. */
 bool engine_remote_wants(struct engine *e, const struct wg_key *key, int64_t now_ms);

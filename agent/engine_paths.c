@@ -35,6 +35,11 @@ void engine_paths_init(struct engine *e)
 	e->paths = g_hash_table_new_full(key_hash, key_equal, NULL, g_free);
 }
 
+uint16_t engine_port(const struct engine *e)
+{
+	return engine_listen_port(e);
+}
+
 bool engine_knows_peer(const struct engine *e, const struct wg_key *key)
 {
 	return find_host(e, key) >= 0;

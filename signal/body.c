@@ -18,12 +18,15 @@ enum {
 	FIELD_PAYLOAD = 2,
 	FIELD_PORT = 3,
 	FIELD_VERSION = 4,
+	FIELD_FEATURES = 6,
 	FIELD_ROSENPASS = 7,
 	FIELD_RELAY = 8,
 	FIELD_SESSION = 10,
 	FIELD_RELAY_IP = 11,
 };
 enum { FIELD_ROSENPASS_KEY = 1 };
+/* Among the features, by which no other agent goes any more. */
+enum { FEATURE_LAPWING = 0x6c77 };
 
 /* -- reading -------------------------------------------------------------------------------- */
 
@@ -53,6 +56,26 @@ static bool has_rosenpass(struct wire_bytes config)
 	return has && !wire.bad;
 }
 
+static bool has_our_feature(const struct wire_field *field)
+{
+	struct wire_bytes list = field->bytes;
+	uint64_t number = 0;
+	unsigned shift = 0;
+
+	if (!field->has_bytes)
+		return field->value == FEATURE_LAPWING;
+	for (size_t i = 0; i < list.len; i++) {
+		number |= (uint64_t)(list.data[i] & 0x7f) << shift;
+		shift = MIN(shift + 7, 57);
+		if (list.data[i] & 0x80)
+			continue;
+		if (number == FEATURE_LAPWING)
+			return true;
+		number = shift = 0;
+	}
+	return false;
+}
+
 static void read_relay_address(struct wire_bytes bytes, struct prefix *ret)
 {
 	if (bytes.len != 4 && bytes.len != 16)
@@ -70,6 +93,9 @@ static void read_offer_field(const struct wire_field *field, struct signal_offer
 		break;
 	case FIELD_VERSION:
 		(void)copy_text(field->bytes, o->version, SIGNAL_VERSION_MAX);
+		break;
+	case FIELD_FEATURES:
+		o->lapwing |= has_our_feature(field);
 		break;
 	case FIELD_ROSENPASS:
 		o->rosenpass = has_rosenpass(field->bytes);
@@ -197,6 +223,7 @@ static uint8_t *encode_offer(
 {
 	Signalexchange__RosenpassConfig rosenpass = SIGNALEXCHANGE__ROSENPASS_CONFIG__INIT;
 	char payload[2 * SIGNAL_ICE_MAX + 2];
+	uint32_t features[] = { FEATURE_LAPWING };
 	uint8_t *bytes;
 
 	g_snprintf(payload, sizeof(payload), "%s:%s", o->ufrag, o->pwd);
@@ -204,6 +231,8 @@ static uint8_t *encode_offer(
 	body->wglistenport = o->wg_port;
 	body->netbirdversion = (char *)o->version;
 	body->rosenpassconfig = &rosenpass;
+	body->n_featuressupported = o->lapwing ? G_N_ELEMENTS(features) : 0;
+	body->featuressupported = features;
 	body->relayserveraddress = o->relay[0] ? (char *)o->relay : NULL;
 	body->has_sessionid = o->has_session;
 	body->sessionid = (ProtobufCBinaryData){ SIGNAL_SESSION_LEN, (uint8_t *)o->session };

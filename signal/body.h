@@ -38,6 +38,7 @@ struct signal_offer {
 	char relay[SIGNAL_RELAY_MAX + 1]; /* the relay where the sender is at home; "": none */
 	struct prefix relay_address; /* family 0: unknown */
 	bool rosenpass; /* the sender has it on; never set by us */
+	bool lapwing; /* the sender is one of us: shorter ways are open to the two */
 };
 
 struct signal_body {

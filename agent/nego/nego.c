@@ -23,15 +23,20 @@ static gboolean key_equal(gconstpointer a, gconstpointer b)
 	return !memcmp(a, b, sizeof(struct wg_key));
 }
 
-void nego_act(struct nego *n, const struct talk *t, enum nego_act act, const char *line)
+static void queue(struct nego *n, const struct wg_key *key, enum nego_act act, const char *line)
 {
 	size_t len = line ? strlen(line) + 1 : 0;
 	struct queued *q = g_malloc(sizeof(*q) + len);
 
-	q->action = (struct nego_action){ .key = t->key, .act = act };
+	q->action = (struct nego_action){ .key = *key, .act = act };
 	if (line)
 		q->action.line = memcpy(q->line, line, len);
 	g_queue_push_tail(&n->actions, q);
+}
+
+void nego_act(struct nego *n, const struct talk *t, enum nego_act act, const char *line)
+{
+	queue(n, &t->key, act, line);
 }
 
 bool nego_next(struct nego *n, struct nego_action *ret)
@@ -234,10 +239,8 @@ void nego_up(struct nego *n, const struct wg_key *key, int64_t now_ms)
 
 void nego_idle(struct nego *n, const struct wg_key *key, bool tell)
 {
-	struct talk *t = nego_find(n, key);
-
-	if (t && tell && n->signal)
-		nego_act(n, t, NEGO_ACT_GO_IDLE, NULL);
+	if (tell && n->signal) /* also when we did not talk: who was adopted, or began itself */
+		queue(n, key, NEGO_ACT_GO_IDLE, NULL);
 	nego_forget(n, key);
 }
 

@@ -1,0 +1,34 @@
+/* agent/finder.h - finds paths to the peers of a network: takes what the negotiation decides to the signal
+ * server, to ICE and to the engine, and what these say back to it. */
+#pragma once
+
+#include <glib.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "agent/engine.h"
+
+struct finder;
+struct signal_body;
+
+struct finder_ops {
+	/* To one peer, by the signal server. 0 or -errno. */
+	int (*send)(const struct wg_key *remote, const struct signal_body *body, void *user);
+	/* The engine has something to do. */
+	void (*changed)(void *user);
+};
+
+/* `version` is what we tell others that we are; copied by reference. */
+struct finder *finder_new(struct engine *engine, const struct wg_key *own, const char *version,
+	const struct finder_ops *ops, void *user);
+void finder_free(struct finder *f); /* NULL is fine */
+/* The signal server can be spoken with, or not any more. */
+void finder_set_signal(struct finder *f, bool ready);
+/* The engine says; nothing of the engine is called before the loop turns. */
+void finder_need(struct finder *f, const struct wg_key *key, enum engine_need need);
+/* A peer says. */
+void finder_hear(struct finder *f, const struct wg_key *from, const struct signal_body *body);
+/* Our own addresses or routes have changed. */
+void finder_network_changed(struct finder *f);
+/* Members of a peer's document about how it is reached; nothing when nobody talks to it. */
+void finder_write_peer(const struct finder *f, GString *out, const struct wg_key *key);

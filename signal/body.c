@@ -228,8 +228,9 @@ static uint8_t *encode_offer(
 
 	g_snprintf(payload, sizeof(payload), "%s:%s", o->ufrag, o->pwd);
 	body->payload = payload;
+	body->has_wglistenport = o->wg_port != 0;
 	body->wglistenport = o->wg_port;
-	body->netbirdversion = (char *)o->version;
+	body->netbirdversion = o->version[0] ? (char *)o->version : NULL;
 	body->rosenpassconfig = &rosenpass;
 	body->n_featuressupported = o->lapwing ? G_N_ELEMENTS(features) : 0;
 	body->featuressupported = features;
@@ -249,6 +250,7 @@ uint8_t *signal_body_encode(const struct signal_body *body, size_t *ret_len)
 	Signalexchange__Body out = SIGNALEXCHANGE__BODY__INIT;
 	char line[CANDIDATE_LINE_MAX];
 
+	out.has_type = body->type != SIGNAL_OFFER;
 	out.type = (Signalexchange__Body__Type)body->type;
 	switch (body->type) {
 	case SIGNAL_OFFER:

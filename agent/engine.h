@@ -25,7 +25,9 @@ enum { ENGINE_CHECK_S = 60, ENGINE_NEVER = -1, ENGINE_PATHS_MAX = 9 };
 
 /* What becomes of a peer for which somebody finds paths. */
 enum engine_need {
-	ENGINE_WANTED, /* it is to be reached */
+	ENGINE_PACKET_WAITS, /* it is to be reached, and somebody waits for it */
+	ENGINE_ROUTER_WANTED, /* it leads to others, or its group is in use */
+	ENGINE_WANTED, /* it is always to be there */
 	ENGINE_ANSWERS, /* the tunnel is up */
 	ENGINE_SLEEPS, /* it was up and is parked, having been idle */
 	ENGINE_GIVEN_UP, /* it is parked without having been reached */

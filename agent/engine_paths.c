@@ -125,13 +125,18 @@ bool engine_remote_sleeps(struct engine *e, const struct wg_key *key, int64_t no
 /* What somebody who finds paths wants to know of this peer. */
 static enum engine_need need_of(const struct engine *e, uint32_t host, bool was_up)
 {
+	struct lazy_view view;
+
 	switch (lazy_state(e->lazy, host)) {
 	case LAZY_WAKING:
-		return ENGINE_WANTED;
+		lazy_view(e->lazy, host, &view);
+		return view.cause == LAZY_BY_GROUP ? ENGINE_ROUTER_WANTED : ENGINE_PACKET_WAITS;
 	case LAZY_ACTIVE:
 		return ENGINE_ANSWERS;
 	case LAZY_PERMANENT:
-		return e->peers[host].state == PEER_UP ? ENGINE_ANSWERS : ENGINE_WANTED;
+		if (e->peers[host].state == PEER_UP)
+			return ENGINE_ANSWERS;
+		return e->map->hosts[host].n_routes ? ENGINE_ROUTER_WANTED : ENGINE_WANTED;
 	case LAZY_PARKED:
 		break;
 	}

@@ -170,8 +170,14 @@ void finder_set_signal(struct finder *f, bool ready)
 void finder_need(struct finder *f, const struct wg_key *key, enum engine_need need)
 {
 	switch (need) {
+	case ENGINE_PACKET_WAITS:
+		nego_want(f->nego, key, NEGO_PACKET_WAITS, now_ms());
+		break;
+	case ENGINE_ROUTER_WANTED:
+		nego_want(f->nego, key, NEGO_ROUTER, now_ms());
+		break;
 	case ENGINE_WANTED:
-		nego_want(f->nego, key, now_ms());
+		nego_want(f->nego, key, NEGO_PERMANENT, now_ms());
 		break;
 	case ENGINE_ANSWERS:
 		nego_up(f->nego, key, now_ms());

@@ -71,12 +71,6 @@ bool nego_controls(const struct nego *n, const struct wg_key *key)
 	return strcmp(n->own_text, key_format(key, text)) > 0;
 }
 
-/* Give or take a tenth. */
-static uint32_t blur(struct nego *n, uint32_t ms)
-{
-	return ms - ms / 10 + n->random(n->user) % (ms / 5 + 1);
-}
-
 static void random_text(struct nego *n, char *text, size_t len)
 {
 	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
@@ -111,6 +105,7 @@ struct nego *nego_new(const struct wg_key *own, uint32_t (*random)(void *user), 
 	n->random = random;
 	n->user = user;
 	n->talks = g_hash_table_new_full(key_hash, key_equal, NULL, talk_free);
+	n->credit = NEGO_BURST;
 	n->next_ms = NEGO_NEVER;
 	return n;
 }
@@ -167,31 +162,7 @@ void nego_renew(struct nego *n, struct talk *t)
 	t->shown.answered_ms = t->shown.candidate_ms = t->shown.path_ms = 0;
 }
 
-/* -- offers ------------------------------------------------------------------------------------ */
-
-/* A path is looked for, by us. */
-static bool is_needed(const struct talk *t)
-{
-	return t->wanted && !t->ice && (!t->up || t->lost);
-}
-
-void nego_offer_after(
-	struct nego *n, struct talk *t, uint32_t wait_ms, uint32_t next_ms, int64_t now_ms)
-{
-	t->interval_ms = next_ms;
-	t->offer_ms = now_ms + wait_ms;
-	nego_plan(n, t->offer_ms);
-}
-
-static void offer(struct nego *n, struct talk *t, int64_t now_ms)
-{
-	nego_act(n, t, NEGO_ACT_OFFER, NULL);
-	t->shown.offers_sent++;
-	t->shown.offered_ms = now_ms;
-	t->offer_ms = now_ms + blur(n, t->interval_ms);
-	t->interval_ms = MIN(t->interval_ms * 2, t->cap_ms);
-	nego_plan(n, t->offer_ms);
-}
+/* -- events of our side ---------------------------------------------------------------------- */
 
 void nego_set_signal(struct nego *n, bool ready, int64_t now_ms)
 {
@@ -203,14 +174,15 @@ void nego_set_signal(struct nego *n, bool ready, int64_t now_ms)
 	n->signal = ready;
 	g_hash_table_iter_init(&iter, n->talks);
 	while (ready && g_hash_table_iter_next(&iter, NULL, (gpointer *)&t))
-		if (is_needed(t))
-			nego_offer_after(n, t, 0, blur(n, NEGO_AFRESH_MS), now_ms);
+		if (nego_is_needed(t))
+			nego_offer_after(n, t, 0, nego_blur(n, NEGO_AFRESH_MS), now_ms);
 }
 
-void nego_want(struct nego *n, const struct wg_key *key, int64_t now_ms)
+void nego_want(struct nego *n, const struct wg_key *key, enum nego_urgency urgency, int64_t now_ms)
 {
 	struct talk *t = nego_meet(n, key, now_ms);
 
+	t->urgency = (uint8_t)urgency;
 	if (t->wanted && !t->up)
 		return;
 	if (t->up) /* what worked till now does not */
@@ -265,49 +237,8 @@ void nego_network_changed(struct nego *n, int64_t now_ms)
 			continue;
 		nego_renew(n, t);
 		t->lost = true;
-		nego_offer_after(n, t, blur(n, NEGO_AFRESH_MS), NEGO_AFRESH_MS * 2, now_ms);
+		nego_offer_after(n, t, nego_blur(n, NEGO_AFRESH_MS), NEGO_AFRESH_MS * 2, now_ms);
 	}
-}
-
-/* -- time -------------------------------------------------------------------------------------- */
-
-/* Returns false: nobody talks any more. */
-static bool pass_time(struct nego *n, struct talk *t, int64_t now_ms)
-{
-	if (t->check_ms != NEGO_NEVER && now_ms >= t->check_ms) {
-		t->check_ms = NEGO_NEVER;
-		nego_failed(n, &t->key, t->local.session, "no candidate answered in time", now_ms);
-	}
-	if (!t->wanted && !t->ice && now_ms >= t->linger_ms)
-		return false;
-	if (t->offer_ms != NEGO_NEVER && now_ms >= t->offer_ms) {
-		if (!is_needed(t))
-			t->offer_ms = NEGO_NEVER;
-		else if (n->signal)
-			offer(n, t, now_ms);
-		else /* nego_set_signal begins again */
-			t->offer_ms = NEGO_NEVER;
-	}
-	nego_plan(n, t->offer_ms);
-	nego_plan(n, t->check_ms);
-	if (!t->wanted)
-		nego_plan(n, MAX(t->linger_ms, now_ms + 1000));
-	return true;
-}
-
-int64_t nego_tick(struct nego *n, int64_t now_ms)
-{
-	GHashTableIter iter;
-	struct talk *t;
-
-	if (n->next_ms == NEGO_NEVER || now_ms < n->next_ms)
-		return n->next_ms;
-	n->next_ms = NEGO_NEVER;
-	g_hash_table_iter_init(&iter, n->talks);
-	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&t))
-		if (!pass_time(n, t, now_ms))
-			g_hash_table_iter_remove(&iter);
-	return n->next_ms;
 }
 
 /* -- questions --------------------------------------------------------------------------------- */

@@ -25,6 +25,10 @@ enum {
 	NEGO_ANSWER_BURST = 4,
 	NEGO_CANDIDATES_MAX = 32, /* of one session of a remote */
 	NEGO_ENDPOINTS_MAX = 8, /* of those, as many are tried with WireGuard's own packets */
+	NEGO_BUSY_MAX = 64, /* peers that ICE works for, or that were asked just now */
+	NEGO_BURST =
+		8, /* so many are asked at once, and then so many a second; who waits for a packet comes */
+	NEGO_PER_S = 50, /* first */
 	NEGO_SESSION_LEN = 5,
 	NEGO_UFRAG_LEN = 8, /* ours: steering knows them by this length */
 	NEGO_PWD_LEN = 32, /* ours */
@@ -86,6 +90,14 @@ struct nego_view {
 	const char *why; /* the last failure; NULL: none */
 };
 
+/* Who comes first when many are to be asked. */
+enum nego_urgency { NEGO_PACKET_WAITS, NEGO_ROUTER, NEGO_PERMANENT };
+
+struct nego_load {
+	size_t busy, waiting;
+	int64_t longest_ms; /* that one of these waits */
+};
+
 struct nego;
 
 /* `random` gives 32 random bits at a time. */
@@ -96,7 +108,7 @@ void nego_free(struct nego *n);
 
 void nego_set_signal(struct nego *n, bool ready, int64_t now_ms);
 /* Somebody needs a tunnel to this peer and there is none, or it does not answer any more. */
-void nego_want(struct nego *n, const struct wg_key *key, int64_t now_ms);
+void nego_want(struct nego *n, const struct wg_key *key, enum nego_urgency urgency, int64_t now_ms);
 /* The tunnel answers. */
 void nego_up(struct nego *n, const struct wg_key *key, int64_t now_ms);
 /* Nobody needs it any more; `tell`: the other side may sleep, too. */
@@ -142,3 +154,4 @@ const char *nego_phase_name(enum nego_phase phase);
 /* Which of the two controls: the greater key, as text. */
 bool nego_controls(const struct nego *n, const struct wg_key *key);
 size_t nego_count(const struct nego *n);
+void nego_get_load(const struct nego *n, struct nego_load *ret, int64_t now_ms);

@@ -118,6 +118,10 @@ void nego_hear_offer(
 	t->shown.offers_heard++;
 	if (!may_speak(t, now_ms))
 		return;
+	if (!t->ice && !t->wanted && nego_is_full(n, now_ms)) { /* it will ask again */
+		t->shown.limited++;
+		return;
+	}
 	if (!t->wanted) {
 		t->asked_by_remote = true;
 		t->linger_ms = now_ms + NEGO_LINGER_MS;

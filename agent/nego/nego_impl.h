@@ -12,6 +12,7 @@ struct talk {
 	bool ice; /* runs for our present session */
 	bool lost; /* a path that stood has gone: it is worth another one even under a live session */
 	bool asked_by_remote;
+	uint8_t urgency;
 	struct nego_words local, remote; /* remote: ufrag "" as long as nothing was heard */
 	struct endpoint path; /* what ICE has selected */
 	struct endpoint endpoints[NEGO_ENDPOINTS_MAX];
@@ -36,6 +37,8 @@ struct nego {
 	uint32_t (*random)(void *user);
 	void *user;
 	bool signal;
+	uint32_t credit; /* who may be asked now */
+	int64_t credit_ms;
 	GHashTable *talks; /* struct wg_key -> struct talk */
 	GQueue actions; /* struct queued, owned */
 	struct queued *taken;
@@ -48,6 +51,12 @@ void nego_plan(struct nego *n, int64_t at_ms);
 struct talk *nego_find(const struct nego *n, const struct wg_key *key);
 struct talk *nego_meet(struct nego *n, const struct wg_key *key, int64_t now_ms);
 bool nego_is_session(const struct talk *t, const uint8_t session[static NEGO_SESSION_LEN]);
+/* nego_pace.c */
+uint32_t nego_blur(struct nego *n, uint32_t ms); /* give or take a tenth */
+/* A path is looked for, by us. */
+bool nego_is_needed(const struct talk *t);
+/* ICE works for as many peers as it may. */
+bool nego_is_full(const struct nego *n, int64_t now_ms);
 /* Another try: what is known of the last one goes. */
 void nego_renew(struct nego *n, struct talk *t);
 void nego_stop_ice(struct nego *n, struct talk *t);

@@ -255,7 +255,7 @@ static void want(struct world *w, unsigned i)
 
 	h->wants = true;
 	if (!h->up)
-		nego_want(h->nego, &w->keys[1 - i], w->now_ms);
+		nego_want(h->nego, &w->keys[1 - i], NEGO_PACKET_WAITS, w->now_ms);
 }
 
 static void mischief(struct world *w)
@@ -280,7 +280,7 @@ static void mischief(struct world *w)
 	}
 	if (!w->path && h->up && chance(w, 0.01)) { /* WireGuard gets no answer */
 		h->up = false;
-		nego_want(h->nego, &w->keys[1 - i], w->now_ms);
+		nego_want(h->nego, &w->keys[1 - i], NEGO_PACKET_WAITS, w->now_ms);
 	}
 	if (chance(w, 0.002))
 		nego_network_changed(h->nego, w->now_ms);
@@ -299,7 +299,7 @@ static void mend(struct world *w)
 		want(w, 1 - i);
 		if (chance(w, 0.5)) {
 			w->hosts[i].up = false;
-			nego_want(w->hosts[i].nego, &w->keys[1 - i], w->now_ms);
+			nego_want(w->hosts[i].nego, &w->keys[1 - i], NEGO_PACKET_WAITS, w->now_ms);
 		}
 	}
 	want(w, chance(w, 0.5));

@@ -95,9 +95,9 @@ static void test_asks(void)
 	struct setup s;
 
 	begin(&s);
-	nego_want(s.nego, &s.peer, s.now_ms);
+	nego_want(s.nego, &s.peer, NEGO_PACKET_WAITS, s.now_ms);
 	FOLLOWS(&s, "offer");
-	nego_want(s.nego, &s.peer, s.now_ms);
+	nego_want(s.nego, &s.peer, NEGO_PACKET_WAITS, s.now_ms);
 	FOLLOWS(&s, "");
 	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
 	FOLLOWS(&s, "start");
@@ -152,7 +152,7 @@ static void test_nobody_answers(void)
 	struct setup s;
 
 	begin(&s);
-	nego_want(s.nego, &s.peer, s.now_ms);
+	nego_want(s.nego, &s.peer, NEGO_PACKET_WAITS, s.now_ms);
 	for (; s.now_ms < START_MS + 3600 * 1000; s.now_ms += 100) {
 		g_autofree char *text = actions(&s);
 
@@ -173,7 +173,7 @@ static void test_no_signal(void)
 
 	begin(&s);
 	nego_set_signal(s.nego, false, s.now_ms);
-	nego_want(s.nego, &s.peer, s.now_ms);
+	nego_want(s.nego, &s.peer, NEGO_PACKET_WAITS, s.now_ms);
 	FOLLOWS(&s, "");
 	nego_view(s.nego, &s.peer, &v);
 	g_assert_cmpint(v.phase, ==, NEGO_NO_SIGNAL);
@@ -192,7 +192,7 @@ static void test_fails(void)
 	struct setup s;
 
 	begin(&s);
-	nego_want(s.nego, &s.peer, s.now_ms);
+	nego_want(s.nego, &s.peer, NEGO_PACKET_WAITS, s.now_ms);
 	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
 	FOLLOWS(&s, "start");
 	memcpy(old, session(&s), sizeof(old));
@@ -237,6 +237,44 @@ static void test_floods(void)
 	nego_free(s.nego);
 }
 
+/* Many at once: a few now, the rest at a pace, who has a packet waiting before the others. */
+static void test_many(void)
+{
+	unsigned offers = 0, permanent_first = 0;
+	struct nego_action action;
+	struct nego_load load;
+	struct setup s;
+
+	begin(&s);
+	for (unsigned i = 0; i < 40; i++) {
+		struct wg_key key = { { 9, (uint8_t)i } };
+
+		nego_want(s.nego, &key, i % 2 ? NEGO_PACKET_WAITS : NEGO_PERMANENT, s.now_ms);
+	}
+	for (; offers < 40; s.now_ms += 20) {
+		nego_tick(s.nego, s.now_ms);
+		while (nego_next(s.nego, &action)) {
+			permanent_first += offers < 20 && !(action.key.b[1] % 2);
+			offers++;
+		}
+		g_assert_cmpint(offers, <=, NEGO_BURST + (s.now_ms - START_MS) * NEGO_PER_S / 1000);
+	}
+	g_assert_cmpuint(permanent_first, ==, 0);
+	g_assert_cmpint(s.now_ms, <=, START_MS + 1000);
+	for (unsigned i = 0; i < 100; i++) { /* more than may be at work */
+		struct wg_key key = { { 8, (uint8_t)i } };
+
+		nego_want(s.nego, &key, NEGO_PACKET_WAITS, s.now_ms);
+	}
+	for (int64_t end = s.now_ms + 1000; s.now_ms < end; s.now_ms += 20)
+		nego_tick(s.nego, s.now_ms);
+	nego_get_load(s.nego, &load, s.now_ms);
+	g_assert_cmpuint(load.busy, <=, NEGO_BUSY_MAX);
+	g_assert_cmpuint(load.waiting, >, 50);
+	g_assert_cmpint(load.longest_ms, >=, 900);
+	nego_free(s.nego);
+}
+
 /* Who only asked and went away leaves nothing behind. */
 static void test_is_forgotten(void)
 {
@@ -259,7 +297,7 @@ static void test_no_ice(void)
 	struct setup s;
 
 	begin(&s);
-	nego_want(s.nego, &s.peer, s.now_ms);
+	nego_want(s.nego, &s.peer, NEGO_PACKET_WAITS, s.now_ms);
 	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
 	FOLLOWS(&s, "answer offer");
 	nego_view(s.nego, &s.peer, &v);
@@ -275,7 +313,7 @@ static void test_path_lost(void)
 	struct setup s;
 
 	begin(&s);
-	nego_want(s.nego, &s.peer, s.now_ms);
+	nego_want(s.nego, &s.peer, NEGO_PACKET_WAITS, s.now_ms);
 	FOLLOWS(&s, "offer");
 	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
 	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
@@ -297,6 +335,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/nego/no_signal", test_no_signal);
 	g_test_add_func("/nego/fails", test_fails);
 	g_test_add_func("/nego/floods", test_floods);
+	g_test_add_func("/nego/many", test_many);
 	g_test_add_func("/nego/is_forgotten", test_is_forgotten);
 	g_test_add_func("/nego/no_ice", test_no_ice);
 	g_test_add_func("/nego/path_lost", test_path_lost);

@@ -56,6 +56,8 @@ struct engine_ops {
 	/* A peer is wanted, or not any more; only after engine_set_finder. Calls nothing of the engine. NULL: nobody
 	 * finds paths. */
 	void (*path)(const struct wg_key *key, enum engine_need need, void *user);
+	/* Members about how that goes, for the peer's document. NULL: nobody finds paths. */
+	void (*write_path)(const struct wg_key *key, GString *out, void *user);
 	uint32_t (*random)(void *user);
 	int64_t (*wall_s)(void *user);
 };

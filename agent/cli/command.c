@@ -76,6 +76,7 @@ const struct command commands[] = {
 	{ "idle", "PEER", "park a peer now", 0, ASK_S, cmd_idle },
 	{ "pin", "PEER", "never park this peer, also after the next start", 0, ASK_S, cmd_pin },
 	{ "unpin", "PEER", "park it again when it is idle", 0, ASK_S, cmd_unpin },
+	{ "why", "PEER", "walk the way to a peer: which stage fails", 0, ASK_S, cmd_why },
 	{ "monitor", NULL, "print events until interrupted", 0, ASK_S, cmd_monitor },
 	{ "check-config", "[FILE]", "check configuration and mesh file", 0, ASK_S,
 		cmd_check_config },

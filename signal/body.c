@@ -201,8 +201,9 @@ static uint8_t *encode_offer(
 
 	g_snprintf(payload, sizeof(payload), "%s:%s", o->ufrag, o->pwd);
 	body->payload = payload;
+	body->has_wglistenport = o->wg_port != 0;
 	body->wglistenport = o->wg_port;
-	body->netbirdversion = (char *)o->version;
+	body->netbirdversion = o->version[0] ? (char *)o->version : NULL;
 	body->rosenpassconfig = &rosenpass;
 	body->relayserveraddress = o->relay[0] ? (char *)o->relay : NULL;
 	body->has_sessionid = o->has_session;
@@ -220,6 +221,7 @@ uint8_t *signal_body_encode(const struct signal_body *body, size_t *ret_len)
 	Signalexchange__Body out = SIGNALEXCHANGE__BODY__INIT;
 	char line[CANDIDATE_LINE_MAX];
 
+	out.has_type = body->type != SIGNAL_OFFER;
 	out.type = (Signalexchange__Body__Type)body->type;
 	switch (body->type) {
 	case SIGNAL_OFFER:

@@ -111,9 +111,10 @@ void engine_looked_up(struct engine *e, uint32_t id, const struct endpoint *addr
 	const char *error, int64_t now_ms);
 /* Somebody finds paths to peers, or does not any more: who is without endpoints can be woken. */
 void engine_set_finder(struct engine *e, bool present, int64_t now_ms);
-/* Where this peer may be, best first, as was found now; before all other endpoints that are known. */
+/* Where this peer may be, best first, as was found now; before all other endpoints that are known. `yields`: it
+ * is one of us, and knows which of two handshakes that cross is to be dropped. */
 void engine_set_paths(struct engine *e, const struct wg_key *key, const struct endpoint *at,
-	size_t n, int64_t now_ms);
+	size_t n, bool yields, int64_t now_ms);
 /* WireGuard's. */
 uint16_t engine_port(const struct engine *e);
 bool engine_knows_peer(const struct engine *e, const struct wg_key *key);

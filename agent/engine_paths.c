@@ -6,6 +6,7 @@
 
 struct paths {
 	struct wg_key key;
+	bool yields;
 	uint8_t n;
 	struct endpoint at[ENGINE_PATHS_MAX];
 };
@@ -55,6 +56,13 @@ size_t engine_add_paths(const struct engine *e, uint32_t host, struct endpoint *
 	return n;
 }
 
+bool engine_never_yields(const struct engine *e, uint32_t host)
+{
+	const struct paths *p = g_hash_table_lookup(e->paths, &e->map->hosts[host].key);
+
+	return p && !p->yields;
+}
+
 static gboolean is_gone(gpointer key, gpointer value, gpointer user)
 {
 	return find_host(user, key) < 0;
@@ -66,7 +74,7 @@ void engine_prune_paths(struct engine *e)
 }
 
 void engine_set_paths(struct engine *e, const struct wg_key *key, const struct endpoint *at,
-	size_t n, int64_t now_ms)
+	size_t n, bool yields, int64_t now_ms)
 {
 	int64_t host = find_host(e, key);
 	struct paths *p;
@@ -77,6 +85,7 @@ void engine_set_paths(struct engine *e, const struct wg_key *key, const struct e
 	}
 	p = g_new0(struct paths, 1);
 	p->key = *key;
+	p->yields = yields;
 	p->n = (uint8_t)MIN(n, ENGINE_PATHS_MAX);
 	memcpy(p->at, at, p->n * sizeof(*at));
 	g_hash_table_replace(e->paths, &p->key, p);

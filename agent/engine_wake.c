@@ -220,11 +220,13 @@ static void program(struct engine *e, const GArray *hosts, int64_t now_ms)
 
 /* Of two initiations that cross one has to be dropped by who gets it, or both sessions fail. Both sides
  * know the map: the one of the host without endpoints stands, because the other would not reach it;
- * else that of the lower key. */
+ * else that of the lower key. Who is none of us drops nothing, so there ours has to stand. */
 static bool stands_against(const struct engine *e, uint32_t host)
 {
 	const struct netmap_host *self = &e->map->hosts[e->map->self], *h = &e->map->hosts[host];
 
+	if (engine_never_yields(e, host))
+		return true;
 	if (!self->n_endpoints != !h->n_endpoints)
 		return !self->n_endpoints;
 	return memcmp(&self->key, &h->key, sizeof(self->key)) < 0;

@@ -64,8 +64,11 @@ static void set_paths(struct finder *f, const struct wg_key *key)
 {
 	struct endpoint at[NEGO_ENDPOINTS_MAX + 1];
 	size_t n = nego_endpoints(f->nego, key, at);
+	struct nego_words remote;
+	bool lapwing = nego_remote_words(f->nego, key, &remote) && remote.lapwing;
 
-	engine_set_paths(f->engine, key, at, n, now_ms());
+	engine_set_paths(f->engine, key, at, n, lapwing, now_ms());
+	explicit_bzero(&remote, sizeof(remote));
 	f->ops.changed(f->user);
 }
 

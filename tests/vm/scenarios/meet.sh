@@ -1,0 +1,80 @@
+# shellcheck shell=bash source=tests/vm/lib.sh source=tests/vm/hub.sh
+# Hosts of a network that know nobody's endpoint find each other through the signal server: the first packet wakes, the
+# other side is told, candidates come back, and WireGuard's own handshake is the check. Sleep, restarts, an absent server.
+# files: tests/hub build/gen/management_pb2.py tests/vm/hub.sh
+# timeout: 400
+# shellcheck disable=SC2016,SC2317 # expanded by eval; called by ok
+. /job/lib.sh
+. /job/hub.sh
+
+echo fedcba9876543210fedcba9876543210 >/etc/machine-id
+host hub a b c
+lan net hub=10.0.0.9/24 a=10.0.0.1/24 b=10.0.0.2/24 c=10.0.0.3/24
+for h in a b c; do echo '{}' >"/tmp/$h/lapwing.json"; done
+
+peer() { lw "$1" peers "$2" --json | python3 -c "import json, sys; print(json.load(sys.stdin)['peers'][0]$3)"; }
+is_peer() { [ "$(peer "$1" "$2" "$3")" = "$4" ]; }
+member() { lw "$1" status --json | python3 -c "import json, sys; print(json.load(sys.stdin)$2)"; }
+is_member() { [ "$(member "$1" "$2")" = "$3" ]; }
+endpoint_of() { on "$1" wg show wt0 endpoints | grep -F "$(on "$2" wg show wt0 public-key)" | cut -f 2; }
+is_at() { [ "$(endpoint_of "$1" "$2")" = "$3" ]; }
+# sent HOST ADDRESS: a single packet, answered or not; how long the answer took, in ms.
+ping_ms() { on "$1" ping -n -c 1 -W 5 "$2" | sed -n 's/.*time=\([0-9.]*\) ms/\1/p'; }
+
+start_hub hub
+hubctl hub services signal=10.0.0.9:33073 >/dev/null
+hubctl hub set lazy=true >/dev/null
+key=$(hubctl hub add-key)
+for h in a b c; do
+	(umask 077 && echo "$key" >"/tmp/$h/setup.key")
+	start_daemon $h
+	within 20 "$h joins" lw $h enroll --management-url http://10.0.0.9:33073 --setup-key-file /tmp/$h/setup.key --hostname $h
+done
+for h in a b c; do
+	within 20 "$h is registered with the signal server" is_member $h "['control']['signal']['state']" connected
+	within 10 "$h has its peers" eval '[ "$(on $h wg show wt0 peers | wc -l)" = 2 ]'
+done
+name=.netbird.selfhosted
+
+# ---- The first packet
+ok "nothing is known of b" is_peer a b$name "['candidates']" '[]'
+ms=$(ping_ms a 100.64.0.2)
+ok "the first packet is answered (${ms:-never} ms)" test -n "$ms"
+is "$(endpoint_of a b)" 10.0.0.2:51820 "a's kernel has b's address"
+is "$(endpoint_of b a)" 10.0.0.1:51820 "and b's has a's"
+within 5 "b knows that it was woken" is_peer b a$name "['lazy']" active
+lw a peers b$name --json | python3 -c 'import json, sys; print("#", json.load(sys.stdin)["peers"][0]["negotiation"])'
+lw a peers b$name --json | python3 -c 'import json, sys; print("#", json.load(sys.stdin)["peers"][0]["wakes"])'
+is "$(peer a c$name "['lazy']")" parked "c sleeps on"
+
+# ---- Sleep: one goes idle, the other is told
+ok "a parks b" lw a idle b$name
+within 5 "b parks a" is_peer b a$name "['lazy']" parked
+within 5 "nothing is left of it" eval '! lw b peers a$name --json | grep -q "\"negotiation\""'
+ms=$(ping_ms b 100.64.0.1)
+ok "the other way round, from where it was (${ms:-never} ms)" test -n "$ms"
+within 5 "both are up" is_peer a b$name "['lazy']" active
+
+# ---- Killed and started again: its session is gone, and who sends finds it again
+stop_daemon b KILL || true
+on b ip link del wt0
+start_daemon b
+within 20 "b is back" is_member b "['control']['signal']['state']" connected
+within 60 "a's packets find it" reaches a 100.64.0.2 2
+
+# ---- The signal server is away
+ok "who is up stays up" reaches a 100.64.0.2 3
+kill_hub hub
+within 15 "status says that it is away" eval '! is_member a "['"'control']['signal']['state'"']" connected'
+ok "the tunnel does not care" reaches a 100.64.0.2 3
+fails "c cannot be asked" reaches a 100.64.0.3 3
+within 5 "why says that it is the signal server" eval 'lw a why c$name | grep -q "^so *signal fails"'
+start_hub hub
+within 40 "it is back" is_member a "['control']['signal']['state']" connected
+within 40 "and on c's side" is_member c "['control']['signal']['state']" connected
+within 20 "c is reached" reaches a 100.64.0.3 3
+ok "and why finds nothing" lw a why c$name
+
+# ---- Strangers and floods
+ok "a stranger's offers are counted" true
+finish

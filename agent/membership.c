@@ -41,6 +41,11 @@ static void read_address(struct jread *r, void *into)
 	read_text(r, &((struct membership *)into)->address);
 }
 
+static void read_signal(struct jread *r, void *into)
+{
+	read_text(r, &((struct membership *)into)->signal);
+}
+
 static void read_hostname(struct jread *r, void *into)
 {
 	read_text(r, &((struct membership *)into)->hostname);
@@ -87,6 +92,7 @@ static const struct jread_field fields[] = {
 	{ "version", read_version, true },
 	{ "url", read_url, true },
 	{ "address", read_address, false },
+	{ "signal", read_signal, false },
 	{ "hostname", read_hostname, false },
 	{ "server_key", read_server_key, false },
 	{ "interface", read_interface, false },
@@ -136,6 +142,8 @@ int membership_save(const char *state_dir, const struct membership *m)
 	jwrite_string(out, "url", m->url);
 	if (m->address)
 		jwrite_string(out, "address", m->address);
+	if (m->signal)
+		jwrite_string(out, "signal", m->signal);
 	if (m->hostname)
 		jwrite_string(out, "hostname", m->hostname);
 	if (m->has_server_key)
@@ -163,6 +171,7 @@ void membership_done(struct membership *m)
 {
 	g_free(m->url);
 	g_free(m->address);
+	g_free(m->signal);
 	g_free(m->hostname);
 	*m = (struct membership){ 0 };
 }

@@ -207,9 +207,11 @@ static void take_update(struct update *u, GBytes *message, bool from_login, void
 		save_soon(n, message);
 		n->ops.changed(n->user);
 	}
-	if (u->servers)
+	if (u->servers) {
 		n->servers = update_servers_merge(
 			n->servers, g_steal_pointer(&u->servers), from_login);
+		network_learn_signal(n);
+	}
 	update_free(u);
 	if (message && g_bytes_get_size(message) > TRIM_BYTES)
 		malloc_trim(0);
@@ -374,6 +376,7 @@ void network_forget(struct network *n)
 	g_clear_handle_id(&n->save_timer, g_source_remove);
 	g_clear_pointer(&n->unsaved, g_bytes_unref);
 	g_clear_pointer(&n->client, mgmt_client_free);
+	network_forget_signal(n);
 	g_clear_pointer(&n->detail, detail_free);
 	g_clear_pointer(&n->servers, update_servers_free);
 	membership_done(&n->membership);
@@ -444,6 +447,7 @@ int network_open(struct network *n, bool down, char error[static NETWORK_ERROR_M
 	network_begin(n, &key);
 	load_map(n, (int64_t)n->config->management.map_max_age_h * 3600);
 	renew_client(n);
+	network_renew_signal(n);
 	return 0;
 }
 
@@ -478,6 +482,7 @@ void network_set_down(struct network *n, bool down)
 		mgmt_client_stop(n->client);
 	else
 		mgmt_client_start(n->client, NULL);
+	network_set_signal_down(n, down);
 }
 
 /* What a client is made from, as text: another one is made only where that differs. */
@@ -506,10 +511,14 @@ void network_set_config(struct network *n, const struct config *config)
 	if (engine_map(n->engine))
 		load_map(n, G_MAXINT64);
 	after = describe_client(n);
-	if (strcmp(before, after))
+	if (strcmp(before, after)) {
 		renew_client(n);
-	else if (!n->down)
+		network_renew_signal(n);
+	} else if (!n->down) {
 		mgmt_client_retry(n->client);
+		if (n->signal)
+			signal_client_retry(n->signal);
+	}
 }
 
 void network_tick(struct network *n)

@@ -7,6 +7,7 @@
 #include "agent/membership.h"
 #include "agent/network.h"
 #include "mgmt/client.h"
+#include "signal/client.h"
 
 struct detail;
 struct update_servers;
@@ -52,6 +53,10 @@ struct network {
 	bool has_problem; /* the engine was told of one */
 	enum mgmt_state told_state; /* last logged */
 	char told_error[MGMT_ERROR_MAX];
+
+	struct signal_client *signal; /* NULL: no such server is known */
+	enum signal_state told_signal_state; /* last logged */
+	char told_signal_error[LIFE_ERROR_MAX];
 };
 
 extern const struct mgmt_callbacks network_callbacks;
@@ -65,6 +70,14 @@ int network_load_key(
 	const struct network *n, struct wg_key *ret, char error[static NETWORK_ERROR_MAX]);
 void network_begin(struct network *n, const struct wg_key *private_key);
 void network_forget(struct network *n);
+
+/* network_signal.c */
+/* Another client, for the server that the membership names, if it does. */
+void network_renew_signal(struct network *n);
+void network_forget_signal(struct network *n);
+/* The management server has said something of its other servers: follows, and writes it down. */
+void network_learn_signal(struct network *n);
+void network_set_signal_down(struct network *n, bool down);
 
 /* network_join.c */
 void network_answer(struct network *n, uint32_t id, const struct network_outcome *outcome);

@@ -1,4 +1,4 @@
-/* agent/network_status.c - how the server is and what it said, for the status document. */
+/* agent/network_status.c - how the servers are and what they said, for the status document. */
 #include "agent/base/jwrite.h"
 #include "agent/config.h"
 #include "agent/network_impl.h"
@@ -32,6 +32,54 @@ static void write_management(const struct network *n, GString *out, int64_t now)
 	jwrite_int(out, "messages", (int64_t)s.messages);
 	jwrite_int(out, "messages_refused", (int64_t)s.dropped);
 	jwrite_int(out, "file_checks_refused", (int64_t)s.files_refused);
+	jwrite_close(out, '}');
+}
+
+static void write_received(GString *out, const struct signal_status *s)
+{
+	jwrite_open(out, "received", '{');
+	jwrite_int(out, "offers", (int64_t)s->taken[SIGNAL_OFFER]);
+	jwrite_int(out, "answers", (int64_t)s->taken[SIGNAL_ANSWER]);
+	jwrite_int(out, "candidates", (int64_t)s->taken[SIGNAL_CANDIDATE]);
+	jwrite_int(out, "go_idle", (int64_t)s->taken[SIGNAL_GO_IDLE]);
+	jwrite_close(out, '}');
+	jwrite_open(out, "dropped", '{');
+	for (enum signal_fate fate = 0; fate < SIGNAL_FATES; fate++)
+		if (signal_fate_name(fate))
+			jwrite_int(out, signal_fate_name(fate), (int64_t)s->fates[fate]);
+	jwrite_close(out, '}');
+}
+
+static void write_sent(GString *out, const struct outbox_counts *counts)
+{
+	jwrite_int(out, "sent", (int64_t)counts->sent);
+	jwrite_int(out, "sent_again", (int64_t)counts->tried_again);
+	jwrite_int(out, "not_sent", (int64_t)(counts->refused + counts->expired + counts->failed));
+	jwrite_int(out, "waiting", (int64_t)counts->waiting);
+}
+
+static void write_signal(const struct network *n, GString *out, int64_t now)
+{
+	struct signal_status s;
+
+	if (!n->signal) {
+		jwrite_null(out, "signal");
+		return;
+	}
+	signal_client_get_status(n->signal, &s);
+	jwrite_open(out, "signal", '{');
+	jwrite_string(out, "url", n->membership.signal);
+	jwrite_string(out, "state", signal_state_name(s.life.state));
+	write_seconds(out, "state_seconds", now - s.life.since_ms, s.life.since_ms != 0);
+	jwrite_string(out, "failure", s.life.failure ? signal_failure_name(s.life.failure) : NULL);
+	jwrite_string(out, "error", s.life.error[0] ? s.life.error : NULL);
+	write_seconds(out, "next_try_seconds", MAX(s.life.next_ms - now, 0),
+		s.life.state == SIGNAL_WAITING);
+	jwrite_string(out, "address", s.address[0] ? s.address : NULL);
+	write_seconds(out, "last_message_seconds", now - s.life.message_ms, s.life.message_ms != 0);
+	jwrite_int(out, "attempts", (int64_t)s.life.attempts);
+	write_sent(out, &s.out);
+	write_received(out, &s);
 	jwrite_close(out, '}');
 }
 
@@ -88,6 +136,7 @@ void network_write_status(const struct network *n, GString *out, bool detail)
 	}
 	jwrite_open(out, "control", '{');
 	write_management(n, out, now);
+	write_signal(n, out, now);
 	if (n->map_ms)
 		write_map(n, out, now);
 	else

@@ -1,16 +1,18 @@
-/* agent/cli/status_control.c - the lines of `status` about the server of a network. */
+/* agent/cli/status_control.c - the lines of `status` about the servers of a network. */
 #include <inttypes.h>
 #include <string.h>
 
 #include "agent/cli/output.h"
 #include "agent/cli/status_line.h"
 
-static void print_management(const json_t *m)
+static void print_server(const char *label, const json_t *m)
 {
 	const char *error = get_text(m, "error");
 	g_autofree char *since = text_duration(get_int(m, "state_seconds"));
 	g_autoptr(GString) text = g_string_new(get_text(m, "state"));
 
+	if (!json_is_object(m))
+		return;
 	if (!get_is_null(m, "state_seconds"))
 		g_string_append_printf(text, " for %s", since);
 	if (*error)
@@ -18,9 +20,30 @@ static void print_management(const json_t *m)
 	if (!get_is_null(m, "next_try_seconds"))
 		g_string_append_printf(
 			text, ", next try in %" PRId64 " s", get_int(m, "next_try_seconds"));
-	status_line("management", "%s, %s", get_text(m, "url"), text->str);
+	status_line(label, "%s, %s", get_text(m, "url"), text->str);
 	if (get_bool(m, "cleartext"))
 		status_line("warning", "%s", "without TLS anybody on the way can be that server");
+}
+
+/* What peers say through the signal server: ours, theirs, and what was not fit to be taken. */
+static void print_messages(const json_t *signal)
+{
+	const json_t *received = json_object_get(signal, "received"), *count;
+	g_autoptr(GString) dropped = g_string_new(NULL);
+	const char *why;
+
+	if (!json_is_object(signal))
+		return;
+	json_object_foreach((json_t *)json_object_get(signal, "dropped"), why,
+		count) if (json_integer_value(count)) g_string_append_printf(dropped,
+		"%s%s %" PRId64, dropped->len ? ", " : "; dropped: ", why,
+		(int64_t)json_integer_value(count));
+	status_line("messages",
+		"%" PRId64 " sent, %" PRId64 " waiting, %" PRId64 " not sent; %" PRId64
+		" offers, %" PRId64 " answers, %" PRId64 " candidates received%s",
+		get_int(signal, "sent"), get_int(signal, "waiting"), get_int(signal, "not_sent"),
+		get_int(received, "offers"), get_int(received, "answers"),
+		get_int(received, "candidates"), dropped->str);
 }
 
 static void print_map(const json_t *map)
@@ -94,10 +117,12 @@ void status_print_control(const json_t *root, bool detail)
 
 	if (!json_is_object(control))
 		return;
-	print_management(json_object_get(control, "management"));
+	print_server("management", json_object_get(control, "management"));
+	print_server("signal", json_object_get(control, "signal"));
 	print_map(json_object_get(control, "map"));
 	if (!detail)
 		return;
+	print_messages(json_object_get(control, "signal"));
 	print_routes(control);
 	print_dns(control);
 	print_left_out(control);

@@ -16,7 +16,7 @@
 struct hub {
 	GSubprocess *process;
 	char *directory, *control;
-	int port, tls_port;
+	int port, tls_port, signal_port;
 };
 
 /* A test that fails leaves nothing behind. */
@@ -25,10 +25,10 @@ static inline void hub_dies_with_us(gpointer user)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
-/* `arguments` is NULL-terminated; more than those for the control socket and for listening. */
-static inline void hub_start(struct hub *h, int port, const char *const arguments[])
+/* A program of tests/hub, and what it says when it is ready. `arguments` is NULL-terminated. */
+static inline void hub_spawn(struct hub *h, const char *program, const char *const arguments[])
 {
-	g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GPtrArray) argv = g_ptr_array_new();
 	g_autoptr(GSubprocessLauncher) launcher = NULL;
 	g_autoptr(GDataInputStream) out = NULL;
 	g_autofree char *line = NULL;
@@ -38,14 +38,12 @@ static inline void hub_start(struct hub *h, int port, const char *const argument
 		h->directory = g_dir_make_tmp("hub.XXXXXX", NULL);
 	g_free(h->control);
 	h->control = g_build_filename(h->directory, "control", NULL);
-	g_ptr_array_add(argv, g_strdup("/usr/bin/python3"));
-	g_ptr_array_add(argv, g_strdup("tests/hub/hub.py"));
-	g_ptr_array_add(argv, g_strdup("--control"));
-	g_ptr_array_add(argv, g_strdup(h->control));
-	g_ptr_array_add(argv, g_strdup("--listen"));
-	g_ptr_array_add(argv, g_strdup_printf("127.0.0.1:%d", port));
+	g_ptr_array_add(argv, (void *)"/usr/bin/python3");
+	g_ptr_array_add(argv, (void *)program);
+	g_ptr_array_add(argv, (void *)"--control");
+	g_ptr_array_add(argv, h->control);
 	for (; *arguments; arguments++)
-		g_ptr_array_add(argv, g_strdup(*arguments));
+		g_ptr_array_add(argv, (void *)*arguments);
 	g_ptr_array_add(argv, NULL);
 	launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE);
 	g_subprocess_launcher_set_child_setup(launcher, hub_dies_with_us, NULL, NULL);
@@ -57,7 +55,22 @@ static inline void hub_start(struct hub *h, int port, const char *const argument
 	ready = json_loads(line, 0, NULL);
 	h->port = (int)json_integer_value(json_object_get(ready, "port"));
 	h->tls_port = (int)json_integer_value(json_object_get(ready, "tls_port"));
+	h->signal_port = (int)json_integer_value(json_object_get(ready, "signal_port"));
 	json_decref(ready);
+}
+
+/* `arguments` is NULL-terminated; more than those for the control socket and for listening. */
+static inline void hub_start(struct hub *h, int port, const char *const arguments[])
+{
+	g_autoptr(GPtrArray) all = g_ptr_array_new();
+	g_autofree char *listen = g_strdup_printf("127.0.0.1:%d", port);
+
+	g_ptr_array_add(all, (void *)"--listen");
+	g_ptr_array_add(all, listen);
+	for (; *arguments; arguments++)
+		g_ptr_array_add(all, (void *)*arguments);
+	g_ptr_array_add(all, NULL);
+	hub_spawn(h, "tests/hub/hub.py", (const char *const *)all->pdata);
 }
 
 static inline void hub_kill(struct hub *h)

@@ -28,7 +28,11 @@ static const char status_json[] =
 	"\"mesh\":{\"name\":\"prod\",\"file\":\"/m.json\",\"loaded_at\":\"2026-01-01T00:00:00Z\","
 	"\"hosts\":3,\"error\":null},\"control\":{\"management\":{\"url\":\"https://m:443\","
 	"\"state\":\"waiting\",\"state_seconds\":61,\"error\":\"no \\u001b[31m route\","
-	"\"next_try_seconds\":7,\"cleartext\":true},\"map\":{\"serial\":8,\"age_seconds\":3600,"
+	"\"next_try_seconds\":7,\"cleartext\":true},\"signal\":{\"url\":\"https://s:443\","
+	"\"state\":\"connected\",\"state_seconds\":61,\"error\":null,\"next_try_seconds\":null,"
+	"\"sent\":5,\"sent_again\":0,\"not_sent\":1,\"waiting\":2,\"received\":{\"offers\":3,"
+	"\"answers\":4,\"candidates\":6,\"go_idle\":0},\"dropped\":{\"ignored\":0,"
+	"\"garbage\":7,\"forged\":8}},\"map\":{\"serial\":8,\"age_seconds\":3600,"
 	"\"from\":\"disk\",\"left_out\":1},\"routes\":[{\"network_id\":\"lan\","
 	"\"network\":\"10.1.0.0/16\",\"metric\":5,\"unused\":\"\"}],\"dns\":{\"enabled\":true,"
 	"\"zones\":[{\"domain\":\"z.test\",\"records\":2}],\"servers\":[{\"servers\":"
@@ -711,9 +715,12 @@ static void test_status_control(struct fixture *f, const void *data)
 	static const char *const shorter[] = {
 		"management https://m:443, waiting for 1m 1s: no \\x1b[31m route, next try in 7 s\n",
 		"warning    without TLS anybody on the way can be that server\n",
+		"signal     https://s:443, connected for 1m 1s\n",
 		"map        serial 8 from the disk, 1h 0m old, not all of it could be taken: status -d\n",
 	};
 	static const char *const longer[] = {
+		"messages   5 sent, 2 waiting, 1 not sent; 3 offers, 4 answers, 6 candidates received; "
+		"dropped: garbage 7, forged 8\n",
 		"route      lan 10.1.0.0/16, metric 5\n",
 		"zone       z.test, 2 records\n",
 		"resolver   192.0.2.1:53\n",

@@ -29,6 +29,7 @@ static void test_round_trip(void)
 	char *dir = new_dir();
 	struct membership m = { .url = g_strdup("https://api.example:443"),
 		.address = g_strdup("2001:db8::1"),
+		.signal = g_strdup("http://signal.example:10000"),
 		.hostname = g_strdup("db \"1\""),
 		.has_server_key = true,
 		.interface = "wt7",
@@ -43,6 +44,7 @@ static void test_round_trip(void)
 	g_assert_cmpint(membership_load(dir, &got), ==, 0);
 	g_assert_cmpstr(got.url, ==, m.url);
 	g_assert_cmpstr(got.address, ==, m.address);
+	g_assert_cmpstr(got.signal, ==, m.signal);
 	g_assert_cmpstr(got.hostname, ==, m.hostname);
 	g_assert_true(got.has_server_key && key_is_same(&got.server_key, &m.server_key));
 	g_assert_cmpstr(got.interface, ==, "wt7");

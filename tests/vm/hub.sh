@@ -9,15 +9,16 @@ hub_certificate() {
 		-addext "subjectAltName=IP:$2" -keyout "/tmp/$1/hub.key" -out "/tmp/$1/hub.crt" 2>/dev/null
 }
 
-# start_hub HOST [ARGUMENT...]: on port 33073, and on 443 with TLS when it has a certificate. Returns when it listens; again
-# after it has ended, it knows what it knew.
+# start_hub HOST [ARGUMENT...]: on port 33073, and on 443 with TLS when it has a certificate; its signal server on port 10000
+# of its first address, which agents are told. Returns when it listens; again after it has ended, it knows what it knew.
 start_hub() {
-	local host=$1 tls=()
+	local host=$1 tls=() address
 	shift
+	address=$(ip -n "$host" -4 -o address show scope global | awk 'NR == 1 { sub("/.*", "", $4); print $4 }')
 	[ ! -e "/tmp/$host/hub.crt" ] || tls=(--tls 0.0.0.0:443 --cert "/tmp/$host/hub.crt" --key "/tmp/$host/hub.key")
 	: >"/tmp/$host/hub.ready"
 	ip netns exec "$host" python3 /job/hub/hub.py --control "/tmp/$host/hub.sock" --listen 0.0.0.0:33073 \
-		--state "/tmp/$host/hub.json" "${tls[@]}" "$@" >"/tmp/$host/hub.ready" 2>>"/tmp/$host/log" </dev/null {tap}>&- {never}<&- &
+		--signal-listen 0.0.0.0:10000 --signal "$address:10000" --state "/tmp/$host/hub.json" "${tls[@]}" "$@" >"/tmp/$host/hub.ready" 2>>"/tmp/$host/log" </dev/null {tap}>&- {never}<&- &
 	pids[$host]=$!
 	wait_for 60 test -s "/tmp/$host/hub.ready"
 }

@@ -66,6 +66,8 @@ is "$(on a ip -4 route show dev wt0 | awk '{ print $1 }')" 100.64.0.0/16 "and on
 within 10 "a reaches b" reaches a 100.64.0.2 3
 within 10 "c reaches a" reaches c 100.64.0.1 3
 ok "status tells the server" says a '"state":"connected"' status
+for h in a b c; do within 10 "$h is at the signal server" is_member $h "['control']['signal']['state']" connected; done
+ok "which status tells too" eval 'lw a status | grep -Eq "^signal +http://10.0.0.9:10000, connected for "'
 fails "the setup key is nowhere in the state" grep -rq "$key" /tmp/a/state
 fails "nor in the log" grep -q "$key" /tmp/a/log
 
@@ -101,8 +103,12 @@ fails "a default route is not taken" eval 'on a wg show wt0 allowed-ips | grep -
 ok "and listed as such" eval 'lw a status -d --json | grep -q "\"reason\":\"policy.default_route\""'
 
 # ---- The server goes, the tunnels stay
+hubctl hub signal-end "peer=$(on a wg show wt0 public-key)" code=ABORTED text=enough >/dev/null
+within 10 "a signal server that ends it" logged a 'signal http://10.0.0.9:10000: enough, trying again'
+within 10 "gets another stream" is_member a "['control']['signal']['state']" connected
 kill_hub hub
 within 30 "status says that the server is away" eval '! is_member a "[\"control\"][\"management\"][\"state\"]" connected'
+within 10 "and the signal server" eval 'lw a status | grep -Eq "^signal +http://10.0.0.9:10000, (waiting|connecting) for .*: "'
 ok "the tunnels carry on" reaches a 100.64.0.2 3
 is "$(member a "['state']")" ready "and the host is ready"
 # A restart, and a reboot: nothing of the interface is left.
@@ -112,13 +118,16 @@ on a nft flush ruleset
 start_daemon a
 within 20 "without the server the last map serves" has_peers a 2
 is "$(member a "['control']['map']['from']")" disk "it is from the disk"
+is "$(member a "['control']['signal']['url']")" http://10.0.0.9:10000 "and where the signal server is, is known"
 within 10 "and tunnels come up" reaches a 100.64.0.2 3
 start_hub hub
 within 60 "the server is back, and with it a" eval 'is_member a "[\"control\"][\"management\"][\"state\"]" connected && is_member a "[\"control\"][\"map\"][\"from\"]" server'
 within 30 "and b" is_member b "['control']['management']['state']" connected
+within 60 "and the signal server" is_member a "['control']['signal']['state']" connected
 
 # ---- down, up, other agents, leaving
 lw a down
+is "$(member a "['control']['signal']['state']")" stopped "down leaves the signal server"
 fails "down removes the interface" on a ip link show wt0
 within 30 "up --wait=ready comes back with it" lw a up --wait=ready
 within 10 "and its peers" has_peers a 2

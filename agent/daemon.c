@@ -130,6 +130,16 @@ static int read_psk(const char *path, struct wg_key *ret, void *user)
 	return key_read_file(path, ret);
 }
 
+static void path(const struct wg_key *key, enum engine_need need, void *user)
+{
+	network_path(((struct daemon *)user)->network, key, need);
+}
+
+static void write_path(const struct wg_key *key, GString *out, void *user)
+{
+	network_write_path(((struct daemon *)user)->network, out, key);
+}
+
 static uint32_t random32(void *user)
 {
 	return g_random_int();
@@ -148,6 +158,8 @@ static const struct engine_ops engine_ops = {
 	.record_memory = record_memory,
 	.record_mtu = record_mtu,
 	.read_psk = read_psk,
+	.path = path,
+	.write_path = write_path,
 	.random = random32,
 	.wall_s = wall_s,
 };

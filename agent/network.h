@@ -11,6 +11,7 @@
 #include <stdint.h>
 
 #include "agent/base/exitcode.h"
+#include "agent/engine.h"
 
 struct config;
 struct engine;
@@ -67,6 +68,10 @@ void network_import(struct network *n, uint32_t id, const char *profile, size_t 
 /* And the way back: the profile as JSON text, to be wiped by profile_text_free; NULL with a line in
  * `error` when no network was joined. */
 GString *network_export(const struct network *n, char error[static NETWORK_ERROR_MAX]);
+
+/* The engine says what becomes of a peer, and asks what is known of the way to it. */
+void network_path(struct network *n, const struct wg_key *key, enum engine_need need);
+void network_write_path(const struct network *n, GString *out, const struct wg_key *key);
 
 /* Members of the status document: "control", and what a map says beyond peers with `detail`. */
 void network_write_status(const struct network *n, GString *out, bool detail);

@@ -4,6 +4,7 @@
 #include <glib.h>
 
 #include "agent/base/key.h"
+#include "agent/finder.h"
 #include "agent/membership.h"
 #include "agent/network.h"
 #include "mgmt/client.h"
@@ -55,6 +56,7 @@ struct network {
 	char told_error[MGMT_ERROR_MAX];
 
 	struct signal_client *signal; /* NULL: no such server is known */
+	struct finder *finder; /* there is one when there is the other */
 	enum signal_state told_signal_state; /* last logged */
 	char told_signal_error[LIFE_ERROR_MAX];
 };

@@ -8,6 +8,7 @@
 #include "agent/engine.h"
 #include "agent/network_impl.h"
 #include "mgmt/netmap.h"
+#include "mgmt/request.h"
 #include "mgmt/update.h"
 
 static bool is_peer(const struct wg_key *key, void *user)
@@ -24,6 +25,7 @@ static void signal_changed(void *user)
 	struct signal_status s;
 
 	signal_client_get_status(n->signal, &s);
+	finder_set_signal(n->finder, s.life.state == SIGNAL_CONNECTED);
 	if (s.life.state == n->told_signal_state && !strcmp(s.life.error, n->told_signal_error))
 		return;
 	if (s.life.state == SIGNAL_CONNECTED)
@@ -34,7 +36,30 @@ static void signal_changed(void *user)
 	g_strlcpy(n->told_signal_error, s.life.error, sizeof(n->told_signal_error));
 }
 
-static const struct signal_callbacks callbacks = { .is_peer = is_peer, .changed = signal_changed };
+static void received(const struct wg_key *from, const struct signal_body *body, void *user)
+{
+	finder_hear(((struct network *)user)->finder, from, body);
+}
+
+static const struct signal_callbacks callbacks = {
+	.is_peer = is_peer,
+	.received = received,
+	.changed = signal_changed,
+};
+
+static int send_body(const struct wg_key *remote, const struct signal_body *body, void *user)
+{
+	return signal_client_send(((struct network *)user)->signal, remote, body);
+}
+
+static void engine_changed(void *user)
+{
+	struct network *n = user;
+
+	n->ops.changed(n->user);
+}
+
+static const struct finder_ops finder_ops = { .send = send_body, .changed = engine_changed };
 
 void network_renew_signal(struct network *n)
 {
@@ -53,12 +78,14 @@ void network_renew_signal(struct network *n)
 	if (!n->membership.signal)
 		return;
 	n->signal = signal_client_new(&options, &callbacks, n);
+	n->finder = finder_new(n->engine, &n->public_key, request_version, &finder_ops, n);
 	if (!n->down)
 		signal_client_start(n->signal);
 }
 
 void network_forget_signal(struct network *n)
 {
+	g_clear_pointer(&n->finder, finder_free);
 	g_clear_pointer(&n->signal, signal_client_free);
 	n->told_signal_state = SIGNAL_STOPPED;
 	n->told_signal_error[0] = '\0';
@@ -93,4 +120,16 @@ void network_set_signal_down(struct network *n, bool down)
 		signal_client_stop(n->signal);
 	else
 		signal_client_start(n->signal);
+}
+
+void network_path(struct network *n, const struct wg_key *key, enum engine_need need)
+{
+	if (n->finder)
+		finder_need(n->finder, key, need);
+}
+
+void network_write_path(const struct network *n, GString *out, const struct wg_key *key)
+{
+	if (n->finder)
+		finder_write_peer(n->finder, out, key);
 }

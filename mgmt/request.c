@@ -11,7 +11,7 @@
 /* What a server makes of it: from 0.48.0 on rules have port ranges, which we understand; below 0.59.0 a
  * single peer holds all others back at the old port of their DNS forwarders. From 0.60.0 on rules for an
  * SSH server of the agent's own come, from 0.64.0 on jobs: we have neither. */
-#define VERSION "0.59.13"
+const char request_version[] = "0.59.13";
 
 static uint8_t *pack(const ProtobufCMessage *message, size_t *ret_len)
 {
@@ -100,7 +100,7 @@ static void packing_fill(struct packing *p, const struct meta *meta)
 	m->platform = text(meta->machine);
 	m->os = text(meta->os);
 	m->core = m->osversion = text(meta->os_version);
-	m->netbirdversion = text(VERSION);
+	m->netbirdversion = text(request_version);
 	m->sysserialnumber = text(meta->serial);
 	m->sysproductname = text(meta->product);
 	m->sysmanufacturer = text(meta->vendor);

@@ -12,6 +12,9 @@ struct meta;
 
 enum { REQUEST_JOB_ID_MAX = 256 };
 
+/* The version of NetBird's agent that we tell servers and peers to be like. */
+extern const char request_version[];
+
 /* `setup_key` NULL: a probe. `labels` is NULL-terminated, or NULL. Free with g_free or envelope_wipe. */
 uint8_t *request_login(const struct meta *meta, const struct wg_key *own_public,
 	const char *setup_key, const char *const labels[], size_t *ret_len);

@@ -68,13 +68,12 @@ kill_hub hub
 within 15 "status says that it is away" eval '! is_member a "['"'control']['signal']['state'"']" connected'
 ok "the tunnel does not care" reaches a 100.64.0.2 3
 fails "c cannot be asked" reaches a 100.64.0.3 3
-within 5 "why says that it is the signal server" eval 'lw a why c$name | grep -q "^so *signal fails"'
+fails "why says so" eval 'lw a why c$name >/tmp/why'
+ok "that it is the signal server" grep -q "^so *signal fails" /tmp/why
 start_hub hub
 within 40 "it is back" is_member a "['control']['signal']['state']" connected
 within 40 "and on c's side" is_member c "['control']['signal']['state']" connected
 within 20 "c is reached" reaches a 100.64.0.3 3
 ok "and why finds nothing" lw a why c$name
 
-# ---- Strangers and floods
-ok "a stranger's offers are counted" true
 finish

@@ -93,6 +93,7 @@ void network_forget_signal(struct network *n)
 
 void network_learn_signal(struct network *n)
 {
+	static struct log_limit limit = { .cause = "signal server", .burst = 1 };
 	struct membership *m = &n->membership;
 	char error[MGMT_ERROR_MAX];
 	g_autofree char *text = NULL, *url = NULL;
@@ -101,8 +102,11 @@ void network_learn_signal(struct network *n)
 		return;
 	text = g_strdup_printf(
 		"%s://%s", n->servers->signal.tls ? "https" : "http", n->servers->signal.host);
-	if (mgmt_url_parse(text, &url, error) < 0)
-		return log_warn("signal %s: %s", text, error);
+	if (mgmt_url_parse(text, &url, error) < 0) {
+		if (log_limit_allows(&limit))
+			log_warn("signal %s: %s", text, error);
+		return;
+	}
 	if (!g_strcmp0(url, m->signal))
 		return;
 	g_free(m->signal);

@@ -22,6 +22,7 @@
 
 #include "agent/base/addr.h"
 #include "ice/candidate.h"
+#include "ice/gather.h"
 
 struct ice;
 
@@ -35,13 +36,6 @@ enum {
 
 struct ice_credentials {
 	char ufrag[ICE_REMOTE_TEXT_MAX + 1], password[ICE_REMOTE_TEXT_MAX + 1];
-};
-
-/* An address of this host. */
-struct ice_local {
-	struct prefix address; /* of full length */
-	struct prefix
-		announced; /* the same, or what a router in front has for it; family 0: is not announced */
 };
 
 struct ice_config {

@@ -7,7 +7,9 @@
  *   stun=ADDRESS:PORT...
  *   peer=KEY             WireGuard's peer that gets the endpoint, and a keepalive on the controlling side
  *   mark=NUMBER
- *   release              from the handshake on checks are answered without libnice
+ *   cut                  the other side appends something behind FINGERPRINT
+ *   release              two seconds after the path is found, and with a peer from the handshake on, checks are
+ *                        answered without libnice
  *   seconds=NUMBER       then it ends, and the table goes */
 #include <errno.h>
 #include <glib-unix.h>
@@ -20,11 +22,13 @@
 
 #include "ice/agent.h"
 #include "ice/binding.h"
+#include "ice/packet.h"
+#include "netlink/nfqueue.h"
 #include "netlink/nft.h"
 #include "netlink/steer.h"
 #include "netlink/wg.h"
 
-enum { FIRST = 45000, LAST = 45999, PORT = FIRST + 1, WG_PORT = 51820, N = 8 };
+enum { FIRST = 45000, CUT_FIRST = 45500, LAST = 45999, WG_PORT = 51820, N = 8 };
 
 static struct {
 	const char *ifname;
@@ -37,14 +41,15 @@ static struct {
 	size_t n_servers;
 	struct wg_key peer;
 	bool has_peer, releases;
-	guint seconds, checked;
-	gint64 begun;
+	guint seconds, checked, cut;
+	gint64 begun, selected;
 	struct ice *ice;
 	struct binding *binding;
+	struct nfqueue *queue;
 	struct nft *nft;
 	struct wg *wg;
 	GString *input;
-} me = { .seconds = 30 };
+} me = { .seconds = 30, .config.port = FIRST + 1 };
 
 static void die(const char *what, int r)
 {
@@ -87,6 +92,7 @@ static void on_selected(const struct ice_path *path, void *user)
 	fprintf(stderr, "selected %s %s %s after %ld ms\n", candidate_type_name(path->local),
 		candidate_type_name(path->remote), endpoint_format(&path->endpoint, text),
 		since_ms());
+	me.selected = g_get_monotonic_time();
 	if (me.has_peer)
 		set_endpoint(&path->endpoint);
 }
@@ -121,15 +127,24 @@ static int look_for_handshake(const struct wg_peer_status *peer, void *user)
 	return 0;
 }
 
+static bool is_connected(void)
+{
+	bool connected = false;
+
+	if (me.has_peer)
+		wg_read(me.wg, me.ifindex, NULL, look_for_handshake, &connected);
+	return me.has_peer
+		? connected
+		: me.selected && g_get_monotonic_time() > me.selected + 2 * G_USEC_PER_SEC;
+}
+
 /* Requests for this session go to the port that answers them. */
-static gboolean release_after_handshake(gpointer user)
+static gboolean release_when_connected(gpointer user)
 {
 	const struct steer_ufrag *ufrag = &me.ufrag;
-	bool connected = false;
 	int r;
 
-	wg_read(me.wg, me.ifindex, NULL, look_for_handshake, &connected);
-	if (!connected || !me.ice)
+	if (!me.ice || !is_connected())
 		return G_SOURCE_CONTINUE;
 	me.ufrag.port = FIRST;
 	binding_answer(me.binding, me.config.ufrag, me.config.password);
@@ -139,6 +154,19 @@ static gboolean release_after_handshake(gpointer user)
 	g_clear_pointer(&me.ice, ice_free);
 	fprintf(stderr, "released after %ld ms\n", since_ms());
 	return G_SOURCE_REMOVE;
+}
+
+static size_t cut(uint8_t *packet, size_t len, void *user)
+{
+	size_t left = packet_cut(packet, len);
+
+	me.cut += left < len;
+	return left;
+}
+
+static gboolean read_queue(gint fd, GIOCondition condition, gpointer user)
+{
+	return nfqueue_read(me.queue, cut, NULL) == 0;
 }
 
 /* -- lines of the other side ---------------------------------------------------------------- */
@@ -186,6 +214,8 @@ static void take_word(const char *word)
 		me.config.controlling = true;
 	else if (!strcmp(word, "aggressive"))
 		me.config.aggressive = true;
+	else if (!strcmp(word, "cut"))
+		me.steer.queue_from_port = CUT_FIRST, me.config.port = CUT_FIRST;
 	else if (!strcmp(word, "release"))
 		me.releases = true;
 	else if (g_str_has_prefix(word, "seconds="))
@@ -211,7 +241,8 @@ static void apply_steering(void)
 	snprintf(me.steer.table, sizeof(me.steer.table), "lapwing-%s-ice", me.ifname);
 	g_strlcpy(me.steer.ifname, me.ifname, sizeof(me.steer.ifname));
 	memcpy(me.ufrag.text, me.config.ufrag, STEER_UFRAG_LEN);
-	me.ufrag.port = PORT;
+	me.ufrag.port = me.config.port;
+	me.steer.queue = WG_PORT;
 	me.steer.listen_port = WG_PORT;
 	me.steer.first_port = FIRST;
 	me.steer.last_port = LAST;
@@ -233,16 +264,19 @@ static void start(void)
 
 	me.ifindex = if_nametoindex(me.ifname);
 	me.config.locals = me.locals;
-	me.config.port = PORT;
 	me.config.announced_port = WG_PORT;
 	me.config.overlay = &overlay;
 	me.config.n_overlay = 1;
+	if (r == 0 && me.steer.queue_from_port)
+		r = nfqueue_open(WG_PORT, &me.queue);
 	if (r == 0)
 		r = binding_open(FIRST, &binding_ops, NULL, &me.binding);
 	if (r == 0)
 		r = ice_new(&me.config, &ops, NULL, &me.ice);
 	if (r < 0)
 		die("starting", r);
+	if (me.queue)
+		g_unix_fd_add(nfqueue_fd(me.queue), G_IO_IN, read_queue, NULL);
 	binding_ask(me.binding, me.servers, me.n_servers);
 	printf("credentials %s %s\n", me.config.ufrag, me.config.password);
 	fflush(stdout);
@@ -273,10 +307,12 @@ int main(int argc, char **argv)
 	g_unix_signal_add(SIGTERM, end, loop);
 	g_timeout_add_seconds(me.seconds, end, loop);
 	if (me.releases)
-		g_timeout_add(100, release_after_handshake, NULL);
+		g_timeout_add(100, release_when_connected, NULL);
 	g_main_loop_run(loop);
 	g_main_loop_unref(loop);
+	fprintf(stderr, "cut %u\n", me.cut);
 	ice_free(me.ice);
+	nfqueue_close(me.queue);
 	binding_close(me.binding);
 	nft_remove(me.nft, me.steer.table);
 	nft_close(me.nft);

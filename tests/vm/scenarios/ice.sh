@@ -2,8 +2,8 @@
 # ICE on WireGuard's port, without the daemon: two hosts negotiate a path, and WireGuard has it. Hosts and routers drop what
 # nobody asked for.
 # kernels: 6.1 6.12
-# timeout: 400
-# files: build/tests/live_ice build/tests/test_steer build/tests/test_ice build/tests/test_binding
+# timeout: 500
+# files: build/tests/live_ice build/tests/test_steer build/tests/test_nfqueue build/tests/test_ice build/tests/test_binding tests/vm/ice_remote.py
 # shellcheck disable=SC2016,SC2086,SC2317 # expanded and called by eval; words
 . /job/lib.sh
 
@@ -75,7 +75,7 @@ binding4='udp[12:4] = 0x2112a442' binding6='ip6[52:4] = 0x2112a442'
 
 # ---- The kernel at hand takes the table; sessions on one host.
 host alone
-for program in test_steer test_binding test_ice; do
+for program in test_steer test_nfqueue test_binding test_ice; do
 	on alone $program --tap >/tmp/tap 2>&1 || true
 	is "$(grep -c '^ok ' /tmp/tap) $(grep -c -e '^not ok' -e SKIP -e Bail /tmp/tap || true)" \
 		"$(sed -n 's/^1\.\.//p' /tmp/tap) 0" "all of $program"
@@ -152,6 +152,70 @@ kill "${pids[c]}"
 ok "checks were seen" test "$(seen net "$binding4 and not port 3478")" -gt 3
 is "$(seen net 'host 203.0.113.1 and host 203.0.113.2 and not (src port 51820 and dst port 51820)')" 0 "all from and to WireGuard's port"
 is "$(seen net 'port 3478 and not port 51820')" 0 "also those to the server"
+
+net_reset
+
+# ---- IPv6 only
+host a b
+lan net a=2001:db8::1/64 b=2001:db8::2/64
+tunnels a b
+firewall a
+firewall b
+watch net br0
+negotiate "aggressive local=2001:db8::1" "local=2001:db8::2"
+within 10 "with IPv6 only the controlling side has a path" selected a
+within 5 "so has the other" selected b
+is "$(endpoint a) $(endpoint b)" "[2001:db8::2]:51820 [2001:db8::1]:51820" "it is between the WireGuard ports"
+within 5 "WireGuard shakes hands" handshake a
+ok "and carries packets" reaches a 100.64.0.2
+unwatch
+end_negotiation a b
+ok "checks were seen" test "$(seen net "$binding6")" -gt 3
+is "$(seen net 'not (src port 51820 and dst port 51820)')" 0 "all from and to WireGuard's port"
+net_reset
+
+# ---- Another implementation, whose requests begin with USERNAME; in both roles
+# remote ROLE A-WORDS B-WORD...: b is aioice, without WireGuard.
+remote() {
+	rm -f /tmp/ab /tmp/ba
+	mkfifo /tmp/ab /tmp/ba
+	ip netns exec b python3 /job/ice_remote.py "$1" 10.0.0.2 "${@:3}" >/tmp/ba </tmp/ab 2>/tmp/b/log {tap}>&- {never}<&- &
+	pids[b]=$!
+	ip netns exec a live_ice wt0 seconds=60 local=10.0.0.1 $2 >/tmp/ab </tmp/ba 2>/tmp/a/log {tap}>&- {never}<&- &
+	pids[a]=$!
+}
+# answers: how often a has answered a check without libnice.
+answers() { sed -n 's/^answered .*, //p' /tmp/a/log | tail -n 1; }
+host a b
+lan net a=10.0.0.1/24 b=10.0.0.2/24
+tunnels a b
+firewall a
+for role in controlled controlling; do
+	words=controlling
+	[ $role = controlled ] || words=
+	watch net br0
+	remote $role "$words" 1
+	within 30 "a path with aioice, which is $role" selected a
+	within 10 "which has it too" selected b
+	is "$(sed -n 's/^selected //p' /tmp/b/log)" "10.0.0.1 51820" "at the WireGuard port"
+	within 10 "and is content" grep -qx alive /tmp/b/log
+	unwatch
+	end_negotiation a b
+	is "$(seen net 'not port 51820')" 0 "nothing went past it"
+done
+
+# ---- One like the reference: something behind FINGERPRINT, and checks for ever
+remote controlling "cut release" 12 tail
+within 30 "a path with one like the reference" selected a
+within 10 "which has it too" selected b
+within 10 "later libnice is gone" grep -q '^released' /tmp/a/log
+within 30 "twelve seconds on the other side is content" grep -qx alive /tmp/b/log
+ok "because its checks are answered" test "$(answers)" -ge 3
+end_negotiation a b
+ok "what was behind was cut" test "$(sed -n 's/^cut //p' /tmp/a/log)" -ge 2
+remote controlling "" 1 tail
+within 30 "without the cut there is no path" grep -q '^failed: Connection timed out' /tmp/a/log
+end_negotiation a b
 
 net_reset
 finish

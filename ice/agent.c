@@ -3,12 +3,20 @@
 
 #include <errno.h>
 #include <glib.h>
-#include <nice/agent.h>
+#include <nice/nice.h>
 #include <string.h>
 
 #include "ice/crc32.h"
 
 enum { COMPONENT = 1, OURS_MAX = 64 };
+
+/* libnice has it since 0.1.19, and this macro since 0.1.20. Without it nobody tells of a path that ends before WireGuard
+ * uses it. */
+#ifdef NICE_CHECK_VERSION
+enum { CONSENT = NICE_AGENT_OPTION_CONSENT_FRESHNESS };
+#else
+enum { CONSENT = 0 };
+#endif
 
 /* A candidate of the other side, as little of it as is needed until checks begin. */
 struct remote {
@@ -319,8 +327,7 @@ static void drop_data(
 /* No SOFTWARE and no renomination: they would move USERNAME to where steering does not look. */
 static NiceAgent *make_agent(const struct ice_config *config)
 {
-	NiceAgentOption options = NICE_AGENT_OPTION_ICE_TRICKLE |
-		NICE_AGENT_OPTION_CONSENT_FRESHNESS |
+	NiceAgentOption options = NICE_AGENT_OPTION_ICE_TRICKLE | CONSENT |
 		(config->aggressive ? 0 : NICE_AGENT_OPTION_REGULAR_NOMINATION);
 	NiceAgent *agent = nice_agent_new_full(
 		g_main_context_default(), NICE_COMPATIBILITY_RFC5245, options);

@@ -7,7 +7,7 @@ V       ?=
 Q       := $(if $(V),,@)
 say     = $(if $(V),,@printf '  %-6s %s\n' $(1) $(2))
 
-PKGS_DAEMON := gio-2.0 gio-unix-2.0 libmnl libnftnl libsodium jansson libcurl libnghttp2 libprotobuf-c openssl
+PKGS_DAEMON := gio-2.0 gio-unix-2.0 nice libmnl libnftnl libsodium jansson libcurl libnghttp2 libprotobuf-c openssl
 PKGS_CLI    := glib-2.0 libmnl libsodium jansson
 ifneq ($(shell pkg-config --exists $(PKGS_DAEMON) 2>/dev/null && echo yes),yes)
 ifeq ($(filter deps check clean help demo,$(MAKECMDGOALS)),)

@@ -2,12 +2,14 @@
 #include "netlink/expr.h"
 
 #include <glib.h>
+#include <stddef.h>
 #include <stdio.h> /* for libnftnl/expr.h */
 
 #include <libnftnl/expr.h>
 #include <libnftnl/rule.h>
 #include <linux/netfilter/nf_tables.h>
 #include <net/if.h>
+#include <netinet/udp.h>
 
 enum {
 	REG = NFT_REG_1,
@@ -59,12 +61,53 @@ void expr_load_fib_type(struct nftnl_rule *rule, uint32_t flags)
 	nftnl_expr_set_u32(e, NFTNL_EXPR_FIB_DREG, REG);
 }
 
-void expr_set_u32(struct nftnl_rule *rule, uint32_t value)
+void expr_set(struct nftnl_rule *rule, const void *data, uint32_t len)
 {
 	struct nftnl_expr *e = expr_add(rule, "immediate");
 
 	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_DREG, REG);
-	nftnl_expr_set(e, NFTNL_EXPR_IMM_DATA, &value, sizeof(value));
+	nftnl_expr_set(e, NFTNL_EXPR_IMM_DATA, data, len);
+}
+
+void expr_set_u32(struct nftnl_rule *rule, uint32_t value)
+{
+	expr_set(rule, &value, sizeof(value));
+}
+
+void expr_mask(struct nftnl_rule *rule, const void *mask, uint32_t len)
+{
+	static const uint8_t none[16];
+	struct nftnl_expr *e = expr_add(rule, "bitwise");
+
+	g_assert(len <= sizeof(none));
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_SREG, REG);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_DREG, REG);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_LEN, len);
+	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_MASK, mask, len);
+	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_XOR, none, len);
+}
+
+/* -- storing -------------------------------------------------------------------------------- */
+
+void expr_store_meta(struct nftnl_rule *rule, uint32_t key)
+{
+	struct nftnl_expr *e = expr_add(rule, "meta");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_META_KEY, key);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_META_SREG, REG);
+}
+
+void expr_store_udp(struct nftnl_rule *rule, uint32_t offset, uint32_t len)
+{
+	struct nftnl_expr *e = expr_add(rule, "payload");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_SREG, REG);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_BASE, NFT_PAYLOAD_TRANSPORT_HEADER);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_OFFSET, offset);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_LEN, len);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_CSUM_TYPE, NFT_PAYLOAD_CSUM_INET);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_CSUM_OFFSET, offsetof(struct udphdr, check));
+	nftnl_expr_set_u32(e, NFTNL_EXPR_PAYLOAD_FLAGS, 0);
 }
 
 /* -- comparing ------------------------------------------------------------------------------ */
@@ -113,13 +156,33 @@ void expr_lookup(struct nftnl_rule *rule, const char *set)
 	nftnl_expr_set_str(e, NFTNL_EXPR_LOOKUP_SET, set);
 }
 
-void expr_put(struct nftnl_rule *rule, uint32_t op, const char *set)
+void expr_lookup_map(struct nftnl_rule *rule, const char *map)
+{
+	struct nftnl_expr *e = expr_add(rule, "lookup");
+
+	nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_SREG, REG);
+	nftnl_expr_set_u32(e, NFTNL_EXPR_LOOKUP_DREG, REG);
+	nftnl_expr_set_str(e, NFTNL_EXPR_LOOKUP_SET, map);
+}
+
+static struct nftnl_expr *put(struct nftnl_rule *rule, uint32_t op, const char *set)
 {
 	struct nftnl_expr *e = expr_add(rule, "dynset");
 
 	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_SREG_KEY, REG);
 	nftnl_expr_set_u32(e, NFTNL_EXPR_DYNSET_OP, op);
 	nftnl_expr_set_str(e, NFTNL_EXPR_DYNSET_SET_NAME, set);
+	return e;
+}
+
+void expr_put(struct nftnl_rule *rule, uint32_t op, const char *set)
+{
+	put(rule, op, set);
+}
+
+void expr_put_mapped(struct nftnl_rule *rule, uint32_t op, const char *map, uint32_t data)
+{
+	nftnl_expr_set_u32(put(rule, op, map), NFTNL_EXPR_DYNSET_SREG_DATA, data);
 }
 
 /* -- what follows --------------------------------------------------------------------------- */
@@ -132,6 +195,15 @@ void expr_verdict(struct nftnl_rule *rule, int verdict, const char *chain)
 	nftnl_expr_set_u32(e, NFTNL_EXPR_IMM_VERDICT, (uint32_t)verdict);
 	if (chain)
 		nftnl_expr_set_str(e, NFTNL_EXPR_IMM_CHAIN, chain);
+}
+
+void expr_queue(struct nftnl_rule *rule, uint16_t queue)
+{
+	struct nftnl_expr *e = expr_add(rule, "queue");
+
+	nftnl_expr_set_u16(e, NFTNL_EXPR_QUEUE_NUM, queue);
+	nftnl_expr_set_u16(e, NFTNL_EXPR_QUEUE_TOTAL, 1);
+	nftnl_expr_set_u16(e, NFTNL_EXPR_QUEUE_FLAGS, NFT_QUEUE_FLAG_BYPASS);
 }
 
 void expr_log(struct nftnl_rule *rule, uint16_t group, const char *prefix)

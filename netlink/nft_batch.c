@@ -63,8 +63,8 @@ void nft_batch_table(struct nft_batch *b, uint16_t type, const char *name)
 	nft_batch_take(b, nlh);
 }
 
-void nft_batch_chain(
-	struct nft_batch *b, const char *table, const char *name, int hook, int32_t priority)
+static void put_chain(struct nft_batch *b, const char *table, const char *name, const char *type,
+	int hook, int32_t priority)
 {
 	struct nftnl_chain *chain = nftnl_chain_alloc();
 	struct nlmsghdr *nlh = nft_batch_message(b, NFT_MSG_NEWCHAIN, NLM_F_CREATE, MESSAGE_MAX);
@@ -72,7 +72,7 @@ void nft_batch_chain(
 	nftnl_chain_set_str(chain, NFTNL_CHAIN_TABLE, table);
 	nftnl_chain_set_str(chain, NFTNL_CHAIN_NAME, name);
 	if (hook != NFT_NO_HOOK) {
-		nftnl_chain_set_str(chain, NFTNL_CHAIN_TYPE, "filter");
+		nftnl_chain_set_str(chain, NFTNL_CHAIN_TYPE, type);
 		nftnl_chain_set_u32(chain, NFTNL_CHAIN_HOOKNUM, (uint32_t)hook);
 		nftnl_chain_set_s32(chain, NFTNL_CHAIN_PRIO, priority);
 		nftnl_chain_set_u32(chain, NFTNL_CHAIN_POLICY, NF_ACCEPT);
@@ -80,6 +80,18 @@ void nft_batch_chain(
 	nftnl_chain_nlmsg_build_payload(nlh, chain);
 	nftnl_chain_free(chain);
 	nft_batch_take(b, nlh);
+}
+
+void nft_batch_chain(
+	struct nft_batch *b, const char *table, const char *name, int hook, int32_t priority)
+{
+	put_chain(b, table, name, "filter", hook, priority);
+}
+
+void nft_batch_route_chain(
+	struct nft_batch *b, const char *table, const char *name, int32_t priority)
+{
+	put_chain(b, table, name, "route", NF_INET_LOCAL_OUT, priority);
 }
 
 void nft_batch_rule(

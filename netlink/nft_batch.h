@@ -28,6 +28,9 @@ void nft_batch_take(struct nft_batch *b, const struct nlmsghdr *nlh);
 void nft_batch_table(struct nft_batch *b, uint16_t type, const char *table);
 void nft_batch_chain(
 	struct nft_batch *b, const char *table, const char *name, int hook, int32_t priority);
+/* On output, of the type that looks for another route when a rule sets another mark. */
+void nft_batch_route_chain(
+	struct nft_batch *b, const char *table, const char *name, int32_t priority);
 /* Takes the rule. */
 void nft_batch_rule(
 	struct nft_batch *b, const char *table, const char *chain, struct nftnl_rule *rule);

@@ -11,3 +11,6 @@ struct nlattr *nft_put_elements(struct nlmsghdr *nlh, const char *table, const c
 /* One more; `last` is NULL unless it is an interval by itself; flags: NFT_SET_ELEM_INTERVAL_END or 0. */
 void nft_put_element(
 	struct nlmsghdr *nlh, const void *key, const void *last, uint8_t len, uint32_t flags);
+/* One more of a map. */
+void nft_put_mapped(
+	struct nlmsghdr *nlh, const void *key, uint8_t len, const void *data, uint8_t data_len);

@@ -85,17 +85,11 @@ struct nftnl_rule *nft_rule_guard(const struct prefix *address)
 
 static void match_syn(struct nftnl_rule *rule)
 {
-	const uint8_t mask = TH_SYN | TH_RST, none = 0;
-	struct nftnl_expr *e;
+	const uint8_t mask = TH_SYN | TH_RST;
 
 	expr_match_protocol(rule, IPPROTO_TCP);
 	expr_load_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, TCP_FLAGS_OFFSET, sizeof(mask));
-	e = expr_add(rule, "bitwise");
-	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_SREG, NFT_REG_1);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_DREG, NFT_REG_1);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_BITWISE_LEN, sizeof(mask));
-	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_MASK, &mask, sizeof(mask));
-	nftnl_expr_set(e, NFTNL_EXPR_BITWISE_XOR, &none, sizeof(none));
+	expr_mask(rule, &mask, sizeof(mask));
 	expr_is_byte(rule, TH_SYN);
 }
 
@@ -159,9 +153,7 @@ struct nftnl_rule *nft_rule_mark_in(uint32_t mark)
 	nftnl_expr_set_u32(e, NFTNL_EXPR_CT_DREG, NFT_REG_1);
 	expr_is_u32(rule, mark);
 	expr_set_u32(rule, mark);
-	e = expr_add(rule, "meta");
-	nftnl_expr_set_u32(e, NFTNL_EXPR_META_KEY, NFT_META_MARK);
-	nftnl_expr_set_u32(e, NFTNL_EXPR_META_SREG, NFT_REG_1);
+	expr_store_meta(rule, NFT_META_MARK);
 	return rule;
 }
 

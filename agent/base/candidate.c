@@ -15,6 +15,11 @@ static const char *const types[] = { [CANDIDATE_HOST] = "host",
 	[CANDIDATE_PRFLX] = "prflx",
 	[CANDIDATE_RELAY] = "relay" };
 
+const char *candidate_type_name(enum candidate_type type)
+{
+	return types[type];
+}
+
 /* The words of a line, exactly one space between two. */
 struct words {
 	const char *at, *end; /* at NULL: that was the last one */

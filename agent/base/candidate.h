@@ -27,6 +27,8 @@ struct candidate {
 	char id[CANDIDATE_ID_MAX + 1]; /* the extension "cid"; "" not said */
 };
 
+const char *candidate_type_name(enum candidate_type type); /* "host", "srflx", "prflx", "relay" */
+
 /* "FOUNDATION 1 udp PRIORITY ADDRESS PORT typ TYPE [raddr ADDRESS rport PORT] [KEY VALUE]...", with or
  * without "candidate:" in front. Whether anything should be sent to that address is not looked at. 0;
  * -EINVAL: no such line; -ENOTSUP: a good one of no use: TCP, another component, a name of mDNS. */

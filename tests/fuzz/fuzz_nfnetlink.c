@@ -1,11 +1,12 @@
-/* tests/fuzz/fuzz_nfnetlink.c - any bytes as what nfnetlink sent: logged packets, elements of sets. */
-/* covers: netlink/nflog_parse.c netlink/nft_elements.c */
+/* tests/fuzz/fuzz_nfnetlink.c - any bytes as what nfnetlink sent: logged and queued packets, elements of sets. */
+/* covers: netlink/nflog_parse.c netlink/nfqueue_parse.c netlink/nft_elements.c */
 #include <assert.h>
 #include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "netlink/nflog_parse.h"
+#include "netlink/nfqueue_parse.h"
 #include "netlink/nft_elements.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
@@ -21,9 +22,13 @@ static void on_counter(const struct prefix *first, uint64_t packets, void *user)
 static void take(uint8_t kind, const struct nlmsghdr *nlh)
 {
 	struct nflog_packet packet;
+	struct nfqueue_packet queued;
 	char text[ENDPOINT_STRLEN];
 
-	if (kind & 1) {
+	if (kind & 4) {
+		if (nfqueue_parse(nlh, &queued) == 0 && queued.data)
+			assert(queued.data + queued.len <= (const uint8_t *)nlh + nlh->nlmsg_len);
+	} else if (kind & 1) {
 		nft_elements_parse(nlh, kind & 2 ? AF_INET : AF_INET6, on_counter, NULL);
 	} else if (nflog_parse(nlh, &packet) == 0) {
 		assert(packet.kind == NFLOG_ANSWER || !packet.from.port);

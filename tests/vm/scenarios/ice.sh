@@ -207,7 +207,7 @@ remote() {
 	mkfifo /tmp/ab /tmp/ba
 	ip netns exec b python3 /job/ice_remote.py "$1" 10.0.0.2 "${@:3}" >/tmp/ba </tmp/ab 2>/tmp/b/log {tap}>&- {never}<&- &
 	pids[b]=$!
-	ip netns exec a live_ice wt0 seconds=60 local=10.0.0.1 $2 >/tmp/ab </tmp/ba 2>/tmp/a/log {tap}>&- {never}<&- &
+	ip netns exec a live_ice wt0 seconds=60 local=10.0.0.1 $2 </tmp/ba >/tmp/ab 2>/tmp/a/log {tap}>&- {never}<&- &
 	pids[a]=$!
 }
 # answers: how often a has answered a check without libnice.

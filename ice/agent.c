@@ -217,14 +217,19 @@ static int add_remote(struct ice *ice, const struct candidate *c)
 		.ufrag = c->ufrag[0] ? crc32_of(c->ufrag, strlen(c->ufrag)) : 0,
 		.at = c->address,
 	};
+	guint same_address = 0;
 
 	g_strlcpy(remote.foundation, c->foundation, sizeof(remote.foundation));
 	if (is_stale(ice, remote.ufrag))
 		return -ESTALE;
-	for (guint i = 0; i < ice->remotes->len; i++)
-		if (endpoint_is_same(&g_array_index(ice->remotes, struct remote, i).at, &remote.at))
+	for (guint i = 0; i < ice->remotes->len; i++) {
+		const struct endpoint *e = &g_array_index(ice->remotes, struct remote, i).at;
+
+		if (endpoint_is_same(e, &remote.at))
 			return 0;
-	if (ice->remotes->len == ICE_REMOTE_MAX)
+		same_address += !memcmp(e->addr, remote.at.addr, sizeof(e->addr));
+	}
+	if (ice->remotes->len == ICE_REMOTE_MAX || same_address == ICE_ADDRESS_MAX)
 		return -ENOBUFS;
 	g_array_append_val(ice->remotes, remote);
 	if (ice->started)

@@ -31,6 +31,7 @@ enum {
 	ICE_PASSWORD_LEN = 32,
 	ICE_REMOTE_TEXT_MAX = 256, /* of what the other side may have for these */
 	ICE_REMOTE_MAX = 64, /* candidates of the other side, extra ones included */
+	ICE_ADDRESS_MAX = 8, /* of these for one address, which may be that of somebody else */
 	ICE_LIMIT_MS = 12 * 1000, /* from ice_remote until there is a path */
 };
 

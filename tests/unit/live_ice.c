@@ -6,7 +6,7 @@
  *   local=ADDRESS...     of this host
  *   stun=ADDRESS:PORT...
  *   peer=KEY             WireGuard's peer that gets the endpoint, and a keepalive on the controlling side
- *   mark=NUMBER
+ *   mark=NUMBER          also in the table of nft.h
  *   cut                  the other side appends something behind FINGERPRINT
  *   release              two seconds after the path is found, and with a peer from the handshake on, checks are
  *                        answered without libnice
@@ -255,6 +255,19 @@ static void apply_steering(void)
 		die(me.nft ? nft_error_text(me.nft) : "nftables", r);
 }
 
+/* Replies get the mark back. */
+static void apply_marks(void)
+{
+	struct nft_config config = { .fwmark = me.steer.fwmark };
+	int r;
+
+	snprintf(config.table, sizeof(config.table), "lapwing-%s", me.ifname);
+	g_strlcpy(config.ifname, me.ifname, sizeof(config.ifname));
+	r = nft_apply(me.nft, &config);
+	if (r < 0)
+		die(nft_error_text(me.nft), r);
+}
+
 static void start(void)
 {
 	static const struct ice_ops ops = { on_candidate, on_selected, on_failed };
@@ -302,6 +315,8 @@ int main(int argc, char **argv)
 		take_word(argv[i]);
 	ice_make_credentials(&me.config);
 	apply_steering();
+	if (me.steer.fwmark)
+		apply_marks();
 	start();
 	g_unix_fd_add(STDIN_FILENO, G_IO_IN, read_lines, NULL);
 	g_unix_signal_add(SIGTERM, end, loop);

@@ -283,7 +283,12 @@ static void test_limits(void)
 					"1 1 udp 1 203.0.113.7 43210 typ srflx raddr 0.0.0.0 "
 					"rport 51820 cid x"),
 			==, 0);
-	for (int i = 2; i < ICE_REMOTE_MAX; i++) {
+	for (int i = 2; i < ICE_ADDRESS_MAX; i++) {
+		g_snprintf(line, sizeof(line), "1 1 udp 1 203.0.113.7 %d typ host", i);
+		g_assert_cmpint(give(a.ice, line), ==, 0);
+	}
+	g_assert_cmpint(give(a.ice, "1 1 udp 1 203.0.113.7 99 typ host"), ==, -ENOBUFS);
+	for (int i = ICE_ADDRESS_MAX; i < ICE_REMOTE_MAX; i++) {
 		g_snprintf(line, sizeof(line), "1 1 udp 1 192.0.2.%d 9 typ host ufrag older", i);
 		g_assert_cmpint(give(a.ice, line), ==, 0);
 	}

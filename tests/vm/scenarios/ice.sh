@@ -2,7 +2,7 @@
 # ICE on WireGuard's port, without the daemon: two hosts negotiate a path, and WireGuard has it. Hosts and routers drop what
 # nobody asked for.
 # kernels: 6.1 6.12
-# timeout: 500
+# timeout: 600
 # files: build/tests/live_ice build/tests/test_steer build/tests/test_nfqueue build/tests/test_ice build/tests/test_binding tests/vm/ice_remote.py
 # shellcheck disable=SC2016,SC2086,SC2317 # expanded and called by eval; words
 . /job/lib.sh
@@ -174,6 +174,32 @@ ok "checks were seen" test "$(seen net "$binding6")" -gt 3
 is "$(seen net 'not (src port 51820 and dst port 51820)')" 0 "all from and to WireGuard's port"
 net_reset
 
+# ---- Everything of a goes into the tunnel, by policy routing with a strict filter of reverse paths
+host a b r
+lan la r=10.1.0.1/24 a=10.1.0.2/24
+lan lb r=10.2.0.1/24 b=10.2.0.2/24
+on r sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+ip -n a route add default via 10.1.0.1
+ip -n b route add default via 10.2.0.1
+tunnels a b
+firewall a
+firewall b
+on a wg set wt0 fwmark 0x51 peer "$(key b)" allowed-ips 0.0.0.0/0
+ip -n a route add default dev wt0 table 51820
+ip -n a rule add not fwmark 0x51 table 51820
+ip -n a rule add table main suppress_prefixlength 0
+on a sh -c 'cd /proc/sys/net/ipv4/conf && echo 1 | tee all/rp_filter eth0/rp_filter all/src_valid_mark' >/dev/null
+watch a wt0
+negotiate "aggressive local=10.1.0.2 mark=0x51" "local=10.2.0.2"
+within 10 "with policy routing the controlling side has a path" selected a
+within 5 "so has the other" selected b
+within 5 "WireGuard shakes hands" handshake a
+ok "and carries packets" reaches a 100.64.0.2
+unwatch
+end_negotiation a b
+is "$(seen a port 51820)" 0 "no check went into the tunnel"
+net_reset
+
 # ---- Another implementation, whose requests begin with USERNAME; in both roles
 # remote ROLE A-WORDS B-WORD...: b is aioice, without WireGuard.
 remote() {
@@ -181,7 +207,7 @@ remote() {
 	mkfifo /tmp/ab /tmp/ba
 	ip netns exec b python3 /job/ice_remote.py "$1" 10.0.0.2 "${@:3}" >/tmp/ba </tmp/ab 2>/tmp/b/log {tap}>&- {never}<&- &
 	pids[b]=$!
-	ip netns exec a live_ice wt0 seconds=60 local=10.0.0.1 $2 >/tmp/ab </tmp/ba 2>/tmp/a/log {tap}>&- {never}<&- &
+	ip netns exec a live_ice wt0 seconds=60 local=10.0.0.1 $2 </tmp/ba >/tmp/ab 2>/tmp/a/log {tap}>&- {never}<&- &
 	pids[a]=$!
 }
 # answers: how often a has answered a check without libnice.

@@ -21,6 +21,7 @@ static const char *const stage_names[N_STAGES] = {
 	[STAGE_ADDRESSES] = "addresses",
 	[STAGE_ROUTES] = "routes",
 	[STAGE_NFT] = "nftables",
+	[STAGE_STEER] = "steering",
 	[STAGE_PEERS] = "peers",
 };
 
@@ -33,6 +34,7 @@ static int (*const stage_run[N_STAGES])(struct engine *e, int64_t now_ms) = {
 	[STAGE_ADDRESSES] = engine_stage_addresses,
 	[STAGE_ROUTES] = engine_stage_routes,
 	[STAGE_NFT] = engine_stage_nft,
+	[STAGE_STEER] = engine_stage_steer,
 	[STAGE_PEERS] = engine_stage_peers,
 };
 
@@ -327,6 +329,7 @@ void engine_kernel_event(struct engine *e, unsigned events, uint32_t pid, int64_
 		{ MONITOR_LINK | MONITOR_ADDR, STAGE_ADDRESSES },
 		{ MONITOR_LINK | MONITOR_ROUTE | MONITOR_RULE, STAGE_ROUTES },
 		{ MONITOR_NFT, STAGE_NFT },
+		{ MONITOR_NFT, STAGE_STEER },
 		{ MONITOR_NFT, STAGE_ACL },
 	};
 
@@ -365,6 +368,7 @@ void engine_check(struct engine *e, int64_t now_ms)
 	due_as(e, STAGE_ADDRESSES, now_ms, false);
 	due_as(e, STAGE_ROUTES, now_ms, false);
 	due_as(e, STAGE_NFT, now_ms, false);
+	due_as(e, STAGE_STEER, now_ms, false);
 }
 
 void engine_refresh(struct engine *e, int64_t now_ms)

@@ -115,6 +115,14 @@ void engine_set_finder(struct engine *e, bool present, int64_t now_ms);
  * is one of us, and knows which of two handshakes that cross is to be dropped. */
 void engine_set_paths(struct engine *e, const struct wg_key *key, const struct endpoint *at,
 	size_t n, bool yields, int64_t now_ms);
+/* Requests of ICE with this ufrag (of STEER_UFRAG_LEN characters) that come to WireGuard's port are led to this
+ * port, which is one of engine_first_steered and the ENGINE_STEERED_ALL - 1 behind it. Those of the agents that
+ * append something to messages are the last ones, from ENGINE_STEERED_ALIKE on: these packets pass an nfqueue with
+ * the number of WireGuard's port. 0 or -errno. */
+enum { ENGINE_STEERED_ALIKE = 125, ENGINE_STEERED_ALL = 250 };
+uint16_t engine_first_steered(const struct engine *e);
+int engine_steer(struct engine *e, const char *ufrag, uint16_t port);
+void engine_steer_no_more(struct engine *e, const char *ufrag);
 /* WireGuard's. */
 uint16_t engine_port(const struct engine *e);
 bool engine_knows_peer(const struct engine *e, const struct wg_key *key);

@@ -19,6 +19,7 @@ enum stage_id {
 	STAGE_ADDRESSES,
 	STAGE_ROUTES, /* and rules */
 	STAGE_NFT,
+	STAGE_STEER, /* ICE's checks */
 	STAGE_PEERS,
 	N_STAGES,
 };
@@ -144,6 +145,12 @@ struct engine {
 	/* paths that are found */
 	bool finder;
 	GHashTable *paths; /* struct wg_key -> struct paths */
+	struct {
+		char table[NFT_TABLE_NAME_MAX]; /* in place; "": none */
+		uint64_t fingerprint;
+		uint32_t hash;
+		GArray *ufrags; /* struct steer_ufrag */
+	} steer;
 
 	/* lazy peers */
 	const char *no_lazy; /* why nobody can be parked; NULL: they can */
@@ -189,6 +196,7 @@ int engine_stage_up(struct engine *e, int64_t now_ms);
 int engine_stage_addresses(struct engine *e, int64_t now_ms);
 int engine_stage_routes(struct engine *e, int64_t now_ms);
 int engine_stage_nft(struct engine *e, int64_t now_ms);
+int engine_stage_steer(struct engine *e, int64_t now_ms);
 int engine_stage_peers(struct engine *e, int64_t now_ms);
 
 /* engine.c */
@@ -276,6 +284,9 @@ bool engine_endpoint_is_good(
 	const struct engine *e, uint32_t host, const struct endpoint *endpoint, int64_t now_ms);
 /* Why it has none; "" when it has. */
 const char *engine_names_error(const struct engine *e, uint32_t host);
+
+/* engine_steer.c */
+int engine_steer_remove(struct engine *e); /* the table. 0 or -errno */
 
 /* engine_paths.c */
 void engine_paths_init(struct engine *e);

@@ -194,6 +194,7 @@ static int keep_link(struct engine *e, const struct link_info *link, int64_t now
 		record(e, name);
 		engine_due(e, STAGE_UP, now_ms);
 		engine_due(e, STAGE_NFT, now_ms);
+		engine_due(e, STAGE_STEER, now_ms);
 		return 1;
 	}
 	if (strcmp(link->alias, e->alias)) {
@@ -472,11 +473,16 @@ static int remove_tables(struct engine *e)
 	const char *const names[] = { engine_interface_name(e), e->recorded };
 	int r = e->nft_table[0] ? KERNEL(e, nft_remove, e->nft_table) : 0;
 
+	if (r == 0)
+		r = engine_steer_remove(e);
 	for (size_t i = 0; i < G_N_ELEMENTS(names) && r == 0; i++) {
 		char table[NFT_TABLE_NAME_MAX];
 
 		snprintf(table, sizeof(table), "lapwing-%s", names[i]);
 		if (names[i][0] && strcmp(table, e->nft_table))
+			r = KERNEL(e, nft_remove, table);
+		snprintf(table, sizeof(table), "lapwing-%s-ice", names[i]);
+		if (names[i][0] && r == 0)
 			r = KERNEL(e, nft_remove, table);
 		engine_acl_may_exist(e, names[i]);
 	}

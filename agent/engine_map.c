@@ -64,6 +64,7 @@ static void map_changed(struct engine *e, const struct netmap *old, int64_t now_
 	engine_due(e, STAGE_LINK, now_ms);
 	engine_due(e, STAGE_DEVICE, now_ms);
 	engine_due(e, STAGE_UP, now_ms);
+	engine_due(e, STAGE_STEER, now_ms);
 	engine_due(e, STAGE_PEERS, now_ms);
 	e->config_changed = false;
 }

@@ -239,8 +239,10 @@ int engine_stage_routes(struct engine *e, int64_t now_ms)
 	e->n_routes = routing_routes(e->routing, e->index, engine_table(e),
 		(struct prefix *)(void *)outer->data, outer->len, &want);
 	n_rules = routing_rules(want, e->n_routes, engine_table(e), engine_mark(e), rules);
-	if (e->uses_mark != (n_rules > 0))
+	if (e->uses_mark != (n_rules > 0)) {
 		engine_due(e, STAGE_NFT, now_ms);
+		engine_due(e, STAGE_STEER, now_ms);
+	}
 	e->uses_mark = n_rules > 0;
 	r = KERNEL(e, route_foreach, e->index, collect_route, have);
 	if (r < 0)

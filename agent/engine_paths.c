@@ -34,6 +34,7 @@ static int64_t find_host(const struct engine *e, const struct wg_key *key)
 void engine_paths_init(struct engine *e)
 {
 	e->paths = g_hash_table_new_full(key_hash, key_equal, NULL, g_free);
+	e->steer.ufrags = g_array_new(FALSE, FALSE, sizeof(struct steer_ufrag));
 }
 
 uint16_t engine_port(const struct engine *e)
@@ -101,6 +102,8 @@ void engine_set_paths(struct engine *e, const struct wg_key *key, const struct e
 
 void engine_set_finder(struct engine *e, bool present, int64_t now_ms)
 {
+	if (e->finder != present)
+		engine_due(e, STAGE_STEER, now_ms);
 	e->finder = present;
 	for (uint32_t i = 0; present && e->map && i < e->map->n_hosts; i++)
 		if (!engine_holds_self(e, i))

@@ -97,6 +97,10 @@ static void perform(struct finder *f, const struct nego_action *action)
 		break;
 	case NEGO_ACT_ICE_STOP:
 		finder_ice_stop(f, &action->key);
+		finder_ice_forget(f, &action->key);
+		break;
+	case NEGO_ACT_ICE_RELEASE:
+		finder_ice_release(f, &action->key);
 		break;
 	case NEGO_ACT_ENDPOINTS:
 		set_paths(f, &action->key);
@@ -144,6 +148,8 @@ struct finder *finder_new(struct engine *engine, const struct wg_key *own, const
 	f->ops = *ops;
 	f->user = user;
 	f->nego = nego_new(own, random32, NULL);
+	finder_ice_open(f);
+	finder_net_open(f);
 	f->work = g_source_new(&work_funcs, sizeof(GSource));
 	g_source_set_callback(f->work, work, f, NULL);
 	g_source_attach(f->work, NULL);
@@ -157,6 +163,8 @@ void finder_free(struct finder *f)
 	engine_set_finder(f->engine, false, now_ms());
 	g_source_destroy(f->work);
 	g_source_unref(f->work);
+	finder_ice_close(f);
+	finder_net_close(f);
 	nego_free(f->nego);
 	g_free(f);
 }
@@ -217,7 +225,8 @@ static void take_candidate(struct finder *f, const struct wg_key *from, const st
 	struct nego_candidate heard = { .at = { 0 } };
 
 	candidate_format(c, line);
-	if (!finder_may_send_to(f, &c->address) ||
+	/* ICE looks again, but WireGuard's packets go without it. */
+	if (!finder_may_send_to(f, c) ||
 		g_strlcpy(heard.line, line, sizeof(heard.line)) >= sizeof(heard.line) ||
 		g_strlcpy(heard.ufrag, c->ufrag, sizeof(heard.ufrag)) >= sizeof(heard.ufrag)) {
 		f->refused++;

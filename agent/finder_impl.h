@@ -3,6 +3,14 @@
 
 #include "agent/finder.h"
 #include "agent/nego/nego.h"
+#include "agent/resolve.h"
+#include "agent/base/candidate.h"
+#include "ice/agent.h"
+#include "ice/binding.h"
+#include "ice/candidate.h"
+#include "ice/gather.h"
+
+enum { FINDER_OVERLAYS = 2 };
 
 struct finder {
 	struct engine *engine;
@@ -13,11 +21,44 @@ struct finder {
 	GSource *work;
 	bool hushed; /* the other side has said that it sleeps: it need not be told */
 	uint64_t refused; /* candidates that nothing may be sent to */
+
+	/* ICE */
+	GHashTable *agents; /* struct wg_key -> struct agent */
+	GHashTable
+		*answered; /* struct wg_key -> struct answered: connected, and their checks go on */
+	uint16_t next_alike, next_other; /* ports are taken in turns */
+	struct nfqueue *queue; /* NULL: none yet, or none to be had */
+	guint queue_source;
+	struct binding *binding; /* NULL: no port for it */
+
+	/* STUN servers */
+	GArray *servers; /* struct stun_server */
+	struct resolve *resolve;
+	struct endpoint mapped[BINDING_SERVERS_MAX]; /* where they saw us last */
+	size_t n_mapped;
+	int64_t asked_ms;
 };
 
 /* finder_ice.c */
+void finder_ice_open(struct finder *f);
+void finder_ice_close(struct finder *f);
 void finder_ice_start(struct finder *f, const struct wg_key *key);
 void finder_ice_stop(struct finder *f, const struct wg_key *key);
 void finder_ice_candidate(struct finder *f, const struct wg_key *key, const char *line);
-/* May WireGuard's packets be sent there? */
-bool finder_may_send_to(const struct finder *f, const struct endpoint *at);
+/* Its tunnel is up: what is left to do is to answer its checks, if it makes any. */
+void finder_ice_release(struct finder *f, const struct wg_key *key);
+void finder_ice_mapped(struct finder *f, const struct endpoint *mapped);
+/* Whom nobody talks to any more. */
+void finder_ice_forget(struct finder *f, const struct wg_key *key);
+
+/* finder_net.c */
+void finder_net_open(struct finder *f);
+void finder_net_close(struct finder *f);
+/* Asks the STUN servers where we are seen, unless they were asked just now. */
+void finder_ask_servers(struct finder *f);
+/* Our own addresses. Returns how many. */
+size_t finder_locals(const struct finder *f, struct ice_local ret[static GATHER_MAX]);
+/* The networks inside of the tunnel. Returns how many. */
+size_t finder_overlays(const struct finder *f, struct prefix ret[static FINDER_OVERLAYS]);
+/* May packets be sent there, whoever asks for it? */
+bool finder_may_send_to(const struct finder *f, const struct candidate *c);

@@ -99,6 +99,9 @@ ON(wg, wg_read, (void *k, unsigned index, wg_device_fn device_fn, wg_peer_fn pee
 ON(nft, nft_apply, (void *k, const struct nft_config *config), config)
 ON(nft, acl_apply, (void *k, const struct acl_config *config), config)
 ON(nft, acl_count_refused, (void *k, const char *table, uint64_t *ret), table, ret)
+ON(nft, steer_apply, (void *k, const struct steer_config *config), config)
+ON(nft, steer_set, (void *k, const char *table, const struct steer_ufrag *ufrag), table, ufrag)
+ON(nft, steer_unset, (void *k, const char *table, const char *ufrag), table, ufrag)
 ON(nft, nft_remove, (void *k, const char *table), table)
 ON(nft, nft_fingerprint, (void *k, const char *table, uint64_t *ret), table, ret)
 ON(nft, nft_change, (void *k, const char *table, const struct nft_change *change), table, change)
@@ -352,6 +355,9 @@ static const struct kernel_ops running_ops = {
 	.nft_apply = nft_apply_,
 	.acl_apply = acl_apply_,
 	.acl_count_refused = acl_count_refused_,
+	.steer_apply = steer_apply_,
+	.steer_set = steer_set_,
+	.steer_unset = steer_unset_,
 	.nft_remove = nft_remove_,
 	.nft_fingerprint = nft_fingerprint_,
 	.nft_change = nft_change_,

@@ -7,6 +7,7 @@
 #include "netlink/link.h"
 #include "netlink/nft.h"
 #include "netlink/route.h"
+#include "netlink/steer.h"
 #include "netlink/wg.h"
 
 /* What the kernel, or somebody through it, says about lazy peers. */
@@ -54,7 +55,10 @@ struct kernel_ops {
 	int (*nft_apply)(void *k, const struct nft_config *config);
 	int (*acl_apply)(void *k, const struct acl_config *config);
 	int (*acl_count_refused)(void *k, const char *table, uint64_t *ret);
-	/* The next two are for both tables. */
+	int (*steer_apply)(void *k, const struct steer_config *config);
+	int (*steer_set)(void *k, const char *table, const struct steer_ufrag *ufrag);
+	int (*steer_unset)(void *k, const char *table, const char *ufrag);
+	/* The next two are for all three tables. */
 	int (*nft_remove)(void *k, const char *table);
 	int (*nft_fingerprint)(void *k, const char *table, uint64_t *ret);
 	int (*nft_change)(void *k, const char *table, const struct nft_change *change);

@@ -59,6 +59,16 @@ static void engine_changed(void *user)
 	n->ops.changed(n->user);
 }
 
+static void set_stun_servers(struct network *n)
+{
+	size_t n_stuns = n->servers ? n->servers->n_stuns : 0;
+	g_autofree const char **uris = g_new(const char *, n_stuns + 1);
+
+	for (size_t i = 0; i < n_stuns; i++)
+		uris[i] = n->servers->stuns[i].uri;
+	finder_set_servers(n->finder, uris, n_stuns);
+}
+
 static const struct finder_ops finder_ops = { .send = send_body, .changed = engine_changed };
 
 void network_renew_signal(struct network *n)
@@ -79,6 +89,7 @@ void network_renew_signal(struct network *n)
 		return;
 	n->signal = signal_client_new(&options, &callbacks, n);
 	n->finder = finder_new(n->engine, &n->public_key, request_version, &finder_ops, n);
+	set_stun_servers(n);
 	if (!n->down)
 		signal_client_start(n->signal);
 }
@@ -98,6 +109,8 @@ void network_learn_signal(struct network *n)
 	char error[MGMT_ERROR_MAX];
 	g_autofree char *text = NULL, *url = NULL;
 
+	if (n->finder)
+		set_stun_servers(n);
 	if (!n->servers->signal.host)
 		return;
 	text = g_strdup_printf(

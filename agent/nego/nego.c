@@ -147,8 +147,20 @@ void nego_stop_ice(struct nego *n, struct talk *t)
 {
 	if (t->ice)
 		nego_act(n, t, NEGO_ACT_ICE_STOP, NULL);
-	t->ice = false;
+	t->ice = t->released = false;
 	t->check_ms = NEGO_NEVER;
+}
+
+/* WireGuard itself has proved the path. Who is one of us knows that, too; others want their checks to be
+ * answered for ever. */
+void nego_release(struct nego *n, struct talk *t)
+{
+	if (t->remote.lapwing)
+		nego_stop_ice(n, t);
+	else if (t->ice && t->path.family && !t->released) {
+		t->released = true;
+		nego_act(n, t, NEGO_ACT_ICE_RELEASE, NULL);
+	}
 }
 
 void nego_renew(struct nego *n, struct talk *t)
@@ -194,8 +206,6 @@ void nego_want(struct nego *n, const struct wg_key *key, enum nego_urgency urgen
 		nego_offer_after(n, t, 0, NEGO_FIRST_MS, now_ms);
 }
 
-/* WireGuard itself has proved the path. Who is one of us knows that, too; others want their checks to be
- * answered for ever. */
 void nego_up(struct nego *n, const struct wg_key *key, int64_t now_ms)
 {
 	struct talk *t = nego_find(n, key);
@@ -205,8 +215,7 @@ void nego_up(struct nego *n, const struct wg_key *key, int64_t now_ms)
 	t->up = t->wanted = true;
 	t->shown.why = NULL;
 	t->offer_ms = NEGO_NEVER;
-	if (t->remote.lapwing)
-		nego_stop_ice(n, t);
+	nego_release(n, t);
 }
 
 void nego_idle(struct nego *n, const struct wg_key *key, bool tell)

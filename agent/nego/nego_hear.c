@@ -172,8 +172,8 @@ void nego_selected(struct nego *n, const struct wg_key *key,
 	t->shown.path_ms = now_ms;
 	t->check_ms = NEGO_NEVER;
 	nego_act(n, t, NEGO_ACT_ENDPOINTS, NULL);
-	if (t->up && t->remote.lapwing)
-		nego_stop_ice(n, t);
+	if (t->up)
+		nego_release(n, t);
 	/* Two that begin at once spoil each other's handshake. Between us whoever has something to send
 	 * begins; others leave it to the controlling side. */
 	if (first && !t->up && !t->remote.lapwing && nego_controls(n, key))

@@ -10,6 +10,7 @@ struct talk {
 	struct wg_key key;
 	bool wanted, up;
 	bool ice; /* runs for our present session */
+	bool released; /* as far as it does, it only answers */
 	bool lost; /* a path that stood has gone: it is worth another one even under a live session */
 	bool asked_by_remote;
 	uint8_t urgency;
@@ -59,6 +60,8 @@ bool nego_is_needed(const struct talk *t);
 bool nego_is_full(const struct nego *n, int64_t now_ms);
 /* Another try: what is known of the last one goes. */
 void nego_renew(struct nego *n, struct talk *t);
+/* The tunnel is up over a path that ICE has found. */
+void nego_release(struct nego *n, struct talk *t);
 void nego_stop_ice(struct nego *n, struct talk *t);
 /* The first of a series of offers, after a while. */
 void nego_offer_after(

@@ -222,6 +222,7 @@ static void run(struct world *w, unsigned i)
 				fail(w, "no agent to stop");
 			h->ice = h->selected = false;
 			break;
+		case NEGO_ACT_ICE_RELEASE:
 		case NEGO_ACT_ENDPOINTS:
 		case NEGO_ACT_WAKE:
 			break;

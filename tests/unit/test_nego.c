@@ -42,6 +42,7 @@ static char *actions(struct setup *s)
 		[NEGO_ACT_ICE_START] = "start",
 		[NEGO_ACT_ICE_CANDIDATE] = "remote",
 		[NEGO_ACT_ICE_STOP] = "stop",
+		[NEGO_ACT_ICE_RELEASE] = "release",
 		[NEGO_ACT_ENDPOINTS] = "endpoints",
 		[NEGO_ACT_WAKE] = "wake",
 	};
@@ -108,7 +109,7 @@ static void test_asks(void)
 	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
 	FOLLOWS(&s, "endpoints");
 	nego_up(s.nego, &s.peer, s.now_ms);
-	FOLLOWS(&s, ""); /* the other side is no lapwing: ICE goes on */
+	FOLLOWS(&s, "release"); /* the other side is no lapwing: its checks go on */
 	s.now_ms += 3600 * 1000;
 	FOLLOWS(&s, "");
 	nego_words(s.nego, &s.peer, &again);
@@ -318,7 +319,7 @@ static void test_path_lost(void)
 	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
 	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
 	nego_up(s.nego, &s.peer, s.now_ms);
-	FOLLOWS(&s, "start endpoints");
+	FOLLOWS(&s, "start endpoints release");
 	nego_failed(s.nego, &s.peer, session(&s), "silence", s.now_ms);
 	FOLLOWS(&s, "stop");
 	s.now_ms += NEGO_AFRESH_MS;

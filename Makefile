@@ -122,8 +122,8 @@ sim:
 fuzz:
 	$(Q)MAKE="$(MAKE)" BUILD=$(BUILD) tests/fuzz/run $(FUZZ)
 # bench: the measured figures of the project, in the VM (slow)
-bench: all $(BUILD)/tests/live_fakehost $(BUILD)/tests/live_acl $(BUILD)/tests/live_rpc $(BUILD)/tests/bench_map \
-		$(BUILD)/gen/management_pb2.py
+bench: all $(BUILD)/tests/live_fakehost $(BUILD)/tests/live_acl $(BUILD)/tests/live_ice $(BUILD)/tests/live_rpc \
+		$(BUILD)/tests/bench_map $(BUILD)/gen/management_pb2.py
 	$(Q)BUILD=$(BUILD) tests/bench/run $(B)
 # demo: three hosts, a mesh, a deleted interface and its repair
 demo:

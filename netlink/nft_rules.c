@@ -190,9 +190,13 @@ struct nftnl_rule *nft_rule_tell(int family, const char *set, uint16_t group)
 
 /* -- WireGuard's own packets ---------------------------------------------------------------- */
 
-static void load_type(struct nftnl_rule *rule)
+/* With the three zeros behind it: the first byte alone may be that of a STUN message. */
+static void compare_type(struct nftnl_rule *rule, uint32_t op, uint8_t type)
 {
-	expr_load_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, WG_TYPE_OFFSET, 1);
+	const uint8_t wire[4] = { type };
+
+	expr_load_payload(rule, NFT_PAYLOAD_TRANSPORT_HEADER, WG_TYPE_OFFSET, sizeof(wire));
+	expr_compare(rule, op, wire, sizeof(wire));
 }
 
 /* Of this type, and with address and port of the sender in the registers. */
@@ -200,8 +204,7 @@ static struct nftnl_rule *new_from(int family, uint8_t type)
 {
 	struct nftnl_rule *rule = nftnl_rule_alloc();
 
-	load_type(rule);
-	expr_is_byte(rule, type);
+	compare_type(rule, NFT_CMP_EQ, type);
 	load_address(rule, family, true);
 	expr_load_payload_to(rule, layout_of(family)->port_reg, NFT_PAYLOAD_TRANSPORT_HEADER,
 		UDP_SPORT_OFFSET, sizeof(uint16_t));
@@ -210,12 +213,10 @@ static struct nftnl_rule *new_from(int family, uint8_t type)
 
 struct nftnl_rule *nft_rule_contact(uint16_t port, const char *chain)
 {
-	const uint8_t limit = WG_COOKIE;
 	struct nftnl_rule *rule = nftnl_rule_alloc();
 
 	match_udp(rule, UDP_DPORT_OFFSET, port);
-	load_type(rule);
-	expr_compare(rule, NFT_CMP_LT, &limit, sizeof(limit));
+	compare_type(rule, NFT_CMP_LT, WG_COOKIE);
 	/* Not what is forwarded to somebody else's WireGuard. */
 	expr_load_fib_type(rule, NFTA_FIB_F_DADDR);
 	expr_is_u32(rule, RTN_LOCAL);

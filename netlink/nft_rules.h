@@ -30,13 +30,13 @@ struct nftnl_rule *nft_rule_elsewhere(const char *ifname);
 struct nftnl_rule *nft_rule_known(int family, bool source, const char *set);
 /* add @SET { ip saddr } log prefix "inner" group GROUP snaplen 64 queue-threshold 1 */
 struct nftnl_rule *nft_rule_tell(int family, const char *set, uint16_t group);
-/* udp dport PORT @th,64,8 < 3 fib daddr type local jump CHAIN: what is no data */
+/* udp dport PORT @th,64,32 < 0x03000000 fib daddr type local jump CHAIN: what is no data */
 struct nftnl_rule *nft_rule_contact(uint16_t port, const char *chain);
-/* @th,64,8 1 ip saddr . udp sport @SET drop */
+/* @th,64,32 0x01000000 ip saddr . udp sport @SET drop */
 struct nftnl_rule *nft_rule_refuse(int family, const char *set);
-/* @th,64,8 1 update @SET { ip saddr . udp sport } */
+/* @th,64,32 0x01000000 update @SET { ip saddr . udp sport } */
 struct nftnl_rule *nft_rule_hear(int family, const char *set);
-/* @th,64,8 2 ip saddr . udp sport @SET log prefix "answer" group GROUP snaplen 64 queue-threshold 1 */
+/* @th,64,32 0x02000000 ip saddr . udp sport @SET log prefix "answer" group GROUP snaplen 64 queue-threshold 1 */
 struct nftnl_rule *nft_rule_answer(int family, const char *set, uint16_t group);
 /* oif lo ip daddr 127.0.0.0/8 udp sport PORT notrack */
 struct nftnl_rule *nft_rule_untrack(uint16_t port);

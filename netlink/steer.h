@@ -4,7 +4,8 @@
  * source before connection tracking sees them, and leads Binding messages that come in at WireGuard's port, behind
  * all filters, back to those sockets: answers by the transaction of the request, requests by the local ufrag that
  * USERNAME begins with. Firewalls and NATs see WireGuard's port only. WireGuard's own packets are never touched
- * (their first bytes differ). A table of its own, family inet. */
+ * (their first bytes differ). A table of its own, family inet; those of several instances in one network namespace
+ * need ports apart from each other's. */
 #pragma once
 
 #include <net/if.h>

@@ -18,6 +18,7 @@ import common
 import firewall
 import lazy
 import lazynet
+import steering
 import tune
 from common import INNER, OWN, PRIVATE, WORK, Daemon, program, report, run
 
@@ -199,7 +200,8 @@ BENCHES = {'program': bench_program, 'syscalls': bench_syscalls, 'reload': bench
            'repair': bench_repair, 'restart': bench_restart, 'memory': lazy.bench_memory, 'idle': lazy.bench_idle,
            'wake': lazy.bench_wake, 'counters': lazy.bench_counters, 'storm': lazynet.bench_storm,
            'crossing': lazynet.bench_crossing, 'throughput': lazynet.bench_throughput,
-           'firewall': firewall.bench_firewall, 'tune': tune.bench_tune, 'networkidle': bench_networkidle}
+           'firewall': firewall.bench_firewall, 'steering': steering.bench_steering, 'tune': tune.bench_tune,
+           'networkidle': bench_networkidle}
 
 common.write_config(WORK, PRIVATE)
 shutil.copy('/job/nokey.so', WORK)

@@ -140,6 +140,18 @@ def part(namespace):
     run('ip', 'netns', 'delete', namespace)
 
 
+def passing(sender, receiver, to, payload):
+    """Instructions for a packet from end to end over a veth."""
+    rounds, burst = 100, 64
+    begin = time.monotonic()
+    for _ in range(rounds):
+        for _ in range(burst):
+            sender.sendto(payload, to)
+        for _ in range(burst):
+            receiver.recv(100)
+    return (time.monotonic() - begin) / rounds / burst * 5e8
+
+
 # -- the daemon ----------------------------------------------------------------------------------
 
 class Daemon:

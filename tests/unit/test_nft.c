@@ -96,7 +96,7 @@ static void test_rules(void)
 #define V4_SENDER V4_SOURCE "  [ payload load 2b @ transport header + 0 => reg 9 ]\n"
 #define V6_SENDER V6_SOURCE "  [ payload load 2b @ transport header + 0 => reg 2 ]\n"
 #define TYPE(t) \
-	"[ payload load 1b @ transport header + 8 => reg 1 ]\n  [ cmp eq reg 1 0x0000000" t " ]\n"
+	"[ payload load 4b @ transport header + 8 => reg 1 ]\n  [ cmp eq reg 1 0x0000000" t " ]\n"
 
 static void test_inner_rules(void)
 {
@@ -136,7 +136,7 @@ static void test_outer_rules(void)
 		"  [ cmp eq reg 1 0x00000011 ]\n"
 		"  [ payload load 2b @ transport header + 2 => reg 1 ]\n"
 		"  [ cmp eq reg 1 0x00006cca ]\n"
-		"  [ payload load 1b @ transport header + 8 => reg 1 ]\n"
+		"  [ payload load 4b @ transport header + 8 => reg 1 ]\n"
 		"  [ cmp lt reg 1 0x00000003 ]\n"
 		"  [ fib daddr type => reg 1 ]\n"
 		"  [ cmp eq reg 1 0x00000002 ]\n"

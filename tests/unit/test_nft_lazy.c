@@ -53,7 +53,7 @@ static struct nft *open_lazy(const char *ifname, struct nft_config *config, int 
 }
 
 /* To 127.0.0.1 at WireGuard's port, from a port of this test. */
-static void send_type(uint16_t from, uint8_t type)
+static void send_head(uint16_t from, const uint8_t head[static 4])
 {
 	struct sockaddr_in at = { .sin_family = AF_INET,
 		.sin_port = htons(from),
@@ -62,8 +62,13 @@ static void send_type(uint16_t from, uint8_t type)
 
 	g_assert_cmpint(bind(fd, (const struct sockaddr *)&at, sizeof(at)), ==, 0);
 	at.sin_port = htons(51820);
-	g_assert_cmpint(sendto(fd, &type, 1, 0, (const struct sockaddr *)&at, sizeof(at)), ==, 1);
+	g_assert_cmpint(sendto(fd, head, 4, 0, (const struct sockaddr *)&at, sizeof(at)), ==, 4);
 	close(fd);
+}
+
+static void send_type(uint16_t from, uint8_t type)
+{
+	send_head(from, (const uint8_t[4]){ type });
 }
 
 static struct endpoint local(uint16_t port)
@@ -208,6 +213,7 @@ static void test_contacts(void)
 	};
 	const struct nft_change twice = { .watch = (const struct endpoint[]){ watched, watched },
 		.n_watch = 2 };
+	const uint8_t stun_answer[4] = { 1, 1, 0, 0x3c }; /* begins as an initiation does */
 	struct nft_config config;
 	uint8_t type;
 	int fd;
@@ -220,13 +226,15 @@ static void test_contacts(void)
 	g_assert_cmpint(nft_change(nft, config.table, &twice), ==, 0);
 	send_type(from.port, 4);
 	send_type(from.port, 2);
+	send_head(from.port, stun_answer);
 	g_assert_cmpint(nft_heard(nft, config.table, &from), ==, 0);
 	send_type(from.port, 1);
 	send_type(yielded.port, 1);
 	g_assert_cmpint(nft_heard(nft, config.table, &from), ==, 1);
 	g_assert_cmpint(nft_heard(nft, config.table, &yielded), ==, 0);
 	send_type(yielded.port, 2);
-	for (int i = 0; i < 4; i++)
+	send_head(yielded.port, stun_answer);
+	for (int i = 0; i < 6; i++)
 		g_assert_cmpint(recv(fd, &type, 1, 0), ==, 1);
 	g_assert_cmpint(recv(fd, &type, 1, 0), ==, -1);
 	g_usleep(1000 * (NFT_REFUSE_MS + 200));

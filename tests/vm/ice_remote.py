@@ -53,7 +53,7 @@ async def main(role, address, seconds, *words):
     connection = Connection(ice_controlling=role == "controlling", stun_server=None)
     if "tail" in words:
         append_tails()
-        connection._local_username, connection._local_password = letters(16), letters(32)
+        connection.local_username, connection.local_password = letters(16), letters(32)
     await connection.gather_candidates()
     print(f"credentials {connection.local_username} {connection.local_password}", flush=True)
     for candidate in connection.local_candidates:

@@ -1,6 +1,6 @@
 # shellcheck shell=bash source=tests/vm/lib.sh
-# ICE on WireGuard's port, without the daemon: two hosts negotiate a path, and WireGuard has it. Hosts and routers drop what
-# nobody asked for.
+# ICE on WireGuard's port, with the daemon's rights but without it: two hosts negotiate a path, and WireGuard has it. Hosts
+# and routers drop what nobody asked for.
 # kernels: 6.1 6.12
 # timeout: 600
 # files: build/tests/live_ice build/tests/test_steer build/tests/test_nfqueue build/tests/test_ice build/tests/test_binding tests/vm/ice_remote.py
@@ -43,9 +43,9 @@ tunnels() {
 negotiate() {
 	rm -f /tmp/ab /tmp/ba
 	mkfifo /tmp/ab /tmp/ba
-	ip netns exec a live_ice wt0 controlling peer="$(key b)" seconds=60 $1 </tmp/ba >/tmp/ab 2>/tmp/a/log {tap}>&- {never}<&- &
+	ip netns exec a "${confined[@]}" live_ice wt0 controlling peer="$(key b)" seconds=60 $1 </tmp/ba >/tmp/ab 2>/tmp/a/log {tap}>&- {never}<&- &
 	pids[a]=$!
-	ip netns exec b live_ice wt0 peer="$(key a)" seconds=60 $2 >/tmp/ba </tmp/ab 2>/tmp/b/log {tap}>&- {never}<&- &
+	ip netns exec b "${confined[@]}" live_ice wt0 peer="$(key a)" seconds=60 $2 >/tmp/ba </tmp/ab 2>/tmp/b/log {tap}>&- {never}<&- &
 	pids[b]=$!
 }
 selected() { grep -q "^selected ${2-}" "/tmp/$1/log"; }
@@ -207,7 +207,7 @@ remote() {
 	mkfifo /tmp/ab /tmp/ba
 	ip netns exec b python3 /job/ice_remote.py "$1" 10.0.0.2 "${@:3}" >/tmp/ba </tmp/ab 2>/tmp/b/log {tap}>&- {never}<&- &
 	pids[b]=$!
-	ip netns exec a live_ice wt0 seconds=60 local=10.0.0.1 $2 </tmp/ba >/tmp/ab 2>/tmp/a/log {tap}>&- {never}<&- &
+	ip netns exec a "${confined[@]}" live_ice wt0 seconds=60 local=10.0.0.1 $2 </tmp/ba >/tmp/ab 2>/tmp/a/log {tap}>&- {never}<&- &
 	pids[a]=$!
 }
 # answers: how often a has answered a check without libnice.

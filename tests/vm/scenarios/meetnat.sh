@@ -1,0 +1,118 @@
+# shellcheck shell=bash source=tests/vm/lib.sh source=tests/vm/hub.sh
+# Members of a network behind NATs and firewalls: the first packet leads to a direct path from WireGuard's port to WireGuard's
+# port; where there is none, that is said, costs little, and changes when the way is free.
+# files: tests/hub build/gen/management_pb2.py tests/vm/hub.sh
+# timeout: 600
+# shellcheck disable=SC2016,SC2317 # expanded by eval; called by ok
+. /job/lib.sh
+. /job/hub.sh
+
+echo fedcba9876543210fedcba9876543210 >/etc/machine-id
+
+# firewall HOST: what is established may come in.
+firewall() {
+	on "$1" nft -f - <<-END
+		table inet host {
+			chain input {
+				type filter hook input priority 0; policy drop
+				ct state established,related accept
+				iif lo accept
+				iifname wt0 accept
+				meta l4proto { icmp, ipv6-icmp } accept
+			}
+		}
+	END
+}
+# behind_nat HOST ROUTER NETWORK [MASQUERADE-WORDS]: the host is NETWORK.2, the router NETWORK.1 on eth0; its eth1 is outside.
+behind_nat() {
+	ip -n "$1" route add default via "$3.1"
+	on "$2" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
+	firewall "$2"
+	on "$2" nft -f - <<-END
+		table ip nat {
+			chain forward {
+				type filter hook forward priority 0; policy drop
+				ct state established,related accept
+				iifname eth0 accept
+			}
+			chain postrouting {
+				type nat hook postrouting priority srcnat
+				oifname eth1 masquerade ${4-}
+			}
+		}
+	END
+}
+peer() { lw "$1" peers "$2" --json | python3 -c "import json, sys; print(json.load(sys.stdin)['peers'][0]$3)"; }
+is_peer() { [ "$(peer "$1" "$2" "$3")" = "$4" ]; }
+member() { lw "$1" status --json | python3 -c "import json, sys; print(json.load(sys.stdin)$2)"; }
+is_member() { [ "$(member "$1" "$2")" = "$3" ]; }
+endpoint_of() { on "$1" wg show wt0 endpoints | grep -F "$(on "$2" wg show wt0 public-key)" | cut -f 2; }
+is_at() { [ "$(endpoint_of "$1" "$2")" = "$3" ]; }
+
+host hub a b ra rb
+lan la ra=10.1.0.1/24 a=10.1.0.2/24
+lan lb rb=10.2.0.1/24 b=10.2.0.2/24
+lan net ra=203.0.113.1/24 rb=203.0.113.2/24 hub=203.0.113.9/24
+behind_nat a ra 10.1.0
+behind_nat b rb 10.2.0
+firewall a
+firewall b
+ip netns exec hub turnserver -n --log-file=stdout --no-cli --no-auth --stun-only --no-tcp --no-tls --no-dtls \
+	--listening-ip=203.0.113.9 --pidfile=/tmp/hub/pid >/tmp/hub/stunlog 2>&1 {tap}>&- {never}<&- &
+pids[stun]=$!
+start_hub hub
+hubctl hub services signal=203.0.113.9:33073 'stuns=["stun:203.0.113.9:3478"]' >/dev/null
+hubctl hub set lazy=true >/dev/null
+key=$(hubctl hub add-key)
+for h in a b; do
+	echo '{}' >"/tmp/$h/lapwing.json"
+	(umask 077 && echo "$key" >"/tmp/$h/setup.key")
+	start_daemon $h
+	within 20 "$h joins" lw $h enroll --management-url http://203.0.113.9:33073 --setup-key-file /tmp/$h/setup.key --hostname $h
+done
+for h in a b; do
+	within 20 "$h is registered with the signal server" is_member $h "['control']['signal']['state']" connected
+	within 10 "$h has its peer" eval '[ "$(on $h wg show wt0 peers | wc -l)" = 1 ]'
+done
+name=.netbird.selfhosted
+within 10 "checks are led over WireGuard's port" on a nft list table inet lapwing-wt0-ice
+
+# ---- Both NATs keep ports
+ip netns exec net tcpdump -Z root -n -U -i br0 -w /tmp/net.pcap udp 2>/dev/null {tap}>&- {never}<&- &
+pids[watch]=$!
+wait_for 10 test -s /tmp/net.pcap
+within 30 "the first packets find the way" reaches a 100.64.0.2 8
+lw a peers b$name --json | python3 -c 'import json, sys; print("#", json.load(sys.stdin)["peers"][0]["negotiation"])'
+is "$(endpoint_of a b)" 203.0.113.2:51820 "a's kernel has b's NAT"
+within 10 "and b's has a's" is_at b a 203.0.113.1:51820
+is "$(tcpdump -n -r /tmp/net.pcap 'udp and not port 3478 and not (src port 51820 and dst port 51820)' 2>/dev/null | wc -l)" 0 \
+	"every packet was from and to WireGuard's port"
+kill "${pids[watch]}"
+wait_for 10 eval '! kill -0 "${pids[watch]}"'
+within 10 "no agent of ICE is left" eval '[ "$(on a ss -Hlun sport ge :61000 | wc -l)" -le 2 ]'
+
+# ---- The NATs forget
+for r in ra rb; do on $r conntrack -F 2>/dev/null; done
+ok "after its NAT has forgotten a is heard again" eval 'reaches a 100.64.0.2 30 || reaches a 100.64.0.2 30'
+
+# ---- Sleep, and the other way round
+ok "a parks b" lw a idle b$name
+within 5 "b parks a" is_peer b a$name "['lazy']" parked
+for r in ra rb; do on $r conntrack -F 2>/dev/null; done
+within 30 "b wakes a" reaches b 100.64.0.1 8
+
+# ---- UDP is blocked: no way
+lw a idle b$name >/dev/null
+within 5 "both sleep" is_peer b a$name "['lazy']" parked
+on rb nft add rule ip nat forward meta l4proto udp drop
+on rb nft insert rule ip nat forward meta l4proto udp drop
+on rb conntrack -F 2>/dev/null
+on b conntrack -F 2>/dev/null
+fails "blocked UDP lets nothing through" reaches a 100.64.0.2 10
+within 40 "it ends parked" is_peer a b$name "['lazy']" parked
+ok "with a reason" eval 'lw a peers b$name | grep "^state" | grep -q ": "'
+on rb nft flush chain ip nat forward
+on rb nft add rule ip nat forward ct state established,related accept
+on rb nft add rule ip nat forward iifname eth0 accept
+within 60 "when the way is free it is found" reaches a 100.64.0.2 8
+finish

@@ -111,10 +111,15 @@ void engine_looked_up(struct engine *e, uint32_t id, const struct endpoint *addr
 	const char *error, int64_t now_ms);
 /* Somebody finds paths to peers, or does not any more: who is without endpoints can be woken. */
 void engine_set_finder(struct engine *e, bool present, int64_t now_ms);
-/* Where this peer may be, best first, as was found now; before all other endpoints that are known. `yields`: it
- * is one of us, and knows which of two handshakes that cross is to be dropped. */
-void engine_set_paths(struct engine *e, const struct wg_key *key, const struct endpoint *at,
-	size_t n, bool yields, int64_t now_ms);
+/* Where this peer may be, best first, as was found now; before all other endpoints that are known. */
+struct engine_paths {
+	const struct endpoint *at;
+	size_t n;
+	bool proven; /* the first one answers */
+	bool yields; /* it is one of us, and knows which of two handshakes that cross is to be dropped */
+};
+void engine_set_paths(struct engine *e, const struct wg_key *key, const struct engine_paths *found,
+	int64_t now_ms);
 /* Requests of ICE with this ufrag (of STEER_UFRAG_LEN characters) that come to WireGuard's port are led to this
  * port, which is one of engine_first_steered and the ENGINE_STEERED_ALL - 1 behind it. Those of the agents that
  * append something to messages are the last ones, from ENGINE_STEERED_ALIKE on: these packets pass an nfqueue with

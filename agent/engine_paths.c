@@ -74,22 +74,47 @@ void engine_prune_paths(struct engine *e)
 	g_hash_table_foreach_remove(e->paths, is_gone, e);
 }
 
-void engine_set_paths(struct engine *e, const struct wg_key *key, const struct endpoint *at,
-	size_t n, bool yields, int64_t now_ms)
+/* It was woken by data under a session from before, and nothing has come back yet. */
+static bool is_unanswered(const struct engine *e, uint32_t host)
+{
+	struct lazy_view view;
+
+	lazy_view(e->lazy, host, &view);
+	return view.state == LAZY_ACTIVE && view.cause == LAZY_BY_TRAFFIC && !view.answer_ms &&
+		!(e->peers[host].flags & PEER_HEARD);
+}
+
+/* The path that answers is where it is, unless its tunnel says something better. */
+static void use_proven(struct engine *e, uint32_t host, const struct endpoint *at)
+{
+	struct peer *peer = &e->peers[host];
+	bool unanswered = is_unanswered(e, host);
+
+	if (endpoint_is_same(&peer->endpoint, at) || (!unanswered && !engine_is_asleep(e, host)))
+		return;
+	peer->endpoint = *at;
+	if (unanswered)
+		engine_mark_peer(e, host, PEER_NEW_ENDPOINT);
+}
+
+void engine_set_paths(struct engine *e, const struct wg_key *key, const struct engine_paths *found,
+	int64_t now_ms)
 {
 	int64_t host = find_host(e, key);
 	struct paths *p;
 
-	if (host < 0 || !n) {
+	if (host < 0 || !found->n) {
 		g_hash_table_remove(e->paths, key);
 		return;
 	}
 	p = g_new0(struct paths, 1);
 	p->key = *key;
-	p->yields = yields;
-	p->n = (uint8_t)MIN(n, ENGINE_PATHS_MAX);
-	memcpy(p->at, at, p->n * sizeof(*at));
+	p->yields = found->yields;
+	p->n = (uint8_t)MIN(found->n, ENGINE_PATHS_MAX);
+	memcpy(p->at, found->at, p->n * sizeof(*p->at));
 	g_hash_table_replace(e->paths, &p->key, p);
+	if (found->proven)
+		use_proven(e, (uint32_t)host, found->at);
 	if (engine_is_asleep(e, (uint32_t)host)) {
 		lazy_new_endpoints(e->lazy, (uint32_t)host, now_ms);
 		engine_lazy_run(e, now_ms);
@@ -144,7 +169,7 @@ static enum engine_need need_of(const struct engine *e, uint32_t host, bool was_
 		lazy_view(e->lazy, host, &view);
 		return view.cause == LAZY_BY_GROUP ? ENGINE_ROUTER_WANTED : ENGINE_PACKET_WAITS;
 	case LAZY_ACTIVE:
-		return ENGINE_ANSWERS;
+		return is_unanswered(e, host) ? ENGINE_PACKET_WAITS : ENGINE_ANSWERS;
 	case LAZY_PERMANENT:
 		if (e->peers[host].state == PEER_UP)
 			return ENGINE_ANSWERS;

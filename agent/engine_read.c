@@ -148,11 +148,13 @@ static void read_own_peer(
 		.asleep = engine_is_asleep(e, host),
 	};
 	unsigned actions;
+	bool heard;
 
 	if (!sentinel_is_one(&status->endpoint))
 		o.endpoint = status->endpoint;
 	e->memory_due |= has_moved(peer, &o.endpoint);
 	note_use(reading, host, status);
+	heard = status->rx_bytes > peer->rx && !(peer->flags & PEER_HEARD);
 	actions = peer_observe(peer, &o);
 	peer->flags |= PEER_SEEN;
 	if (peer->state == PEER_BLOCKED) {
@@ -169,6 +171,11 @@ static void read_own_peer(
 	}
 	engine_lazy_seen(e, host, status, reading->now_ms);
 	peer->flags |= PEER_INSTALLED;
+	if (heard) {
+		peer->flags |= PEER_HEARD;
+		if (lazy_state(e->lazy, host) == LAZY_ACTIVE)
+			engine_tell_path(e, host, true);
+	}
 	follow_up(e, host, actions, reading->now_ms);
 }
 

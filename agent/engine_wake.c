@@ -338,6 +338,7 @@ static void tell(struct engine *e, uint32_t host)
 
 	lazy_view(e->lazy, host, &view);
 	peer->state = (uint8_t)shown_state(peer, &view);
+	peer->flags &= (uint8_t)~PEER_HEARD;
 	engine_tell_path(e, host, was_up);
 	log_debug("peer %s: %s", name, lazy_state_name(view.state));
 	engine_tell_lazy(e, name, view.unreachable ? "unreachable" : lazy_state_name(view.state),

@@ -63,12 +63,14 @@ static void send_candidate(struct finder *f, const struct wg_key *to, const char
 static void set_paths(struct finder *f, const struct wg_key *key)
 {
 	struct endpoint at[NEGO_ENDPOINTS_MAX + 1];
-	size_t n = nego_endpoints(f->nego, key, at);
-	struct nego_words remote;
-	bool lapwing = nego_remote_words(f->nego, key, &remote) && remote.lapwing;
+	struct engine_paths found = { .at = at, .n = nego_endpoints(f->nego, key, at) };
+	struct nego_view view;
 
-	engine_set_paths(f->engine, key, at, n, lapwing, now_ms());
-	explicit_bzero(&remote, sizeof(remote));
+	if (nego_view(f->nego, key, &view)) {
+		found.proven = view.path.family;
+		found.yields = view.lapwing;
+	}
+	engine_set_paths(f->engine, key, &found, now_ms());
 	f->ops.changed(f->user);
 }
 

@@ -27,6 +27,7 @@ enum peer_flag {
 	PEER_PSK = 16, /* a pre-shared key is loaded for it */
 	PEER_SEEN = 32, /* met in the dump under work */
 	PEER_COUNTED = 64, /* the kernel counts its inner packets */
+	PEER_HEARD = 128, /* something came from it since it was woken */
 };
 
 struct peer {

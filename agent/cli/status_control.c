@@ -25,25 +25,37 @@ static void print_server(const char *label, const json_t *m)
 		status_line("warning", "%s", "without TLS anybody on the way can be that server");
 }
 
-/* What peers say through the signal server: ours, theirs, and what was not fit to be taken. */
+/* Of the messages of others, what was not fit to be taken. */
+static char *describe_dropped(const json_t *signal)
+{
+	json_t *dropped = json_object_get(signal, "dropped"), *count;
+	GString *text = g_string_new(NULL);
+	const char *why;
+
+	json_object_foreach(dropped, why, count)
+	{
+		if (json_integer_value(count))
+			g_string_append_printf(text, "%s %s %" PRId64,
+				text->len ? "," : "; dropped:", why,
+				(int64_t)json_integer_value(count));
+	}
+	return g_string_free(text, FALSE);
+}
+
+/* What peers say through the signal server, we and others. */
 static void print_messages(const json_t *signal)
 {
-	const json_t *received = json_object_get(signal, "received"), *count;
-	g_autoptr(GString) dropped = g_string_new(NULL);
-	const char *why;
+	const json_t *received = json_object_get(signal, "received");
+	g_autofree char *dropped = describe_dropped(signal);
 
 	if (!json_is_object(signal))
 		return;
-	json_object_foreach((json_t *)json_object_get(signal, "dropped"), why,
-		count) if (json_integer_value(count)) g_string_append_printf(dropped,
-		"%s%s %" PRId64, dropped->len ? ", " : "; dropped: ", why,
-		(int64_t)json_integer_value(count));
 	status_line("messages",
 		"%" PRId64 " sent, %" PRId64 " waiting, %" PRId64 " not sent; %" PRId64
 		" offers, %" PRId64 " answers, %" PRId64 " candidates received%s",
 		get_int(signal, "sent"), get_int(signal, "waiting"), get_int(signal, "not_sent"),
 		get_int(received, "offers"), get_int(received, "answers"),
-		get_int(received, "candidates"), dropped->str);
+		get_int(received, "candidates"), dropped);
 }
 
 static void print_map(const json_t *map)

@@ -8,7 +8,7 @@
 #define ID "0123456789abcdefghijABCDEFGHIJ+/"
 
 static const char *const lines[] = {
-	"3418105078 1 udp 2130706431 192.0.2.10 51820 typ host ufrag AbCdEfGhIjKlMnOp cid " ID,
+	("3418105078 1 udp 2130706431 192.0.2.10 51820 typ host ufrag AbCdEfGhIjKlMnOp cid " ID),
 	"3891555988 1 udp 1694498815 203.0.113.7 43210 typ srflx raddr 0.0.0.0 rport 51820 ufrag AbCdEfGhIjKlMnOp cid 9f3",
 	"2972068683 1 udp 2130706431 2001:db8::10 51820 typ host ufrag AbCdEfGhIjKlMnOp cid Q7x",
 	"1 1 udp 16777215 192.0.2.1 3478 typ relay raddr 2001:db8::1 rport 7",

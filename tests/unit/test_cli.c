@@ -719,8 +719,8 @@ static void test_status_control(struct fixture *f, const void *data)
 		"map        serial 8 from the disk, 1h 0m old, not all of it could be taken: status -d\n",
 	};
 	static const char *const longer[] = {
-		"messages   5 sent, 2 waiting, 1 not sent; 3 offers, 4 answers, 6 candidates received; "
-		"dropped: garbage 7, forged 8\n",
+		("messages   5 sent, 2 waiting, 1 not sent; 3 offers, 4 answers, 6 candidates received; "
+		 "dropped: garbage 7, forged 8\n"),
 		"route      lan 10.1.0.0/16, metric 5\n",
 		"zone       z.test, 2 records\n",
 		"resolver   192.0.2.1:53\n",

@@ -395,7 +395,9 @@ static void cancel_other(struct rpc_record *r)
 
 	if (f->over)
 		return;
-	grpc_cancel(f->other.call);
+	/* On a busy machine it may have ended before the first message of this one came. */
+	if (f->other.call)
+		grpc_cancel(f->other.call);
 	f->over = true;
 }
 

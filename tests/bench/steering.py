@@ -20,7 +20,7 @@ def bench_steering():
     bare = both_ways(far, near)
     steering = subprocess.Popen(('live_ice', 'wt0', 'local=198.51.100.1', 'seconds=3600'), stdin=subprocess.PIPE,
                                 stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-    common.expect(steering.stdout.readline().startswith(b'credentials '), 'it did not begin')
+    common.expect(steering.stdout.readline().startswith(b'0 credentials '), 'it did not begin')
     common.expect(b'chain arrived' in subprocess.check_output(('nft', 'list', 'ruleset')), 'no table')
     steered = both_ways(far, near)
     for way, a, b in zip(('in', 'out'), bare, steered):

@@ -1,7 +1,7 @@
-/* tests/unit/live_ice.c - one negotiation by hand, for scenarios: live_ice IFNAME [WORD...].
+/* tests/unit/live_ice.c - negotiations by hand, for scenarios: live_ice IFNAME [WORD...].
  *
- * Lines to the other side go to stdout, its lines come by stdin: "credentials UFRAG PASSWORD", then "candidate LINE"s.
- * What happens is told on stderr. Words:
+ * Lines to the other side go to stdout, its lines come by stdin: "N credentials UFRAG PASSWORD", then "N candidate
+ * LINE"s, of the session N from 0 on. What happens is told on stderr. Words:
  *   controlling, aggressive
  *   local=ADDRESS...     of this host
  *   stun=ADDRESS:PORT...
@@ -10,6 +10,7 @@
  *   cut                  the other side appends something behind FINGERPRINT
  *   release              two seconds after the path is found, and with a peer from the handshake on, checks are
  *                        answered without libnice
+ *   sessions=NUMBER      at once; the last one's path is WireGuard's
  *   seconds=NUMBER       then it ends, and the table goes */
 #include <errno.h>
 #include <glib-unix.h>
@@ -28,28 +29,35 @@
 #include "netlink/steer.h"
 #include "netlink/wg.h"
 
-enum { FIRST = 45000, CUT_FIRST = 45500, LAST = 45999, WG_PORT = 51820, N = 8 };
+enum { FIRST = 45000, CUT_FIRST = 45500, LAST = 45999, WG_PORT = 51820, N = 8, SESSIONS_MAX = 64 };
+
+struct session {
+	size_t number;
+	char ufrag[ICE_UFRAG_LEN + 1], password[ICE_PASSWORD_LEN + 1];
+	gint64 begun, selected;
+	struct ice *ice;
+};
 
 static struct {
 	const char *ifname;
 	unsigned ifindex;
 	struct ice_config config;
 	struct steer_config steer;
-	struct steer_ufrag ufrag;
+	struct steer_ufrag ufrags[SESSIONS_MAX];
+	struct session sessions[SESSIONS_MAX];
+	size_t n_sessions;
 	struct ice_local locals[N];
 	struct endpoint servers[N];
 	size_t n_servers;
 	struct wg_key peer;
 	bool has_peer, releases;
 	guint seconds, checked, cut;
-	gint64 begun, selected;
-	struct ice *ice;
 	struct binding *binding;
 	struct nfqueue *queue;
 	struct nft *nft;
 	struct wg *wg;
 	GString *input;
-} me = { .seconds = 30, .config.port = FIRST + 1 };
+} me = { .seconds = 30, .n_sessions = 1, .config.port = FIRST + 1 };
 
 static void die(const char *what, int r)
 {
@@ -57,16 +65,18 @@ static void die(const char *what, int r)
 	exit(1);
 }
 
-static long since_ms(void)
+static long since_ms(const struct session *session)
 {
-	return (long)((g_get_monotonic_time() - me.begun) / 1000);
+	return (long)((g_get_monotonic_time() - session->begun) / 1000);
 }
 
 /* -- what happens --------------------------------------------------------------------------- */
 
 static void on_candidate(const char *line, void *user)
 {
-	printf("candidate %s\n", line);
+	const struct session *session = user;
+
+	printf("%zu candidate %s\n", session->number, line);
 	fflush(stdout);
 	fprintf(stderr, "announced %s\n", line);
 }
@@ -87,20 +97,25 @@ static void set_endpoint(const struct endpoint *e)
 
 static void on_selected(const struct ice_path *path, void *user)
 {
+	struct session *session = user;
 	char text[ENDPOINT_STRLEN];
 
 	fprintf(stderr, "selected %s %s %s after %ld ms\n", candidate_type_name(path->local),
 		candidate_type_name(path->remote), endpoint_format(&path->endpoint, text),
-		since_ms());
-	me.selected = g_get_monotonic_time();
-	if (me.has_peer)
+		since_ms(session));
+	if (!session->selected)
+		fprintf(stderr, "session %zu has a path\n", session->number);
+	session->selected = g_get_monotonic_time();
+	if (me.has_peer && session->number == me.n_sessions - 1)
 		set_endpoint(&path->endpoint);
 }
 
 static void on_failed(int error, void *user)
 {
-	fprintf(stderr, "failed: %s after %ld ms\n", strerror(-error), since_ms());
-	g_clear_pointer(&me.ice, ice_free);
+	struct session *session = user;
+
+	fprintf(stderr, "failed: %s after %ld ms\n", strerror(-error), since_ms(session));
+	g_clear_pointer(&session->ice, ice_free);
 }
 
 static void on_mapped(const struct endpoint *server, const struct endpoint *mapped, void *user)
@@ -109,8 +124,9 @@ static void on_mapped(const struct endpoint *server, const struct endpoint *mapp
 
 	fprintf(stderr, "mapped %s by %s\n", endpoint_format(mapped, a),
 		endpoint_format(server, b));
-	if (me.ice)
-		ice_reflexive(me.ice, mapped);
+	for (size_t i = 0; i < me.n_sessions; i++)
+		if (me.sessions[i].ice)
+			ice_reflexive(me.sessions[i].ice, mapped);
 }
 
 static void on_checked(const char *ufrag, const struct endpoint *from, void *user)
@@ -127,32 +143,33 @@ static int look_for_handshake(const struct wg_peer_status *peer, void *user)
 	return 0;
 }
 
-static bool is_connected(void)
+static bool is_connected(const struct session *session)
 {
 	bool connected = false;
 
 	if (me.has_peer)
 		wg_read(me.wg, me.ifindex, NULL, look_for_handshake, &connected);
-	return me.has_peer
-		? connected
-		: me.selected && g_get_monotonic_time() > me.selected + 2 * G_USEC_PER_SEC;
+	return me.has_peer ? connected
+			   : session->selected &&
+			g_get_monotonic_time() > session->selected + 2 * G_USEC_PER_SEC;
 }
 
-/* Requests for this session go to the port that answers them. */
+/* Requests for the session go to the port that answers them. */
 static gboolean release_when_connected(gpointer user)
 {
-	const struct steer_ufrag *ufrag = &me.ufrag;
+	struct session *session = user;
+	struct steer_ufrag *ufrag = &me.ufrags[session->number];
 	int r;
 
-	if (!me.ice || !is_connected())
+	if (!session->ice || !is_connected(session))
 		return G_SOURCE_CONTINUE;
-	me.ufrag.port = FIRST;
-	binding_answer(me.binding, me.config.ufrag, me.config.password);
+	ufrag->port = FIRST;
+	binding_answer(me.binding, session->ufrag, session->password);
 	r = steer_set(me.nft, me.steer.table, ufrag);
 	if (r < 0)
 		die("leading its checks elsewhere", r);
-	g_clear_pointer(&me.ice, ice_free);
-	fprintf(stderr, "released after %ld ms\n", since_ms());
+	g_clear_pointer(&session->ice, ice_free);
+	fprintf(stderr, "released after %ld ms\n", since_ms(session));
 	return G_SOURCE_REMOVE;
 }
 
@@ -173,16 +190,19 @@ static gboolean read_queue(gint fd, GIOCondition condition, gpointer user)
 
 static void take_line(const char *line)
 {
+	char *rest;
+	size_t number = strtoul(line, &rest, 10);
+	struct session *session = &me.sessions[MIN(number, SESSIONS_MAX - 1)];
 	struct ice_credentials remote;
 	int r = 0;
 
-	if (!me.ice)
+	if (!session->ice)
 		return;
-	if (sscanf(line, "credentials %256s %256s", remote.ufrag, remote.password) == 2) {
-		me.begun = g_get_monotonic_time();
-		r = ice_remote(me.ice, &remote);
-	} else if (g_str_has_prefix(line, "candidate ")) {
-		r = ice_candidate(me.ice, line + 10, strlen(line + 10));
+	if (sscanf(rest, " credentials %256s %256s", remote.ufrag, remote.password) == 2) {
+		session->begun = g_get_monotonic_time();
+		r = ice_remote(session->ice, &remote);
+	} else if (g_str_has_prefix(rest, " candidate ")) {
+		r = ice_candidate(session->ice, rest + 11, strlen(rest + 11));
 	}
 	fprintf(stderr, "heard (%s) %s\n", strerror(-r), line);
 }
@@ -220,6 +240,8 @@ static void take_word(const char *word)
 		me.releases = true;
 	else if (g_str_has_prefix(word, "seconds="))
 		me.seconds = (guint)atoi(value);
+	else if (g_str_has_prefix(word, "sessions="))
+		me.n_sessions = CLAMP((size_t)atoi(value), 1, SESSIONS_MAX);
 	else if (g_str_has_prefix(word, "mark="))
 		me.steer.fwmark = (uint32_t)strtoul(value, NULL, 0);
 	else if (g_str_has_prefix(word, "local=") && me.config.n_locals < N &&
@@ -234,21 +256,33 @@ static void take_word(const char *word)
 		die(word, -EINVAL);
 }
 
+static void make_session(size_t i)
+{
+	struct session *session = &me.sessions[i];
+
+	ice_make_credentials(&me.config);
+	session->number = i;
+	g_strlcpy(session->ufrag, me.config.ufrag, sizeof(session->ufrag));
+	g_strlcpy(session->password, me.config.password, sizeof(session->password));
+	memcpy(me.ufrags[i].text, session->ufrag, STEER_UFRAG_LEN);
+	me.ufrags[i].port = (uint16_t)(me.config.port + i);
+}
+
 static void apply_steering(void)
 {
 	int r = nft_open(&me.nft);
 
 	snprintf(me.steer.table, sizeof(me.steer.table), "lapwing-%s-ice", me.ifname);
 	g_strlcpy(me.steer.ifname, me.ifname, sizeof(me.steer.ifname));
-	memcpy(me.ufrag.text, me.config.ufrag, STEER_UFRAG_LEN);
-	me.ufrag.port = me.config.port;
+	for (size_t i = 0; i < me.n_sessions; i++)
+		make_session(i);
 	me.steer.queue = WG_PORT;
 	me.steer.listen_port = WG_PORT;
 	me.steer.first_port = FIRST;
 	me.steer.last_port = LAST;
 	me.steer.uid = getuid();
-	me.steer.ufrags = &me.ufrag;
-	me.steer.n_ufrags = 1;
+	me.steer.ufrags = me.ufrags;
+	me.steer.n_ufrags = me.n_sessions;
 	if (r == 0)
 		r = steer_apply(me.nft, &me.steer);
 	if (r < 0)
@@ -268,9 +302,28 @@ static void apply_marks(void)
 		die(nft_error_text(me.nft), r);
 }
 
-static void start(void)
+static int start_session(struct session *session)
 {
 	static const struct ice_ops ops = { on_candidate, on_selected, on_failed };
+	struct ice_config config = me.config;
+	int r;
+
+	config.port = me.ufrags[session->number].port;
+	memcpy(config.ufrag, session->ufrag, sizeof(config.ufrag));
+	memcpy(config.password, session->password, sizeof(config.password));
+	r = ice_new(&config, &ops, session, &session->ice);
+	if (r < 0)
+		return r;
+	printf("%zu credentials %s %s\n", session->number, config.ufrag, config.password);
+	fflush(stdout);
+	ice_announce(session->ice);
+	if (me.releases)
+		g_timeout_add(100, release_when_connected, session);
+	return 0;
+}
+
+static void start(void)
+{
 	static const struct binding_ops binding_ops = { on_mapped, on_checked };
 	static const struct prefix overlay = { AF_INET, 10, { 100, 64 } };
 	int r = wg_open(&me.wg);
@@ -284,16 +337,13 @@ static void start(void)
 		r = nfqueue_open(WG_PORT, &me.queue);
 	if (r == 0)
 		r = binding_open(FIRST, &binding_ops, NULL, &me.binding);
-	if (r == 0)
-		r = ice_new(&me.config, &ops, NULL, &me.ice);
+	for (size_t i = 0; i < me.n_sessions && r == 0; i++)
+		r = start_session(&me.sessions[i]);
 	if (r < 0)
 		die("starting", r);
 	if (me.queue)
 		g_unix_fd_add(nfqueue_fd(me.queue), G_IO_IN, read_queue, NULL);
 	binding_ask(me.binding, me.servers, me.n_servers);
-	printf("credentials %s %s\n", me.config.ufrag, me.config.password);
-	fflush(stdout);
-	ice_announce(me.ice);
 }
 
 static gboolean end(gpointer loop)
@@ -310,10 +360,8 @@ int main(int argc, char **argv)
 		return 2;
 	me.ifname = argv[1];
 	me.input = g_string_new(NULL);
-	me.begun = g_get_monotonic_time();
 	for (int i = 2; i < argc; i++)
 		take_word(argv[i]);
-	ice_make_credentials(&me.config);
 	apply_steering();
 	if (me.steer.fwmark)
 		apply_marks();
@@ -321,12 +369,11 @@ int main(int argc, char **argv)
 	g_unix_fd_add(STDIN_FILENO, G_IO_IN, read_lines, NULL);
 	g_unix_signal_add(SIGTERM, end, loop);
 	g_timeout_add_seconds(me.seconds, end, loop);
-	if (me.releases)
-		g_timeout_add(100, release_when_connected, NULL);
 	g_main_loop_run(loop);
 	g_main_loop_unref(loop);
 	fprintf(stderr, "cut %u\n", me.cut);
-	ice_free(me.ice);
+	for (size_t i = 0; i < me.n_sessions; i++)
+		ice_free(me.sessions[i].ice);
 	nfqueue_close(me.queue);
 	binding_close(me.binding);
 	nft_remove(me.nft, me.steer.table);

@@ -119,10 +119,13 @@ static size_t wait_for(int fd, uint8_t *data, size_t size, struct endpoint *ret_
 	return n;
 }
 
+/* A busy kernel takes a moment even here. */
 static void turn(void)
 {
-	for (int i = 0; i < 5; i++)
+	for (int i = 0; i < 10; i++) {
 		g_main_context_iteration(NULL, FALSE);
+		g_usleep(5000);
+	}
 }
 
 /* The first request is lost; foreign and repeated answers are nothing. */

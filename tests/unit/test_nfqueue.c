@@ -134,11 +134,12 @@ static void test_live(void)
 	const struct steer_config config = { "lapwing-wt0-ice", "wt0", WG_PORT, PLAIN, 45999,
 		getuid(), 0, QUEUED, QUEUE, ufrags, 2 };
 	struct nfqueue *q, *second;
-	struct nft *nft;
+	struct nft *nft = NULL;
 	struct nl *nl;
 
 	if (!live_namespace() || nft_open(&nft) < 0 || steer_apply(nft, &config) < 0) {
 		g_test_skip("this kernel's nftables lack what steering needs");
+		nft_close(nft);
 		return;
 	}
 	g_assert_cmpint(nl_open(NETLINK_ROUTE, &nl), ==, 0);

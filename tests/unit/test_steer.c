@@ -93,6 +93,19 @@ static void send_to(int fd, int family, uint16_t port, const void *data, size_t 
 	g_assert_cmpint(sendto(fd, data, n, 0, (const struct sockaddr *)&to, len), ==, (gssize)n);
 }
 
+/* A busy kernel takes a moment even here. */
+static bool comes(int fd, int wait_ms)
+{
+	struct pollfd p = { fd, POLLIN, 0 };
+
+	return poll(&p, 1, wait_ms) == 1;
+}
+
+static void assert_nothing(int fd)
+{
+	g_assert_false(comes(fd, 50));
+}
+
 /* Returns the port it came from; 0: nothing came. */
 static uint16_t received(int fd, const void *data, size_t n)
 {
@@ -100,10 +113,11 @@ static uint16_t received(int fd, const void *data, size_t n)
 	struct sockaddr_storage from;
 	socklen_t len = sizeof(from);
 	struct endpoint e;
-	ssize_t got = recvfrom(fd, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len);
+	ssize_t got;
 
-	if (got < 0)
+	if (!comes(fd, 2000))
 		return 0;
+	got = recvfrom(fd, buf, sizeof(buf), 0, (struct sockaddr *)&from, &len);
 	g_assert_cmpmem(buf, (size_t)got, data, n);
 	g_assert_cmpint(endpoint_from_sockaddr((const struct sockaddr *)&from, len, &e), ==, 0);
 	return e.port;
@@ -145,14 +159,14 @@ static void check_answers(int family)
 	g_assert_cmpuint(received(far, again, LEN), ==, WG_PORT);
 	make(answer, 0x0101, 2, 0, NULL);
 	send_to(far, family, WG_PORT, answer, LEN);
-	g_assert_cmpuint(received(ours, answer, LEN), ==, 0);
+	assert_nothing(ours);
 	g_assert_cmpuint(received(other, answer, LEN), ==, FAR);
 	make(answer, 0x0111, 1, 0, NULL); /* an error */
 	send_to(far, family, WG_PORT, answer, LEN);
 	g_assert_cmpuint(received(ours, answer, LEN), ==, FAR);
 	make(answer, 0x0101, 3, 0, NULL);
 	send_to(far, family, WG_PORT, answer, LEN);
-	g_assert_cmpuint(received(ours, answer, LEN), ==, 0);
+	assert_nothing(ours);
 	close(ours);
 	close(other);
 	close(far);
@@ -183,14 +197,14 @@ static void check_requests(int family)
 		g_assert_cmpuint(received(ours, data, LEN), ==, FAR);
 		make(data, 0x0001, 7, offsets[i], "abcdEFGX");
 		send_to(far, family, WG_PORT, data, LEN);
-		g_assert_cmpuint(received(ours, data, LEN), ==, 0);
+		assert_nothing(ours);
 	}
 	make(data, 0x0011, 7, 20, "abcdEFGH"); /* an indication */
 	send_to(far, family, WG_PORT, data, LEN);
 	send_to(far, family, WG_PORT, data, 21);
 	send_to(far, family, WG_PORT, data, 2);
-	g_assert_cmpuint(received(ours, data, LEN), ==, 0);
-	g_assert_cmpuint(received(wg, data, LEN), ==, 0);
+	assert_nothing(ours);
+	assert_nothing(wg);
 	send_to(far, family, WG_PORT, data, 1);
 	g_assert_cmpuint(received(wg, data, 1), ==, FAR);
 	send_to(far, family, WG_PORT, initiation, LEN);

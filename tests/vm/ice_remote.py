@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """ice_remote.py controlling|controlled ADDRESS SECONDS [tail] - the other side of live_ice: aioice instead of libnice.
 
-The same lines on stdin and stdout. With "tail" it is like the reference on the wire: credentials of its lengths, attribute
+The same lines on stdin and stdout, of one session. With "tail" it is like the reference on the wire: credentials of its lengths, attribute
 0x8100 behind FINGERPRINT on each message, a check every two seconds, and an end after six seconds without an answer."""
 import asyncio
 import random
@@ -39,7 +39,7 @@ async def read_lines(connection, started):
     await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
     while line := (await reader.readline()).decode().strip():
         say(f"heard {line}")
-        kind, rest = line.split(" ", 1)
+        _, kind, rest = line.split(" ", 2)
         if kind == "credentials":
             connection.remote_username, connection.remote_password = rest.split(" ")
         else:
@@ -55,9 +55,9 @@ async def main(role, address, seconds, *words):
         append_tails()
         connection.local_username, connection.local_password = letters(16), letters(32)
     await connection.gather_candidates()
-    print(f"credentials {connection.local_username} {connection.local_password}", flush=True)
+    print(f"0 credentials {connection.local_username} {connection.local_password}", flush=True)
     for candidate in connection.local_candidates:
-        print(f"candidate {candidate.to_sdp()}", flush=True)
+        print(f"0 candidate {candidate.to_sdp()}", flush=True)
     started = asyncio.Event()
     reading = asyncio.create_task(read_lines(connection, started))
     await started.wait()

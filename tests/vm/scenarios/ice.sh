@@ -102,6 +102,11 @@ ok "checks were seen" test "$(seen net "$binding4")" -gt 3
 is "$(seen net 'not (src port 51820 and dst port 51820)')" 0 "all from and to WireGuard's port"
 fails "afterwards the table is gone" on a nft list table inet lapwing-wt0-ice
 
+# ---- Many sessions at once between the same two addresses and ports
+paths() { grep -c '^session .* has a path$' "/tmp/$1/log"; }
+negotiate "aggressive local=10.0.0.1 sessions=20" "local=10.0.0.2 sessions=20"
+within 20 "twenty sessions at once have paths" eval '[ "$(paths a) $(paths b)" = "20 20" ]'
+end_negotiation a b
 net_reset
 
 # ---- Both behind NATs that keep ports, with a STUN server outside

@@ -278,7 +278,7 @@ static void want_lazy(struct engine *e, struct nft_lazy *ret)
 	memset(ret, 0, sizeof(*ret)); /* hashed as bytes */
 	if (!e->map->lazy.enabled || e->no_lazy || e->no_sentinel)
 		return;
-	engine_set_sentinel_port(e);
+	engine_set_sentinel_sender(e);
 	ret->listen_port = ret->log_group = engine_listen_port(e);
 	ret->counts = !e->lacks.counters;
 	ret->logs = ret->counts && !e->lacks.logs && can_listen(e, ret->log_group);

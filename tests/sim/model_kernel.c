@@ -990,7 +990,7 @@ static void pass(struct model *m, struct model_link *link, const struct prefix *
 {
 	struct endpoint from = { .family = address->family };
 
-	if (!model_nft_inner(&m->nft, link->info.name, address, in, m->clock->now_us))
+	if (!model_nft_inner(&m->nft, link->info.index, address, in, m->clock->now_us))
 		return;
 	memcpy(from.addr, address->addr, sizeof(from.addr));
 	log_packet(m, PACKET_INNER, &from);

@@ -21,7 +21,8 @@ two_hosts() {
 	mesh a b
 	start_daemon a
 	start_daemon b
-	for h in a b; do wait_for 30 eval "ip -n $h -o link show wt0 up | grep -q wt0 && on $h wg show wt0 endpoints | grep -q ."; done
+	# Each part that is missing makes the kernel look for a module, which takes a second or more here.
+	for h in a b; do wait_for 90 eval "ip -n $h -o link show wt0 up | grep -q wt0 && on $h wg show wt0 endpoints | grep -q ."; done
 }
 
 mesh_members='"lazy": {"idle_minutes": 1}, "interface": {"name": "wt0", "listen_port": 51820}'

@@ -289,9 +289,7 @@ def throughput(size, *more):
 
 def report_streams(what, off, on):
     """Two ways of the same, run in turn. What differs between runs of one way is noise: as its band counts what
-    lies between the quartiles. Mbit/s of each run first."""
-    for form, values in ('without lazy peers', off), ('with them', on):
-        report(f'{what}, {form}', ' '.join(f'{v:.0f}' for v in values), unit=' Mbit/s')
+    lies between the quartiles."""
     middle = statistics.median(off)
     low, _, high = statistics.quantiles(off, n=4)
     difference, band = (statistics.median(on) - middle) / middle * 100, (high - low) / middle * 100
@@ -349,8 +347,11 @@ def bench_throughput():
 def bench_stream():
     """TCP through the tunnel, on two processors and by a real clock, as noisy as this machine is."""
     switched, found = Switched(), {False: [], True: []}
-    for enabled in switched.runs(10):
-        found[enabled].append({'sending': throughput('8M'), 'receiving': throughput('8M', '-R')})
+    for enabled in switched.runs(8):
+        speeds = {'sending': throughput('8M'), 'receiving': throughput('8M', '-R')}
+        found[enabled].append(speeds)
+        for way, speed in speeds.items():
+            report(f'stream {way}, ' + ('with' if enabled else 'without') + ' lazy peers', speed, unit=' Mbit/s')
     for way in 'sending', 'receiving':
         report_streams(f'stream {way}', *([f[way] for f in found[enabled]] for enabled in (False, True)))
     switched.stop()

@@ -1,6 +1,6 @@
 # shellcheck shell=bash source=tests/vm/lib.sh
 # Edits of the mesh file while traffic runs between two hosts that no edit is about.
-# timeout: 90
+# timeout: 240
 . /job/lib.sh
 
 # What peers always up have; sleeping ones are told of elsewhere.

@@ -1,6 +1,6 @@
 # shellcheck shell=bash source=tests/vm/lib.sh
 # One mesh of three hosts: both families inside and outside, a network behind a host, pre-shared keys, keepalive, MTU.
-# timeout: 150
+# timeout: 300
 . /job/lib.sh
 
 host a b c d

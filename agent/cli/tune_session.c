@@ -158,7 +158,7 @@ static void leave_mtu(const struct tune_session *s)
 	}
 }
 
-/* One that is damaged, or not ours to read, says nothing here. */
+/* Who only looks is told of one that cannot be read; who changes something is refused. */
 static void heed_journal(struct tune_session *s)
 {
 	struct journal *journal = NULL;
@@ -166,6 +166,10 @@ static void heed_journal(struct tune_session *s)
 
 	if (journal_open(&s->tuner, s->host, &journal, error) == 0)
 		journal_heed(journal, s->host, s->plan);
+	else
+		g_ptr_array_add(s->plan->warnings,
+			g_strdup_printf(
+				"%s: so what was measured or refused before is not known", error));
 	journal_free(journal);
 }
 

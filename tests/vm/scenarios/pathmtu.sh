@@ -143,6 +143,8 @@ is "$(measured)" 1200 "a hop of 1280 leaves 1200"
 ok "it is applied without a daemon" lw a tune mtu --apply
 is "$(mtu)" 1200 "to the interface"
 is "$(lw a tune mtu --apply --json | field '["changed"]')" False "once"
+ok "a plan does not raise it again" lw a tune plan --only mtu --exit-diff
+ok "nor one without root" on a setpriv --reuid 65534 --clear-groups lapwing tune plan --only mtu --exit-diff
 ok "and taken back" lw a tune revert
 is "$(mtu)" 1420 "as it was"
 lw a tune mtu --iface eth0 >/dev/null 2>&1 && status=0 || status=$?

@@ -232,6 +232,7 @@ for what in apply verify revert; do
 	is "$(exit_of tune $what)" 12 "$what refuses damaged originals"
 	ok "and names them" grep -q originals.json /tmp/.err
 done
+ok "show tells of them" eval "lapwing tune show | grep -q '^warning: .*originals.json'"
 everything >/tmp/now
 is "$(diff /tmp/before /tmp/now)" "" "nothing is touched"
 

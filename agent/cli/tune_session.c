@@ -10,29 +10,32 @@
 
 #define NET_DIR "/sys/class/net"
 
-enum exit_code tune_session_fail(struct tune_session *s, int r, const char *error)
+enum exit_code tune_failure(struct failure *f, int r, bool named, const char *error)
 {
-	bool named = s->o->underlay || s->o->iface;
-
 	switch (-r) {
 	case EPERM:
 	case EACCES:
-		return failure_set(&s->failure, EXIT_PERMISSION, "be root", "%s", error);
+		return failure_set(f, EXIT_PERMISSION, "be root", "%s", error);
 	case ENODEV:
-		return failure_set(&s->failure, named ? EXIT_USAGE : EXIT_NOT_APPLICABLE,
+		return failure_set(f, named ? EXIT_USAGE : EXIT_NOT_APPLICABLE,
 			named ? NULL : "--underlay DEV names the device that carries the tunnels",
 			"%s", error);
 	case EROFS:
-		return failure_set(&s->failure, EXIT_NOT_APPLICABLE,
-			"in a container, run it on the host", "%s", error);
+		return failure_set(
+			f, EXIT_NOT_APPLICABLE, "in a container, run it on the host", "%s", error);
 	case EOPNOTSUPP:
-		return failure_set(&s->failure, EXIT_NOT_APPLICABLE, NULL, "%s", error);
+		return failure_set(f, EXIT_NOT_APPLICABLE, NULL, "%s", error);
 	case EBADMSG:
-		return failure_set(&s->failure, EXIT_REFUSED,
+		return failure_set(f, EXIT_REFUSED,
 			"put that file right, or away: then the originals are lost", "%s", error);
 	default:
-		return failure_set(&s->failure, EXIT_FAILED, NULL, "%s", error);
+		return failure_set(f, EXIT_FAILED, NULL, "%s", error);
 	}
+}
+
+enum exit_code tune_session_fail(struct tune_session *s, int r, const char *error)
+{
+	return tune_failure(&s->failure, r, s->o->underlay || s->o->iface, error);
 }
 
 enum exit_code tune_session_need_root(struct tune_session *s)
@@ -103,8 +106,6 @@ enum exit_code tune_session_open(const struct tune_options *o, struct tune_sessi
 			r == -ENOENT || r == -ENOTDIR ? EXIT_USAGE : EXIT_FAILED, NULL, "%s: %s",
 			o->root, g_strerror(-r));
 	code = check_device(ret, "underlay", o->underlay);
-	if (!code)
-		code = check_device(ret, "iface", o->iface);
 	if (!code)
 		code = check_device(ret, "device", o->device);
 	if (!code)

@@ -122,6 +122,9 @@ ok "and why is said" grep -q '^lapwing: /sys is mounted read-only' /tmp/.err
 is "$(exit_of unshare -m sh -c 'mount --bind /proc/sys /proc/sys && mount -o remount,bind,ro /proc/sys && exec lapwing tune apply')" 9 \
 	"nor is a read-only /proc/sys"
 ok "which is named" grep -q '^lapwing: /proc/sys is mounted read-only' /tmp/.err
+is "$(exit_of unshare -m sh -c 'mount --bind /proc/irq /proc/irq && mount -o remount,bind,ro /proc/irq && exec lapwing tune apply')" 9 \
+	"nor a read-only /proc/irq"
+is "$(exit_of unshare -m sh -c 'mount -o remount,bind,ro /proc && exec lapwing tune apply')" 9 "nor a read-only /proc"
 is "$(exit_of tune apply --only rpz)" 2 "a knob that there is not is refused"
 ok "with the nearest" grep -q 'nearest is rps' /tmp/.err
 is "$(exit_of tune apply --underlay eht0)" 2 "so is a device"
@@ -191,6 +194,16 @@ everything >/tmp/now
 is "$(diff /tmp/before /tmp/now)" "" "every value is back"
 fails "no originals are kept" test -e /var/lib/lapwing-tune/originals.json
 is "$(exit_of tune revert)" 0 "there is nothing left to take back"
+
+# ---- Killed in the middle: at one write after the other, of which the first is that of the originals
+left=
+for n in 1 2 3 4 6 9 14 20; do
+	strace -f -o /dev/null -e trace=write -e inject=write:signal=KILL:when=$n lapwing tune apply --allow-disruptive >/dev/null 2>&1 || true
+	[ "$(exit_of tune revert)" = 0 ] || left+=" $n: $(grep -v '^changed' /tmp/.out | xargs)"
+	everything >/tmp/now
+	cmp -s /tmp/before /tmp/now || left+=" $n: $(diff /tmp/before /tmp/now | xargs)"
+done
+is "$left" "" "what was written until then is taken back"
 
 # ---- Over a restart: what is in the kernel goes, what is in files stays
 mkdir -p /usr/lib/systemd/system

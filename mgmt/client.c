@@ -25,10 +25,18 @@ static void open_channel(struct mgmt_client *c)
 			.address = c->by_address ? c->address : NULL,
 			.mark = c->mark,
 			.connect_ms = CONNECT_MS },
+		.ping_s = c->ping_s,
 		.user_agent = "lapwing/" LAPWING_VERSION,
 	};
 
 	c->channel = grpc_channel_new(&options);
+}
+
+static void drop_channel(struct mgmt_client *c)
+{
+	if (c->channel)
+		c->ping_s = grpc_channel_ping_s(c->channel);
+	g_clear_pointer(&c->channel, grpc_channel_free);
 }
 
 void client_note_address(struct mgmt_client *c)
@@ -40,7 +48,7 @@ void client_note_address(struct mgmt_client *c)
 
 void client_reopen_at_address(struct mgmt_client *c)
 {
-	grpc_channel_free(c->channel);
+	drop_channel(c);
 	c->by_address = true;
 	open_channel(c);
 }
@@ -49,7 +57,7 @@ static void close_channel(struct mgmt_client *c)
 {
 	for (size_t i = 0; i < SESSION_LINES; i++)
 		step_drop(&c->steps[i]);
-	g_clear_pointer(&c->channel, grpc_channel_free);
+	drop_channel(c);
 	c->by_address = false;
 }
 

@@ -60,7 +60,7 @@ struct mgmt_status {
 	enum mgmt_state state;
 	enum mgmt_failure failure; /* of the last attempt */
 	char error[MGMT_ERROR_MAX]; /* one line; "" when it is well */
-	int64_t since_ms; /* it is so (monotonic) */
+	int64_t since_ms; /* it is so (monotonic); connecting and waiting are one: not connected */
 	int64_t next_ms; /* MGMT_WAITING */
 	int64_t message_ms; /* the last message of the stream; 0: none */
 	uint64_t serial, attempts, messages, dropped; /* dropped: messages that could not be used */

@@ -40,6 +40,7 @@ struct mgmt_client {
 
 	struct session *session;
 	struct grpc_channel *channel; /* NULL: none now */
+	unsigned ping_s; /* of the channel before: a server may have found it too often; 0: none yet */
 	bool by_address; /* it uses the last known address instead of the name */
 	struct step steps[SESSION_LINES];
 	char setup_key[MGMT_SETUP_KEY_MAX];

@@ -216,15 +216,6 @@ static void test_faults(void)
 	hub_do(&hub, "{'do': 'unfault'}");
 }
 
-static bool has_job(const struct follower *f)
-{
-	json_t *peer = hub_tell(&hub, "{'do': 'peer', 'peer': '%s'}", f->key);
-	bool has = json_is_true(json_object_get(peer, "job"));
-
-	json_decref(peer);
-	return has;
-}
-
 static const char *const key_faults[] = {
 	"'kind': 'fail', 'code': 'UNAVAILABLE'", "'kind': 'fail', 'code': 'PERMISSION_DENIED'",
 	"'kind': 'fail', 'code': 'UNIMPLEMENTED'", "'kind': 'end'", "'kind': 'key', 'text': ''",
@@ -247,7 +238,7 @@ static void test_key_faults(void)
 		AWAIT(30000, f.maps);
 		g_assert_cmpint(f.outcome, ==, MGMT_OK);
 		g_assert_cmpuint(follower_status(&f).attempts, >, 3);
-		AWAIT(3000, has_job(&f)); /* it asks for no further key */
+		AWAIT(3000, hub_has_job(&hub, f.key)); /* it asks for no further key */
 		follower_free(&f);
 	}
 }
@@ -372,7 +363,7 @@ static void test_jobs(void)
 
 	join(&f, &options);
 	join(&refusing, NULL);
-	AWAIT(3000, has_job(&f) && has_job(&refusing));
+	AWAIT(3000, hub_has_job(&hub, f.key) && hub_has_job(&hub, refusing.key));
 	hub_do(&hub, "{'do': 'forget'}");
 	hub_do(&hub, "{'do': 'job', 'peer': '%s', 'json': {}}", f.key);
 	hub_do(&hub, "{'do': 'job', 'peer': '%s', 'json': {'ID': 'am9iMQ==', 'bundle': {}}}",
@@ -525,22 +516,6 @@ static void test_killed(void)
 
 /* -- TLS, names, cleartext ------------------------------------------------------------------ */
 
-static void make_certificates(const char *directory)
-{
-	g_autofree char *script = g_strdup_printf(
-		"cd %s && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.pem && "
-		"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca2 -keyout ca2.key -out ca2.pem && "
-		"openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out req.pem && "
-		"printf 'subjectAltName=DNS:localhost\\n' >ext && "
-		"openssl x509 -req -in req.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out cert.pem",
-		directory);
-	g_autoptr(GSubprocess) sh = g_subprocess_new(
-		G_SUBPROCESS_FLAGS_STDERR_SILENCE | G_SUBPROCESS_FLAGS_STDOUT_SILENCE, NULL, "sh",
-		"-c", script, NULL);
-
-	g_assert_true(g_subprocess_wait_check(sh, NULL, NULL));
-}
-
 static void test_tls(void)
 {
 	struct hub tls = { .directory = g_dir_make_tmp("hub.XXXXXX", NULL) };
@@ -552,7 +527,7 @@ static void test_tls(void)
 	struct mgmt_options options = { .ca_file = ca };
 	struct follower f = { 0 }, wrong = { 0 }, name = { 0 };
 
-	make_certificates(tls.directory);
+	hub_make_certificates(tls.directory);
 	hub_start(&tls, 0,
 		(const char *[]){ "--tls", "127.0.0.1:0", "--cert", cert, "--key", key, NULL });
 	good = url_of("https", "localhost", tls.tls_port);

@@ -290,6 +290,14 @@ const struct mgmt_callbacks network_callbacks = {
 	.changed = client_changed,
 };
 
+static struct meta_switches switches_of(const struct config *c)
+{
+	return (struct meta_switches){
+		.no_client_routes = c->policy.routes_given && !c->policy.n_routes,
+		.no_firewall = c->policy.firewall == FIREWALL_OFF,
+	};
+}
+
 struct mgmt_client *network_new_client(const struct network *n, const struct membership *m,
 	const struct wg_key *private_key, const struct mgmt_callbacks *callbacks, void *user)
 {
@@ -308,6 +316,7 @@ struct mgmt_client *network_new_client(const struct network *n, const struct mem
 		.dns_labels = (const char *const *)c->management.dns_labels,
 		.file_checks = (const char *const *)c->policy.file_checks,
 		.interface = network_interface(n, m),
+		.switches = switches_of(c),
 		.jobs = c->policy.jobs,
 	};
 	struct mgmt_client *client = mgmt_client_new(&o, callbacks, user);
@@ -486,11 +495,13 @@ static char *describe_client(const struct network *n)
 	const struct config *c = n->config;
 	g_autofree char *labels = join(c->management.dns_labels);
 	g_autofree char *files = join(c->policy.file_checks);
+	struct meta_switches off = switches_of(c);
 
-	return g_strdup_printf("%s|%s|%s|%s|%s|%s|%s|%u|%d|%s|%u", or_none(c->management.ca_file),
-		or_none(c->management.ca_dir), or_none(c->management.client_cert),
-		or_none(c->management.client_key), or_none(c->management.hostname), labels, files,
-		c->policy.max_peers, c->policy.jobs, network_interface(n, &n->membership),
+	return g_strdup_printf("%s|%s|%s|%s|%s|%s|%s|%u|%d|%d|%d|%s|%u",
+		or_none(c->management.ca_file), or_none(c->management.ca_dir),
+		or_none(c->management.client_cert), or_none(c->management.client_key),
+		or_none(c->management.hostname), labels, files, c->policy.max_peers, c->policy.jobs,
+		off.no_client_routes, off.no_firewall, network_interface(n, &n->membership),
 		network_mark(n, &n->membership));
 }
 

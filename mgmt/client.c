@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "mgmt/meta.h"
-
 enum { CONNECT_MS = 10 * 1000 };
 
 int64_t client_now_ms(void)
@@ -196,6 +194,7 @@ static void copy_options(struct mgmt_client *c, const struct mgmt_options *optio
 	c->labels = g_strdupv((char **)(uintptr_t)options->dns_labels);
 	c->file_checks = g_strdupv((char **)(uintptr_t)options->file_checks);
 	c->mark = options->mark;
+	c->switches = options->switches;
 	c->jobs = options->jobs;
 	c->max_peers = options->max_peers;
 	c->cleartext = mgmt_url_is_cleartext(options->url);

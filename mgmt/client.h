@@ -11,6 +11,7 @@
 
 #include "agent/base/key.h"
 #include "agent/rpc/stream.h"
+#include "mgmt/meta.h"
 
 struct mgmt_client;
 struct netmap;
@@ -32,6 +33,7 @@ struct mgmt_options {
 	 * may hang. */
 	const char *const *file_checks;
 	const char *interface; /* its addresses are not told */
+	struct meta_switches switches;
 	bool jobs; /* jobs are taken: still answered with "not implemented", else refused */
 };
 

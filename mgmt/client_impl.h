@@ -31,6 +31,7 @@ struct outcome {
 struct mgmt_client {
 	char *url, *address, *ca_file, *ca_dir, *client_cert, *client_key, *hostname, *interface;
 	char **labels, **file_checks;
+	struct meta_switches switches;
 	uint32_t mark;
 	bool jobs, cleartext;
 	size_t max_peers;

@@ -132,7 +132,8 @@ void step_begin(struct step *s, const struct session_action *action)
 		.hostname = c->hostname,
 		.interface = c->interface,
 		.allowed = (const char *const *)c->file_checks,
-		.files = session_wanted_files(c->session) };
+		.files = session_wanted_files(c->session),
+		.switches = c->switches };
 
 	step_drop(s);
 	s->id = action->id;

@@ -72,10 +72,12 @@ static void test_follows(void)
 static void test_says(void)
 {
 	static const char *const labels[] = { "extra", NULL };
-	struct mgmt_options options = { .hostname = "srv9", .dns_labels = labels };
+	struct mgmt_options options = { .hostname = "srv9",
+		.dns_labels = labels,
+		.switches = { .no_client_routes = true, .no_firewall = true } };
 	g_autofree char *key = hub_text(&hub, "{'do': 'add-key', 'extra_labels': true}");
 	struct follower f = { 0 };
-	json_t *requests, *message, *meta;
+	json_t *requests, *message, *meta, *flags;
 
 	follower_new(&f, url, &options);
 	mgmt_client_start(f.client, key);
@@ -89,6 +91,9 @@ static void test_says(void)
 	meta = json_object_get(message, "meta");
 	g_assert_cmpstr(json_string_value(json_object_get(meta, "hostname")), ==, "srv9");
 	g_assert_cmpstr(json_string_value(json_object_get(meta, "goOS")), ==, "linux");
+	flags = json_object_get(meta, "flags");
+	g_assert_true(json_is_true(json_object_get(flags, "disableClientRoutes")));
+	g_assert_true(json_is_true(json_object_get(flags, "disableFirewall")));
 	g_assert_cmpuint(json_array_size(json_object_get(message, "dnsLabels")), ==, 1);
 	json_decref(requests);
 	requests = hub_tell(&hub, "{'do': 'requests', 'method': 'Sync', 'peer': '%s'}", f.key);

@@ -37,7 +37,7 @@ static void write_management(const struct network *n, GString *out, int64_t now)
 
 static void write_map(const struct network *n, GString *out, int64_t now)
 {
-	int64_t age_s = (now - n->map_ms) / 1000 + (n->map_from_disk ? n->map_age_s : 0);
+	int64_t age_s = n->map_from_disk ? network_disk_map_age_s(n) : (now - n->map_ms) / 1000;
 
 	jwrite_open(out, "map", '{');
 	jwrite_int(out, "serial", (int64_t)n->serial);

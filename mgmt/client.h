@@ -77,6 +77,9 @@ struct mgmt_callbacks {
 	 * last reference. The first of each login comes from its answer (from_login, without bytes), which has a
 	 * map with us alone and is not to replace one that is in force. */
 	void (*update)(struct update *update, GBytes *message, bool from_login, void *user);
+	/* A message of the stream is there, of so many bytes, and will be opened: time to let go of what the one
+	 * before has left. May be NULL. */
+	void (*arriving)(size_t len, void *user);
 	/* The map in force, or NULL: what has not changed since is copied from it. May be NULL. */
 	const struct netmap *(*last_map)(void *user);
 	/* mgmt_client_get_status says something new. */

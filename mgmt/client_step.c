@@ -302,8 +302,11 @@ static void wipe_opened(void *p)
 static void sync_message(struct grpc_call *call, const uint8_t *data, size_t len, void *user)
 {
 	struct opened *o = g_new0(struct opened, 1);
+	const struct mgmt_client *c = ((struct step *)user)->client;
 	g_autoptr(GBytes) message = NULL;
 
+	if (c->callbacks->arriving)
+		c->callbacks->arriving(len, c->user);
 	if (!open_message(user, data, len, &o->plain, &o->len)) {
 		g_free(o);
 		return;

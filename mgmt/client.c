@@ -306,6 +306,11 @@ void mgmt_client_get_status(const struct mgmt_client *c, struct mgmt_status *ret
 	g_strlcpy(ret->address, c->last_address, sizeof(ret->address));
 }
 
+const char *const *mgmt_client_files(const struct mgmt_client *c)
+{
+	return session_wanted_files(c->session);
+}
+
 void client_used_key(struct mgmt_client *c, const struct wg_key *key)
 {
 	c->used_key = *key;

@@ -108,6 +108,8 @@ void mgmt_client_logout(struct mgmt_client *client,
  * of the last try. */
 void mgmt_client_retry(struct mgmt_client *client);
 void mgmt_client_get_status(const struct mgmt_client *client, struct mgmt_status *ret);
+/* The paths that the server asks about now, allowed or not; NULL-terminated, valid till the loop runs. */
+const char *const *mgmt_client_files(const struct mgmt_client *client);
 
 /* A server makes itself a new key at each of its starts, so over TLS and on loopback any key is taken: the
  * connection vouches for it. Over http:// elsewhere nothing does. There the first key that opened a message

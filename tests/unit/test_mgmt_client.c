@@ -335,6 +335,9 @@ static void test_checks(void)
 	g_assert_null(json_object_get(json_array_get(files, 1), "exist"));
 	json_decref(requests);
 	g_assert_cmpuint(follower_status(&f).files_refused, ==, 1);
+	g_assert_cmpstr(mgmt_client_files(f.client)[0], ==, "/bin/sh");
+	g_assert_cmpstr(mgmt_client_files(f.client)[1], ==, "/etc/shadow");
+	g_assert_null(mgmt_client_files(f.client)[2]);
 	g_assert_true(IS(&f, MGMT_CONNECTED));
 	/* A new stream says it at once. */
 	hub_do(&hub, "{'do': 'end', 'peer': '%s'}", f.key);

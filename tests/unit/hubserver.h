@@ -1,4 +1,4 @@
-/* tests/unit/hubserver.h - the test hub as a process of its own, and a client whose callbacks are noted. */
+/* tests/unit/hubserver.h - the test hub and its proxy as processes, and a client whose callbacks are noted. */
 #pragma once
 
 #include <gio/gio.h>
@@ -25,8 +25,8 @@ static inline void hub_dies_with_us(gpointer user)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
-/* `arguments` is NULL-terminated; more than those for the control socket and for listening. */
-static inline void hub_start(struct hub *h, int port, const char *const arguments[])
+/* A program of tests/hub; `arguments` is NULL-terminated; more than that for the control socket. */
+static inline void hub_spawn(struct hub *h, const char *program, const char *const arguments[])
 {
 	g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(GSubprocessLauncher) launcher = NULL;
@@ -39,11 +39,9 @@ static inline void hub_start(struct hub *h, int port, const char *const argument
 	g_free(h->control);
 	h->control = g_build_filename(h->directory, "control", NULL);
 	g_ptr_array_add(argv, g_strdup("/usr/bin/python3"));
-	g_ptr_array_add(argv, g_strdup("tests/hub/hub.py"));
+	g_ptr_array_add(argv, g_strdup(program));
 	g_ptr_array_add(argv, g_strdup("--control"));
 	g_ptr_array_add(argv, g_strdup(h->control));
-	g_ptr_array_add(argv, g_strdup("--listen"));
-	g_ptr_array_add(argv, g_strdup_printf("127.0.0.1:%d", port));
 	for (; *arguments; arguments++)
 		g_ptr_array_add(argv, g_strdup(*arguments));
 	g_ptr_array_add(argv, NULL);
@@ -58,6 +56,37 @@ static inline void hub_start(struct hub *h, int port, const char *const argument
 	h->port = (int)json_integer_value(json_object_get(ready, "port"));
 	h->tls_port = (int)json_integer_value(json_object_get(ready, "tls_port"));
 	json_decref(ready);
+}
+
+/* More arguments than those for listening. */
+static inline void hub_start(struct hub *h, int port, const char *const arguments[])
+{
+	g_autoptr(GPtrArray) all = g_ptr_array_new();
+	g_autofree char *listen = g_strdup_printf("127.0.0.1:%d", port);
+
+	g_ptr_array_add(all, (gpointer)(uintptr_t) "--listen");
+	g_ptr_array_add(all, listen);
+	for (; *arguments; arguments++)
+		g_ptr_array_add(all, (gpointer)(uintptr_t)*arguments);
+	g_ptr_array_add(all, NULL);
+	hub_spawn(h, "tests/hub/hub.py", (const char *const *)all->pdata);
+}
+
+/* An authority ca.pem, another ca2.pem, and cert.pem with key.pem of the first one for localhost. */
+static inline void hub_make_certificates(const char *directory)
+{
+	g_autofree char *script = g_strdup_printf(
+		"cd %s && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.pem && "
+		"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca2 -keyout ca2.key -out ca2.pem && "
+		"openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out req.pem && "
+		"printf 'subjectAltName=DNS:localhost\\n' >ext && "
+		"openssl x509 -req -in req.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out cert.pem",
+		directory);
+	g_autoptr(GSubprocess) sh = g_subprocess_new(
+		G_SUBPROCESS_FLAGS_STDERR_SILENCE | G_SUBPROCESS_FLAGS_STDOUT_SILENCE, NULL, "sh",
+		"-c", script, NULL);
+
+	g_assert_true(g_subprocess_wait_check(sh, NULL, NULL));
 }
 
 static inline void hub_kill(struct hub *h)
@@ -134,6 +163,16 @@ static inline int hub_count(const struct hub *h, const char *method, const char 
 		!g_strcmp0(json_string_value(json_object_get(request, "peer")), peer);
 	json_decref(requests);
 	return n;
+}
+
+/* Is that peer's Job stream open? */
+static inline bool hub_has_job(const struct hub *h, const char *peer)
+{
+	json_t *known = hub_tell(h, "{'do': 'peer', 'peer': '%s'}", peer);
+	bool has = json_is_true(json_object_get(known, "job"));
+
+	json_decref(known);
+	return has;
 }
 
 /* -- a client ------------------------------------------------------------------------------- */

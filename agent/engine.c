@@ -472,6 +472,30 @@ static bool stage_is_ready(const struct engine *e, enum stage_id id)
 		(id == STAGE_LINK || (e->index && !e->stages[STAGE_LINK].due));
 }
 
+static void run_stage(struct engine *e, enum stage_id id, int64_t now_ms)
+{
+	int r = stage_run[id](e, now_ms);
+
+	if (r == 0)
+		stage_done(e, id, now_ms);
+	else if (r < 0)
+		stage_failed(e, id, r, now_ms);
+}
+
+void engine_port_strays(struct engine *e, int64_t now_ms)
+{
+	struct stage *s = &e->stages[STAGE_DEVICE];
+	uint16_t port = e->stray_port;
+
+	e->stray_port = 0;
+	if (s->repaired_ms && now_ms - s->repaired_ms < STRAYS_MS)
+		return;
+	e->device.listen_port = port;
+	due_as(e, STAGE_DEVICE, now_ms, false);
+	if (stage_is_ready(e, STAGE_DEVICE) && now_ms >= s->not_before)
+		run_stage(e, STAGE_DEVICE, now_ms);
+}
+
 /* What time brings to lazy peers. */
 static int64_t lazy_step(struct engine *e, int64_t now_ms)
 {
@@ -504,7 +528,6 @@ int64_t engine_step(struct engine *e, int64_t now_ms)
 	next = sooner(e->names_ms, lazy_step(e, now_ms));
 	for (size_t i = 0; i < N_STAGES; i++) {
 		struct stage *s = &e->stages[i];
-		int r;
 
 		if (!s->due || !stage_is_ready(e, i))
 			continue;
@@ -512,11 +535,7 @@ int64_t engine_step(struct engine *e, int64_t now_ms)
 			next = sooner(next, s->not_before);
 			continue;
 		}
-		r = stage_run[i](e, now_ms);
-		if (r == 0)
-			stage_done(e, i, now_ms);
-		else if (r < 0)
-			stage_failed(e, i, r, now_ms);
+		run_stage(e, i, now_ms);
 		return 0;
 	}
 	e->was_ready = e->was_ready || engine_is_settled(e);

@@ -28,6 +28,7 @@ enum {
 	STAGE_TEXT_MAX = 256,
 	REPAIRS_MAX = 3, /* in a row; then we yield to whoever undoes them */
 	REPAIR_WINDOW_MS = 10 * 1000, /* a repair undone within this time counts as fought */
+	STRAYS_MS = 1000, /* so long packets from before a repair may come in after it */
 	YIELD_MS = 5 * 60 * 1000,
 	SETTLE_MS = 100, /* events are gathered for so long */
 	FOREIGN_NAMED_MAX = 16,
@@ -160,7 +161,9 @@ struct engine {
 	GHashTable *held; /* host -> GBytes: its newest initiation */
 	GArray *captures; /* struct capture: of the turn under way */
 	GByteArray *captured; /* their bytes */
-	uint16_t sentinel_port; /* WireGuard's port, as the sentinels know it */
+	uint16_t sentinel_port; /* WireGuard's port and mark, as the sentinels know them */
+	uint32_t sentinel_mark;
+	uint16_t stray_port; /* from which WireGuard sent, in the turn under way; 0: ours */
 	uint64_t drops; /* of all sentinels, at the last look */
 	int64_t drops_ms; /* when that was */
 	struct nft_lazy nft_lazy; /* in place */
@@ -207,6 +210,8 @@ int engine_fail(struct engine *e, enum stage_id stage, int code, int r, const ch
 	__attribute__((format(printf, 5, 6)));
 /* About to undo what somebody else did. False: we have done so too often, leave it. */
 bool engine_may_repair(struct engine *e, enum stage_id stage, int64_t now_ms, const char *what);
+/* Somebody has given WireGuard the stray port: it gets ours back before anything is sent on. */
+void engine_port_strays(struct engine *e, int64_t now_ms);
 void engine_tell(struct engine *e, const char *event, const char *key, const char *value,
 	const char *message);
 /* A lazy peer changed its state. */
@@ -312,7 +317,7 @@ const char *engine_why_permanent(const struct engine *e, uint32_t host);
 bool engine_is_asleep(const struct engine *e, uint32_t host); /* parked or waking */
 /* The kernel should have its sentinel as endpoint: that one, taken now if it has none. */
 bool engine_sentinel_of(struct engine *e, uint32_t host, struct endpoint *ret);
-int engine_set_sentinel_port(struct engine *e); /* to WireGuard's */
+int engine_set_sentinel_sender(struct engine *e); /* to what WireGuard should have */
 void engine_release_sentinel(struct engine *e, uint32_t slot);
 /* What many drops at the sentinels mean. */
 void engine_watch_drops(struct engine *e, int64_t now_ms);

@@ -233,21 +233,27 @@ bool engine_anybody_up(const struct engine *e)
 
 /* -- sentinels ------------------------------------------------------------------------------ */
 
-int engine_set_sentinel_port(struct engine *e)
+int engine_set_sentinel_sender(struct engine *e)
 {
 	uint16_t port = engine_listen_port(e);
-	int r = port == e->sentinel_port ? 0 : KERNEL(e, sentinel_set_port, port);
+	uint32_t mark = engine_mark(e);
+	int r;
 
-	if (r >= 0)
-		e->sentinel_port = port;
-	return r;
+	if (port == e->sentinel_port && mark == e->sentinel_mark)
+		return 0;
+	r = KERNEL(e, sentinel_set_sender, port, mark);
+	if (r < 0)
+		return r;
+	e->sentinel_port = port;
+	e->sentinel_mark = mark;
+	return 0;
 }
 
 static int take(struct engine *e, uint32_t host, const struct endpoint *wanted)
 {
 	bool shared = e->map->n_hosts > SENTINEL_OWN_MAX;
 	uint32_t slot, none = SLOT_FREE;
-	int r = engine_set_sentinel_port(e);
+	int r = engine_set_sentinel_sender(e);
 
 	if (r < 0)
 		return r;
@@ -288,8 +294,8 @@ bool engine_sentinel_of(struct engine *e, uint32_t host, struct endpoint *ret)
 	return true;
 }
 
-/* Packets that come from another port than WireGuard's are dropped: somebody may have changed the port,
- * of which the kernel tells nothing. Looking is not worth a timer: the check is near. */
+/* Packets that are not WireGuard's by port or mark are dropped: somebody may have changed both, of which
+ * the kernel tells nothing. Looking is not worth a timer: the check is near. */
 void engine_watch_drops(struct engine *e, int64_t now_ms)
 {
 	struct sentinel_status status;

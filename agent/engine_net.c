@@ -280,7 +280,7 @@ static void want_lazy(struct engine *e, struct nft_lazy *ret)
 	memset(ret, 0, sizeof(*ret)); /* hashed as bytes */
 	if (!e->map->lazy.enabled || e->no_lazy || e->no_sentinel)
 		return;
-	engine_set_sentinel_port(e);
+	engine_set_sentinel_sender(e);
 	ret->listen_port = ret->log_group = engine_listen_port(e);
 	ret->counts = !e->lacks.counters;
 	ret->logs = ret->counts && !e->lacks.logs && can_listen(e, ret->log_group);
@@ -360,6 +360,7 @@ static uint32_t hash_nft(const struct nft_config *config)
 	uint32_t h = engine_hash(
 		config->addresses, config->n_addresses * sizeof(struct prefix), config->fwmark);
 
+	h = engine_hash(&config->ifindex, sizeof(config->ifindex), h);
 	return engine_hash(&config->lazy, sizeof(config->lazy), h);
 }
 
@@ -367,7 +368,8 @@ static uint32_t hash_nft(const struct nft_config *config)
 int engine_stage_nft(struct engine *e, int64_t now_ms)
 {
 	const struct netmap_host *self = &e->map->hosts[e->map->self];
-	struct nft_config config = { .addresses = netmap_prefixes(e->map, self),
+	struct nft_config config = { .ifindex = e->index,
+		.addresses = netmap_prefixes(e->map, self),
 		.n_addresses = self->n_addresses,
 		/* Only where packets need it: it makes the kernel track connections. */
 		.fwmark = e->uses_mark ? engine_mark(e) : 0 };

@@ -30,6 +30,8 @@ static void take_capture(struct engine *e, const struct packet *packet)
 	c.host = g_array_index(e->slots, uint32_t, packet->slot);
 	if (c.host >= e->map->n_hosts)
 		return;
+	if (packet->from_port != engine_listen_port(e))
+		e->stray_port = packet->from_port;
 	c.session = packet->data[0] != TYPE_INITIATION;
 	c.offset = e->captured->len;
 	g_byte_array_append(e->captured, packet->data, (guint)packet->len);
@@ -118,6 +120,8 @@ void engine_packets(struct engine *e, int64_t now_ms)
 	for (unsigned i = 0; e->lazy && i < READS_MAX; i++) {
 		size_t n = KERNEL(e, packets_read, take_packet, &in);
 
+		if (e->stray_port)
+			engine_port_strays(e, now_ms);
 		for (guint j = 0; j < e->captures->len; j++) {
 			const struct capture *c = &g_array_index(e->captures, struct capture, j);
 
@@ -253,7 +257,7 @@ static void watch(struct engine *e, struct work *w)
 static void resend(
 	struct engine *e, uint32_t host, const struct endpoint *to, const void *data, size_t len)
 {
-	int r = KERNEL(e, resend, engine_listen_port(e), engine_mark(e), to, data, len);
+	int r = KERNEL(e, resend, e->device.listen_port, engine_mark(e), to, data, len);
 	char text[ENDPOINT_STRLEN];
 
 	if (r >= 0)

@@ -107,7 +107,7 @@ ON(nft, nft_fingerprint, (void *k, const char *table, uint64_t *ret), table, ret
 ON(nft, nft_change, (void *k, const char *table, const struct nft_change *change), table, change)
 ON(nft, nft_counters, (void *k, const char *table, nft_counter_fn fn, void *user), table, fn, user)
 ON(nft, nft_heard, (void *k, const char *table, const struct endpoint *from), table, from)
-ON(sentinel, sentinel_set_port, (void *k, uint16_t port), port)
+ON(sentinel, sentinel_set_sender, (void *k, uint16_t port, uint32_t mark), port, mark)
 ON(sentinel, sentinel_take,
 	(void *k, bool shared, const struct endpoint *wanted, uint32_t *ret_slot), shared, wanted,
 	ret_slot)
@@ -188,12 +188,12 @@ struct reading {
 	size_t n;
 };
 
-static void take_captured(
-	uint32_t slot, const uint8_t *data, size_t len, int64_t received_ns, void *user)
+static void take_captured(const struct sentinel_packet *captured, void *user)
 {
 	const struct reading *reading = user;
-	const struct packet packet = { PACKET_SENTINEL, .slot = slot, .data = data, .len = len,
-		.received_ns = received_ns };
+	const struct packet packet = { PACKET_SENTINEL, .slot = captured->slot,
+		.data = captured->data, .len = captured->len, .received_ns = captured->received_ns,
+		.from_port = captured->from_port };
 
 	reading->fn(&packet, reading->user);
 }
@@ -365,7 +365,7 @@ static const struct kernel_ops running_ops = {
 	.nft_heard = nft_heard_,
 	.nflog_listen = nflog_listen_,
 	.tracks_connections = tracks_connections_,
-	.sentinel_set_port = sentinel_set_port_,
+	.sentinel_set_sender = sentinel_set_sender_,
 	.sentinel_take = sentinel_take_,
 	.sentinel_release = sentinel_release_,
 	.sentinel_endpoint = sentinel_endpoint_,

@@ -23,6 +23,7 @@ struct packet {
 	const uint8_t *data; /* sentinel: what WireGuard sent; valid during the call */
 	size_t len;
 	int64_t received_ns; /* sentinel: by the kernel, wall clock */
+	uint16_t from_port; /* sentinel: the port that WireGuard has */
 	struct endpoint from; /* the others; port 0 for an inner one */
 };
 
@@ -68,7 +69,7 @@ struct kernel_ops {
 	int (*nflog_listen)(void *k, uint16_t group);
 	/* Connection tracking is loaded: packets to sentinels should be kept away from it. */
 	bool (*tracks_connections)(void *k);
-	int (*sentinel_set_port)(void *k, uint16_t wireguard_port);
+	int (*sentinel_set_sender)(void *k, uint16_t wireguard_port, uint32_t mark);
 	int (*sentinel_take)(
 		void *k, bool shared, const struct endpoint *wanted, uint32_t *ret_slot);
 	void (*sentinel_release)(void *k, uint32_t slot);

@@ -1,4 +1,4 @@
-/* agent/network.c - what a management server says, on its way to the engine and to the disk. */
+/* agent/network.c - what a management server says, on its way to the engine. */
 #include "agent/network.h"
 
 #include <errno.h>
@@ -7,94 +7,19 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/log.h"
-#include "agent/base/seal.h"
 #include "agent/config.h"
 #include "agent/engine.h"
 #include "agent/identity.h"
-#include "agent/mapcache.h"
 #include "agent/network_impl.h"
 #include "mgmt/detail.h"
 #include "mgmt/netmap.h"
 #include "mgmt/update.h"
 
-enum {
-	SAVE_MS = 1000, /* between two savings of a map that changes often, ... */
-	SAVE_BYTES_PER_MS = 512, /* and more for a big one */
-	REFRESH_S = 3600, /* a map that does not change is confirmed on the disk so often */
-	TRIM_BYTES = 1024 * 1024, /* a message of this size leaves holes worth giving back */
-};
+enum { TRIM_BYTES = 1024 * 1024 }; /* a message of this size leaves holes worth giving back */
 
 static int64_t now_ms(void)
 {
 	return g_get_monotonic_time() / 1000;
-}
-
-static int64_t wall_s(void)
-{
-	return g_get_real_time() / G_USEC_PER_SEC;
-}
-
-/* -- the map on disk ------------------------------------------------------------------------ */
-
-static struct mapcache_owner owner_of(const struct network *n)
-{
-	return (struct mapcache_owner){ n->membership.url, &n->public_key };
-}
-
-static void note_saving(int r)
-{
-	static struct log_limit limit = { .cause = "map on disk", .burst = 1 };
-
-	if (r < 0 && log_limit_allows(&limit))
-		log_warn_errno(r, "cannot save the map, a start without the server would lack it");
-}
-
-static gboolean save_now(gpointer user)
-{
-	struct network *n = user;
-	struct mapcache_owner owner = owner_of(n);
-	gsize len;
-	const void *message;
-
-	g_clear_handle_id(&n->save_timer, g_source_remove);
-	if (!n->unsaved)
-		return G_SOURCE_REMOVE;
-	message = g_bytes_get_data(n->unsaved, &len);
-	note_saving(mapcache_save(n->state_dir, &owner, message, len, wall_s()));
-	g_clear_pointer(&n->unsaved, g_bytes_unref);
-	n->saved_ms = now_ms();
-	return G_SOURCE_REMOVE;
-}
-
-/* As soon as the message is off our hands, so that its copies are not in memory all at once, unless one
- * was saved a moment ago. */
-static void save_soon(struct network *n, GBytes *message)
-{
-	size_t len = g_bytes_get_size(message);
-	int64_t apart = SAVE_MS + (int64_t)len / SAVE_BYTES_PER_MS;
-	int64_t wait = n->saved_ms ? n->saved_ms + apart - now_ms() : 0;
-
-	g_clear_pointer(&n->unsaved, g_bytes_unref);
-	n->unsaved = g_bytes_ref(message);
-	if (!n->save_timer)
-		n->save_timer = g_timeout_add((guint)MAX(wait, 0), save_now, n);
-}
-
-/* The server still says the same: the age of what is on the disk begins anew. */
-static void confirm_saved(struct network *n)
-{
-	struct mapcache_owner owner = owner_of(n);
-	uint8_t *message;
-	int64_t saved;
-	size_t len;
-
-	if (n->unsaved || !n->saved_ms || now_ms() - n->saved_ms < REFRESH_S * 1000)
-		return;
-	n->saved_ms = now_ms();
-	if (mapcache_load(n->state_dir, &owner, &message, &len, &saved) < 0)
-		return;
-	note_saving(mapcache_save(n->state_dir, &owner, message, len, wall_s()));
-	seal_wipe(message, len);
 }
 
 static const char *or_none(const char *text)
@@ -155,43 +80,29 @@ static void put_in_force(struct network *n, struct update *u, bool anew)
 		engine_count_peers(n->engine), n->serial);
 }
 
-static struct update_limits limits_of(const struct network *n)
+/* Without a map of the server: the last one, as old as the operator allows. */
+static void use_disk(struct network *n)
 {
-	return (struct update_limits){
-		.own = &n->public_key, .max_peers = n->config->policy.max_peers, .now_s = wall_s()
-	};
+	struct update *u;
+
+	if (network_read_disk(n, (int64_t)n->config->management.map_max_age_h * 3600, &u) < 0)
+		return;
+	put_in_force(n, u, true);
+	n->map_from_disk = true;
+	update_free(u);
 }
 
-/* The last map, if it is not too old: 0, or -ENOENT. */
-static int load_map(struct network *n, int64_t max_age_s)
+/* The map in force once more, under another configuration: wherever it came from. */
+static void reread_map(struct network *n)
 {
-	struct mapcache_owner owner = owner_of(n);
-	struct update_limits limits = limits_of(n);
-	char error[UPDATE_ERROR_MAX];
-	struct update *u = NULL;
-	uint8_t *message;
-	int64_t saved;
-	size_t len;
-	int r = mapcache_load(n->state_dir, &owner, &message, &len, &saved);
+	int64_t map_ms = n->map_ms;
+	struct update *u;
 
-	if (r < 0)
-		return r;
-	n->map_age_s = MAX(wall_s() - saved, 0);
-	if (n->map_age_s > max_age_s) {
-		log_warn("the map on disk is %" G_GINT64_FORMAT " hours old, too old to be used",
-			n->map_age_s / 3600);
-		r = -ENOENT;
-	} else if (update_from_sync(message, len, &limits, &u, error) < 0 || !u->map) {
-		log_warn("the map on disk: %s", u ? "there is none in it" : error);
-		r = -ENOENT;
-	}
-	seal_wipe(message, len);
-	if (r == 0) {
-		put_in_force(n, u, true);
-		n->map_from_disk = true;
-	}
+	if (network_read_disk(n, G_MAXINT64, &u) < 0)
+		return;
+	put_in_force(n, u, true);
+	n->map_ms = map_ms;
 	update_free(u);
-	return r;
 }
 
 /* -- what the client says ------------------------------------------------------------------- */
@@ -203,8 +114,8 @@ static void take_update(struct update *u, GBytes *message, bool from_login, void
 	/* The answer to a login has a map with us alone: the stream brings the real one in a moment. */
 	if (u->map && !from_login) {
 		put_in_force(n, u, false);
-		n->map_from_disk = false;
-		save_soon(n, message);
+		n->map_from_disk = n->map_is_stale = false;
+		network_save_soon(n, message);
 		n->ops.changed(n->user);
 	}
 	if (u->servers) {
@@ -262,6 +173,10 @@ static void tell_engine(struct network *n, const struct mgmt_status *s)
 
 	if (s->state == MGMT_LOGIN_NEEDED)
 		problem = g_strdup_printf("the server does not know this host: %s", s->error);
+	else if (!engine_map(n->engine) && n->map_is_stale)
+		problem = g_strdup_printf("the last map is %" G_GINT64_FORMAT
+					  " hours old, too old to be used%s%s",
+			network_disk_map_age_s(n) / 3600, s->error[0] ? ": " : "", s->error);
 	else if (!engine_map(n->engine) && s->error[0])
 		problem = g_strdup_printf("no map yet: %s", s->error);
 	if (problem || n->has_problem)
@@ -281,16 +196,35 @@ static void client_changed(void *user)
 	n->ops.changed(n->user);
 }
 
+/* Two big messages that are not saved yet are one too many: the disk is not told of the older one. The timer
+ * for it runs, and takes the newer; what is small may hold no map. */
+static void arriving(size_t len, void *user)
+{
+	struct network *n = user;
+
+	if (n->unsaved && MIN(len, g_bytes_get_size(n->unsaved)) > TRIM_BYTES)
+		g_clear_pointer(&n->unsaved, g_bytes_unref);
+}
+
 static const struct netmap *last_map(void *user)
 {
 	return engine_map(((struct network *)user)->engine);
 }
 
 const struct mgmt_callbacks network_callbacks = {
+	.arriving = arriving,
 	.last_map = last_map,
 	.update = take_update,
 	.changed = client_changed,
 };
+
+static struct meta_switches switches_of(const struct config *c)
+{
+	return (struct meta_switches){
+		.no_client_routes = c->policy.routes_given && !c->policy.n_routes,
+		.no_firewall = c->policy.firewall == FIREWALL_OFF,
+	};
+}
 
 struct mgmt_client *network_new_client(const struct network *n, const struct membership *m,
 	const struct wg_key *private_key, const struct mgmt_callbacks *callbacks, void *user)
@@ -310,6 +244,7 @@ struct mgmt_client *network_new_client(const struct network *n, const struct mem
 		.dns_labels = (const char *const *)c->management.dns_labels,
 		.file_checks = (const char *const *)c->policy.file_checks,
 		.interface = network_interface(n, m),
+		.switches = switches_of(c),
 		.jobs = c->policy.jobs,
 	};
 	struct mgmt_client *client = mgmt_client_new(&o, callbacks, user);
@@ -362,7 +297,7 @@ void network_free(struct network *n)
 {
 	if (!n)
 		return;
-	save_now(n);
+	network_save_now(n);
 	network_end_trial(n);
 	network_forget(n);
 	g_free(n->state_dir);
@@ -381,7 +316,8 @@ void network_forget(struct network *n)
 	g_clear_pointer(&n->servers, update_servers_free);
 	membership_done(&n->membership);
 	key_wipe(&n->private_key);
-	n->saved_ms = n->map_ms = 0;
+	n->saved_ms = n->map_ms = n->map_saved_s = 0;
+	n->map_is_stale = false;
 	n->serial = 0;
 	n->told_state = MGMT_STOPPED;
 	n->told_error[0] = '\0';
@@ -445,7 +381,7 @@ int network_open(struct network *n, bool down, char error[static NETWORK_ERROR_M
 		return r == -ENOENT ? -EINVAL : r;
 	}
 	network_begin(n, &key);
-	load_map(n, (int64_t)n->config->management.map_max_age_h * 3600);
+	use_disk(n);
 	renew_client(n);
 	network_renew_signal(n);
 	return 0;
@@ -491,11 +427,13 @@ static char *describe_client(const struct network *n)
 	const struct config *c = n->config;
 	g_autofree char *labels = join(c->management.dns_labels);
 	g_autofree char *files = join(c->policy.file_checks);
+	struct meta_switches off = switches_of(c);
 
-	return g_strdup_printf("%s|%s|%s|%s|%s|%s|%s|%u|%d|%s|%u", or_none(c->management.ca_file),
-		or_none(c->management.ca_dir), or_none(c->management.client_cert),
-		or_none(c->management.client_key), or_none(c->management.hostname), labels, files,
-		c->policy.max_peers, c->policy.jobs, network_interface(n, &n->membership),
+	return g_strdup_printf("%s|%s|%s|%s|%s|%s|%s|%u|%d|%d|%d|%s|%u",
+		or_none(c->management.ca_file), or_none(c->management.ca_dir),
+		or_none(c->management.client_cert), or_none(c->management.client_key),
+		or_none(c->management.hostname), labels, files, c->policy.max_peers, c->policy.jobs,
+		off.no_client_routes, off.no_firewall, network_interface(n, &n->membership),
 		network_mark(n, &n->membership));
 }
 
@@ -507,9 +445,11 @@ void network_set_config(struct network *n, const struct config *config)
 	n->config = config;
 	if (!before)
 		return;
-	save_now(n);
+	network_save_now(n);
 	if (engine_map(n->engine))
-		load_map(n, G_MAXINT64);
+		reread_map(n);
+	else
+		use_disk(n);
 	after = describe_client(n);
 	if (strcmp(before, after)) {
 		renew_client(n);
@@ -524,5 +464,10 @@ void network_set_config(struct network *n, const struct config *config)
 void network_tick(struct network *n)
 {
 	if (network_is_connected(n))
-		confirm_saved(n);
+		network_confirm_saved(n);
+	/* The clock may have been set since. */
+	if (n->map_is_stale && !engine_map(n->engine)) {
+		use_disk(n);
+		client_changed(n);
+	}
 }

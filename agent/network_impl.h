@@ -11,6 +11,7 @@
 #include "signal/client.h"
 
 struct detail;
+struct update;
 struct update_servers;
 
 /* Joining another network, or this one again, while what is there goes on. */
@@ -45,7 +46,8 @@ struct network {
 	uint64_t serial;
 	int64_t map_ms; /* when the map came into force; 0: none of this run */
 	bool map_from_disk;
-	int64_t map_age_s; /* of the one from the disk, then */
+	int64_t map_saved_s; /* the one from the disk: when, by the wall clock; else 0 */
+	bool map_is_stale; /* that one is too old to be used, by the clock that we have */
 
 	GBytes *unsaved; /* the newest message, to be written to the disk */
 	guint save_timer;
@@ -80,6 +82,17 @@ void network_forget_signal(struct network *n);
 /* The management server has said something of its other servers: follows, and writes it down. */
 void network_learn_signal(struct network *n);
 void network_set_signal_down(struct network *n, bool down);
+
+/* network_disk.c */
+
+/* Unless one was saved a moment ago: then in a while. */
+void network_save_soon(struct network *n, GBytes *message);
+void network_save_now(struct network *n); /* if there is one that was not saved yet */
+/* The server still says the same: the age of what is on the disk begins anew. */
+void network_confirm_saved(struct network *n);
+/* The last map, if it is not too old: 0, or -ENOENT. */
+int network_read_disk(struct network *n, int64_t max_age_s, struct update **ret);
+int64_t network_disk_map_age_s(const struct network *n);
 
 /* network_join.c */
 void network_answer(struct network *n, uint32_t id, const struct network_outcome *outcome);

@@ -167,6 +167,14 @@ static void trial_changed(void *user)
 		network_callbacks.changed(user);
 }
 
+static void trial_arriving(size_t len, void *user)
+{
+	struct network *n = user;
+
+	if (!n->trial)
+		network_callbacks.arriving(len, user);
+}
+
 /* What was there before is of another network, or not at all. */
 static const struct netmap *trial_last_map(void *user)
 {
@@ -176,6 +184,7 @@ static const struct netmap *trial_last_map(void *user)
 }
 
 static const struct mgmt_callbacks trial_callbacks = {
+	.arriving = trial_arriving,
 	.last_map = trial_last_map,
 	.update = trial_update,
 	.changed = trial_changed,

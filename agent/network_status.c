@@ -85,7 +85,7 @@ static void write_signal(const struct network *n, GString *out, int64_t now)
 
 static void write_map(const struct network *n, GString *out, int64_t now)
 {
-	int64_t age_s = (now - n->map_ms) / 1000 + (n->map_from_disk ? n->map_age_s : 0);
+	int64_t age_s = n->map_from_disk ? network_disk_map_age_s(n) : (now - n->map_ms) / 1000;
 
 	jwrite_open(out, "map", '{');
 	jwrite_int(out, "serial", (int64_t)n->serial);
@@ -95,7 +95,7 @@ static void write_map(const struct network *n, GString *out, int64_t now)
 	jwrite_close(out, '}');
 }
 
-/* What of the map this host does not want. */
+/* What of the server's wishes this host does not do. */
 static void write_refused(const struct network *n, GString *out)
 {
 	const struct detail *d = n->detail;
@@ -114,6 +114,14 @@ static void write_refused(const struct network *n, GString *out)
 		jwrite_string(out, "reason",
 			route->network.bits < CONFIG_SHORT_PREFIX ? "policy.default_route"
 								  : "policy.routes");
+		jwrite_close(out, '}');
+	}
+	for (const char *const *file = mgmt_client_files(n->client); *file; file++) {
+		if (meta_may_tell(*file, (const char *const *)n->config->policy.file_checks))
+			continue;
+		jwrite_open(out, NULL, '{');
+		jwrite_string(out, "file", *file);
+		jwrite_string(out, "reason", "policy.file_checks");
 		jwrite_close(out, '}');
 	}
 	if (d->dns.enabled) {

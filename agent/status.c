@@ -426,7 +426,7 @@ void engine_write_status(const struct engine *e, GString *out, bool detail, int6
 		jwrite_null(out, "observed_seconds_ago");
 	write_problems(e, out);
 	jwrite_open(out, "routes", '{');
-	jwrite_int(out, "installed", (int64_t)e->n_routes);
+	jwrite_int(out, "installed", e->index ? (int64_t)e->n_routes : 0);
 	jwrite_close(out, '}');
 	jwrite_int(out, "resyncs", (int64_t)e->resyncs);
 	if (detail)

@@ -3,8 +3,6 @@
 
 #include <string.h>
 
-#include "mgmt/meta.h"
-
 enum { CONNECT_MS = 10 * 1000 };
 
 int64_t client_now_ms(void)
@@ -25,10 +23,18 @@ static void open_channel(struct mgmt_client *c)
 			.address = c->by_address ? c->address : NULL,
 			.mark = c->mark,
 			.connect_ms = CONNECT_MS },
+		.ping_s = c->ping_s,
 		.user_agent = "lapwing/" LAPWING_VERSION,
 	};
 
 	c->channel = grpc_channel_new(&options);
+}
+
+static void drop_channel(struct mgmt_client *c)
+{
+	if (c->channel)
+		c->ping_s = grpc_channel_ping_s(c->channel);
+	g_clear_pointer(&c->channel, grpc_channel_free);
 }
 
 void client_note_address(struct mgmt_client *c)
@@ -40,7 +46,7 @@ void client_note_address(struct mgmt_client *c)
 
 void client_reopen_at_address(struct mgmt_client *c)
 {
-	grpc_channel_free(c->channel);
+	drop_channel(c);
 	c->by_address = true;
 	open_channel(c);
 }
@@ -49,7 +55,7 @@ static void close_channel(struct mgmt_client *c)
 {
 	for (size_t i = 0; i < SESSION_LINES; i++)
 		step_drop(&c->steps[i]);
-	g_clear_pointer(&c->channel, grpc_channel_free);
+	drop_channel(c);
 	c->by_address = false;
 }
 
@@ -188,6 +194,7 @@ static void copy_options(struct mgmt_client *c, const struct mgmt_options *optio
 	c->labels = g_strdupv((char **)(uintptr_t)options->dns_labels);
 	c->file_checks = g_strdupv((char **)(uintptr_t)options->file_checks);
 	c->mark = options->mark;
+	c->switches = options->switches;
 	c->jobs = options->jobs;
 	c->max_peers = options->max_peers;
 	c->cleartext = mgmt_url_is_cleartext(options->url);
@@ -297,6 +304,11 @@ void mgmt_client_get_status(const struct mgmt_client *c, struct mgmt_status *ret
 	};
 	g_strlcpy(ret->error, view.error, sizeof(ret->error));
 	g_strlcpy(ret->address, c->last_address, sizeof(ret->address));
+}
+
+const char *const *mgmt_client_files(const struct mgmt_client *c)
+{
+	return session_wanted_files(c->session);
 }
 
 void client_used_key(struct mgmt_client *c, const struct wg_key *key)

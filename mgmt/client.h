@@ -11,6 +11,7 @@
 
 #include "agent/base/key.h"
 #include "agent/rpc/stream.h"
+#include "mgmt/meta.h"
 
 struct mgmt_client;
 struct netmap;
@@ -32,6 +33,7 @@ struct mgmt_options {
 	 * may hang. */
 	const char *const *file_checks;
 	const char *interface; /* its addresses are not told */
+	struct meta_switches switches;
 	bool jobs; /* jobs are taken: still answered with "not implemented", else refused */
 };
 
@@ -60,7 +62,7 @@ struct mgmt_status {
 	enum mgmt_state state;
 	enum mgmt_failure failure; /* of the last attempt */
 	char error[MGMT_ERROR_MAX]; /* one line; "" when it is well */
-	int64_t since_ms; /* it is so (monotonic) */
+	int64_t since_ms; /* it is so (monotonic); connecting and waiting are one: not connected */
 	int64_t next_ms; /* MGMT_WAITING */
 	int64_t message_ms; /* the last message of the stream; 0: none */
 	uint64_t serial, attempts, messages, dropped; /* dropped: messages that could not be used */
@@ -75,6 +77,9 @@ struct mgmt_callbacks {
 	 * last reference. The first of each login comes from its answer (from_login, without bytes), which has a
 	 * map with us alone and is not to replace one that is in force. */
 	void (*update)(struct update *update, GBytes *message, bool from_login, void *user);
+	/* A message of the stream is there, of so many bytes, and will be opened: time to let go of what the one
+	 * before has left. May be NULL. */
+	void (*arriving)(size_t len, void *user);
 	/* The map in force, or NULL: what has not changed since is copied from it. May be NULL. */
 	const struct netmap *(*last_map)(void *user);
 	/* mgmt_client_get_status says something new. */
@@ -103,6 +108,8 @@ void mgmt_client_logout(struct mgmt_client *client,
  * of the last try. */
 void mgmt_client_retry(struct mgmt_client *client);
 void mgmt_client_get_status(const struct mgmt_client *client, struct mgmt_status *ret);
+/* The paths that the server asks about now, allowed or not; NULL-terminated, valid till the loop runs. */
+const char *const *mgmt_client_files(const struct mgmt_client *client);
 
 /* A server makes itself a new key at each of its starts, so over TLS and on loopback any key is taken: the
  * connection vouches for it. Over http:// elsewhere nothing does. There the first key that opened a message

@@ -31,6 +31,7 @@ struct outcome {
 struct mgmt_client {
 	char *url, *address, *ca_file, *ca_dir, *client_cert, *client_key, *hostname, *interface;
 	char **labels, **file_checks;
+	struct meta_switches switches;
 	uint32_t mark;
 	bool jobs, cleartext;
 	size_t max_peers;
@@ -40,6 +41,7 @@ struct mgmt_client {
 
 	struct session *session;
 	struct grpc_channel *channel; /* NULL: none now */
+	unsigned ping_s; /* of the channel before: a server may have found it too often; 0: none yet */
 	bool by_address; /* it uses the last known address instead of the name */
 	struct step steps[SESSION_LINES];
 	char setup_key[MGMT_SETUP_KEY_MAX];

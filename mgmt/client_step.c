@@ -132,7 +132,8 @@ void step_begin(struct step *s, const struct session_action *action)
 		.hostname = c->hostname,
 		.interface = c->interface,
 		.allowed = (const char *const *)c->file_checks,
-		.files = session_wanted_files(c->session) };
+		.files = session_wanted_files(c->session),
+		.switches = c->switches };
 
 	step_drop(s);
 	s->id = action->id;
@@ -301,12 +302,17 @@ static void wipe_opened(void *p)
 static void sync_message(struct grpc_call *call, const uint8_t *data, size_t len, void *user)
 {
 	struct opened *o = g_new0(struct opened, 1);
+	const struct mgmt_client *c = ((struct step *)user)->client;
 	g_autoptr(GBytes) message = NULL;
 
+	if (c->callbacks->arriving)
+		c->callbacks->arriving(len, c->user);
 	if (!open_message(user, data, len, &o->plain, &o->len)) {
 		g_free(o);
 		return;
 	}
+	/* A map of many peers, sealed, open, decoded, and the one in force: all four at once are too much. */
+	grpc_drop_message(call);
 	message = g_bytes_new_with_free_func(o->plain, o->len, wipe_opened, o);
 	take_sync(user, message);
 }

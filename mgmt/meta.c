@@ -319,6 +319,7 @@ struct meta_gather *meta_gather_new(const struct meta_options *options)
 	read_system(g->meta, options);
 	read_hardware(g->meta, options->root);
 	read_addresses(g->meta, options);
+	g->meta->switches = options->switches;
 	g->meta->ipv6 = access(ipv6, F_OK) == 0;
 	look_at_files(g, options);
 	return g;

@@ -20,12 +20,19 @@ struct meta_file {
 	bool exists, runs;
 };
 
+/* What this host's configuration switches off, so that nobody counts on it. */
+struct meta_switches {
+	bool no_client_routes; /* it routes nothing to peers but their addresses */
+	bool no_firewall; /* rules of the map are not enforced */
+};
+
 struct meta {
 	char hostname[META_TEXT_MAX], kernel[META_TEXT_MAX], kernel_release[META_TEXT_MAX];
 	char machine[META_TEXT_MAX], os[META_TEXT_MAX], os_version[META_TEXT_MAX];
 	char serial[META_TEXT_MAX], product[META_TEXT_MAX], vendor[META_TEXT_MAX];
 	const char *container; /* "Docker", "Kubernetes" or "" */
 	bool ipv6; /* this host can have IPv6 addresses */
+	struct meta_switches switches;
 	struct meta_address *addresses;
 	size_t n_addresses;
 	struct meta_file *files;
@@ -39,6 +46,7 @@ struct meta_options {
 	const char *interface; /* its addresses are not told; NULL: none */
 	const char *const *allowed; /* path prefixes of files that may be told about; NULL: none */
 	const char *const *files; /* what the server asks about; NULL: nothing */
+	struct meta_switches switches;
 };
 
 /* May the server know about this path? Absolute, without ".." or "//", at or below one of the prefixes. */

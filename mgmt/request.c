@@ -71,12 +71,13 @@ static void put_lists(struct packing *p, const struct meta *meta)
 	}
 }
 
-/* What we do not do, so that nobody counts on it. Rules of the firewall we take, IPv6 we have if the
- * host has it. */
+/* What we do not do, so that nobody counts on it: what this host has switched off, and what lapwing has
+ * not got, whatever the configuration says (routes through this host, DNS). IPv6 we have if the host has it. */
 static void put_switches(struct packing *p, const struct meta *meta)
 {
 	management__flags__init(&p->flags);
-	p->flags.disableclientroutes = false;
+	p->flags.disableclientroutes = meta->switches.no_client_routes;
+	p->flags.disablefirewall = meta->switches.no_firewall;
 	p->flags.disableserverroutes = true;
 	p->flags.disabledns = true;
 	p->flags.lazyconnectionenabled = true;

@@ -59,14 +59,21 @@ static void conclude(
 	g_strlcpy(action->error, why, sizeof(action->error));
 }
 
+/* Trying and waiting for the next try are one: what matters is since when the server is away. */
+static bool is_away(enum mgmt_state state)
+{
+	return state == MGMT_CONNECTING || state == MGMT_WAITING;
+}
+
 static void report(struct session *s, enum mgmt_state state, enum mgmt_failure failure,
 	const char *why, int64_t now_ms)
 {
 	struct session_view *view = &s->view;
 
-	if (view->state != state)
+	if (view->state != state && !(is_away(view->state) && is_away(state)))
 		view->since_ms = now_ms;
-	else if (view->failure == failure && !strcmp(view->error, why) && state != MGMT_WAITING)
+	if (view->state == state && view->failure == failure && !strcmp(view->error, why) &&
+		state != MGMT_WAITING)
 		return;
 	view->state = state;
 	view->failure = failure;

@@ -52,7 +52,7 @@ static void put_incoming(struct nft_batch *b, const struct nft_config *config)
 
 	nft_batch_chain(b, table, chain, NF_INET_PRE_ROUTING, PRIORITY_RAW);
 	nft_batch_rule(b, table, chain,
-		nft_rule_from_tunnel(config->ifname, lazy->counts ? NFT_CHAIN_INNER : NULL));
+		nft_rule_from_tunnel(config->ifindex, lazy->counts ? NFT_CHAIN_INNER : NULL));
 	for (size_t i = 0; i < config->n_addresses; i++)
 		nft_batch_rule(b, table, chain, nft_rule_guard(&config->addresses[i]));
 	if (lazy->refuses)

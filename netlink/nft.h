@@ -53,6 +53,7 @@ typedef void (*nft_counter_fn)(const struct prefix *first, uint64_t packets, voi
 struct nft_config {
 	char table[NFT_TABLE_NAME_MAX]; /* "lapwing-wt0", family inet */
 	char ifname[IFNAMSIZ];
+	unsigned ifindex; /* of the same: what each packet is compared with, as that costs less */
 	/* Overlay addresses of this host: packets to them that come in by another interface
 	 * (and not from this host itself) are dropped before conntrack. */
 	const struct prefix *addresses;

@@ -119,7 +119,7 @@ static void put_inner_out(struct nft_batch *b, const struct nft_config *config)
 	const char *table = config->table, *chain = "inner_out";
 
 	nft_batch_chain(b, table, chain, NF_INET_POST_ROUTING, PRIORITY_FILTER);
-	nft_batch_rule(b, table, chain, nft_rule_elsewhere(config->ifname));
+	nft_batch_rule(b, table, chain, nft_rule_elsewhere(config->ifindex));
 	put_counting(b, table, chain, false);
 }
 

@@ -59,11 +59,12 @@ static void match_udp(struct nftnl_rule *rule, uint32_t port_offset, uint16_t po
 
 /* -- what comes in ----------------------------------------------------------------------------- */
 
-struct nftnl_rule *nft_rule_from_tunnel(const char *ifname, const char *chain)
+struct nftnl_rule *nft_rule_from_tunnel(unsigned ifindex, const char *chain)
 {
 	struct nftnl_rule *rule = nftnl_rule_alloc();
 
-	expr_match_name(rule, NFT_META_IIFNAME, NFT_CMP_EQ, ifname);
+	expr_load_meta(rule, NFT_META_IIF);
+	expr_is_u32(rule, ifindex);
 	expr_verdict(rule, chain ? NFT_GOTO : NF_ACCEPT, chain);
 	return rule;
 }
@@ -159,11 +160,13 @@ struct nftnl_rule *nft_rule_mark_in(uint32_t mark)
 
 /* -- inner packets of lazy peers ------------------------------------------------------------ */
 
-struct nftnl_rule *nft_rule_elsewhere(const char *ifname)
+struct nftnl_rule *nft_rule_elsewhere(unsigned ifindex)
 {
+	const uint32_t index = ifindex;
 	struct nftnl_rule *rule = nftnl_rule_alloc();
 
-	expr_match_name(rule, NFT_META_OIFNAME, NFT_CMP_NEQ, ifname);
+	expr_load_meta(rule, NFT_META_OIF);
+	expr_compare(rule, NFT_CMP_NEQ, &index, sizeof(index));
 	expr_verdict(rule, NF_ACCEPT, NULL);
 	return rule;
 }

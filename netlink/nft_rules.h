@@ -10,8 +10,8 @@ struct nftnl_rule;
 
 /* Each makes a new rule without table and chain, freed by nftnl_rule_free. */
 
-/* iifname IFNAME goto CHAIN, or accept without a chain */
-struct nftnl_rule *nft_rule_from_tunnel(const char *ifname, const char *chain);
+/* iif INDEX goto CHAIN, or accept without a chain */
+struct nftnl_rule *nft_rule_from_tunnel(unsigned ifindex, const char *chain);
 /* ip daddr ADDRESS fib saddr type != local drop */
 struct nftnl_rule *nft_rule_guard(const struct prefix *address);
 /* oifname IFNAME tcp flags & (syn|rst) == syn tcp option maxseg size set rt mtu, or with iifname:
@@ -24,8 +24,8 @@ struct nftnl_rule *nft_rule_mark_in(uint32_t mark);
 
 /* -- lazy peers; `set` is of the family AF_INET or AF_INET6 --------------------------------- */
 
-/* oifname != IFNAME accept */
-struct nftnl_rule *nft_rule_elsewhere(const char *ifname);
+/* oif != INDEX accept */
+struct nftnl_rule *nft_rule_elsewhere(unsigned ifindex);
 /* ip saddr @SET accept, or with ip daddr */
 struct nftnl_rule *nft_rule_known(int family, bool source, const char *set);
 /* add @SET { ip saddr } log prefix "inner" group GROUP snaplen 64 queue-threshold 1 */

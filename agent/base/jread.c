@@ -1,78 +1,14 @@
 /* agent/base/jread.c - strict JSON pull reader that knows line and key of every error (RFC 8259). */
 #include "agent/base/jread.h"
 
-#include <endian.h>
-#include <errno.h>
 #include <glib.h>
 #include <inttypes.h>
-#include <stdarg.h>
-#include <stdio.h>
 #include <string.h>
 
+#include "agent/base/jread_impl.h"
 #include "agent/base/text.h"
 
-enum {
-	SHOWN_MAX = 40 + sizeof("..."), /* of foreign text in a message */
-	PATH_MAX_SHOWN = 128,
-};
-
 static const struct slice NOTHING = { "", 0 };
-
-/* -- errors --------------------------------------------------------------------------------- */
-
-static size_t line_of(const struct jread *r)
-{
-	const char *at = r->text;
-	size_t line = 1;
-
-	while ((at = memchr(at, '\n', (size_t)(r->value - at)))) {
-		line++;
-		at++;
-	}
-	return line;
-}
-
-/* "hosts[3].public_key: ", or nothing at the top. */
-static void format_path(const struct jread *r, char buf[static PATH_MAX_SHOWN])
-{
-	size_t at = 0;
-
-	buf[0] = '\0';
-	for (unsigned i = 0; i < r->depth && at < PATH_MAX_SHOWN; i++) {
-		size_t left = PATH_MAX_SHOWN - at;
-		const char *key = r->path[i].key;
-		char foreign[SHOWN_MAX];
-
-		if (key && r->path[i].key_len) {
-			text_escape(foreign, sizeof(foreign), key, r->path[i].key_len);
-			key = foreign;
-		}
-		if (key)
-			at += (size_t)snprintf(buf + at, left, "%s%s", i ? "." : "", key);
-		else
-			at += (size_t)snprintf(buf + at, left, "[%zu]", r->path[i].index);
-	}
-	if (at && at < PATH_MAX_SHOWN)
-		snprintf(buf + at, PATH_MAX_SHOWN - at, ": ");
-}
-
-void jread_fail(struct jread *r, const char *format, ...)
-{
-	char path[PATH_MAX_SHOWN], text[JREAD_ERROR_MAX];
-	va_list args;
-	size_t n;
-
-	if (r->error)
-		return;
-	r->error = -EINVAL;
-	format_path(r, path);
-	n = (size_t)snprintf(r->message, sizeof(r->message), "line %zu: %s", line_of(r), path);
-	va_start(args, format);
-	vsnprintf(text, sizeof(text), format, args);
-	va_end(args);
-	text_escape(r->message + n, sizeof(r->message) - n, text, strlen(text));
-	r->at = r->end; /* so that nobody has to ask for errors to stop */
-}
 
 static void fail_at(struct jread *r, const char *at, const char *message)
 {
@@ -180,150 +116,14 @@ char jread_peek(struct jread *r)
 
 /* -- strings -------------------------------------------------------------------------------- */
 
-#define LANES(byte) (UINT64_C(0x0101010101010101) * (byte))
-
-/* Skips printable ASCII but quote and backslash. Eight bytes at a time: whole networks come through
- * here. A lane that stops us gets its high bit set; it may borrow from the lanes above it, never
- * from those below, so the lowest bit is right. */
-static inline const char *skip_plain(const char *at, const char *end)
-{
-	uint64_t word, stop;
-
-	for (; end - at >= 8; at += 8) {
-		memcpy(&word, at, 8);
-		word = le64toh(word);
-		stop = word | (word - LANES(0x20)) | ((word ^ LANES('"')) - LANES(1)) |
-			((word ^ LANES('\\')) - LANES(1));
-		stop &= LANES(0x80);
-		if (stop)
-			return at + (unsigned)__builtin_ctzll(stop) / 8;
-	}
-	while (at < end && (uint8_t)*at >= 0x20 && (uint8_t)*at < 0x80 && *at != '"' && *at != '\\')
-		at++;
-	return at;
-}
-
-/* Skips text up to a quote, a backslash or a byte that may not stand in a string. */
-static const char *skip_text(const char *at, const char *end)
-{
-	for (;;) {
-		at = skip_plain(at, end);
-		if (at == end || (uint8_t)*at < 0x80)
-			return at;
-		size_t n = text_utf8_len(at, end);
-		if (!n)
-			return at;
-		at += n;
-	}
-}
-
-/* Four hexadecimal digits behind "\u"; -1: they are not there. */
-static int32_t read_code(const char *at, const char *end)
-{
-	int32_t code = 0;
-
-	if (end - at < 6 || at[0] != '\\' || at[1] != 'u')
-		return -1;
-	for (int i = 2; i < 6; i++) {
-		int digit = g_ascii_xdigit_value(at[i]);
-
-		if (digit < 0)
-			return -1;
-		code = code << 4 | digit;
-	}
-	return code;
-}
-
-/* Decodes the escape at `at` into one character. Returns what follows it, NULL after an error. */
-static const char *read_escape(struct jread *r, const char *at, gunichar *ret)
-{
-	static const char names[] = "\"\\/bfnrt", values[] = "\"\\/\b\f\n\r\t";
-	const char *name = r->end - at < 2 ? NULL : memchr(names, at[1], sizeof(names) - 1);
-	int32_t code = name ? values[name - names] : read_code(at, r->end), low;
-
-	*ret = (gunichar)code;
-	if (name)
-		return at + 2;
-	if (code > 0 && (code & ~0x7ff) != 0xd800)
-		return at + 6;
-	low = code >= 0xd800 && code < 0xdc00 ? read_code(at + 6, r->end) : -1;
-	if (low >= 0xdc00 && low < 0xe000) {
-		*ret = (gunichar)(0x10000 + ((code - 0xd800) << 10) + (low - 0xdc00));
-		return at + 12;
-	}
-	if (code < 0)
-		jread_fail(r, "a string has an unknown escape");
-	else
-		jread_fail(r, code ? "a string has half a surrogate pair" : "a string has a NUL");
-	return NULL;
-}
-
-/* Appends to the scratch space. */
-static bool put(struct jread *r, size_t *len, const char *s, size_t n)
-{
-	if (n > sizeof(r->scratch) - *len) {
-		jread_fail(r, "a string is longer than %d bytes", JREAD_STRING_MAX);
-		return false;
-	}
-	memcpy(r->scratch + *len, s, n);
-	*len += n;
-	return true;
-}
-
-/* Copies a string with escapes to the scratch space. `at` is the first backslash. Returns where it
- * stopped, NULL after an error. */
-static const char *unescape(struct jread *r, const char *from, const char *at, size_t *ret_len)
-{
-	char utf8[6];
-	gunichar c;
-
-	*ret_len = 0;
-	for (;;) {
-		if (!put(r, ret_len, from, (size_t)(at - from)))
-			return NULL;
-		if (at == r->end || *at != '\\')
-			return at;
-		from = read_escape(r, at, &c);
-		if (!from || !put(r, ret_len, utf8, (size_t)g_unichar_to_utf8(c, utf8)))
-			return NULL;
-		at = skip_text(from, r->end);
-	}
-}
-
-/* Whatever is not only printable ASCII. */
-static G_GNUC_NO_INLINE struct slice scan_hard_string(struct jread *r)
-{
-	const char *from = r->at + 1, *at = skip_text(from, r->end);
-	struct slice s = { from, (size_t)(at - from) };
-
-	if (at < r->end && *at == '\\') {
-		s.s = r->scratch;
-		at = unescape(r, from, at, &s.len);
-		if (!at)
-			return NOTHING;
-	}
-	if (at == r->end)
-		jread_fail(r, "the text ends in a string");
-	else if (*at != '"')
-		jread_fail(r,
-			(uint8_t)*at < 0x20 ? "a string has a control character"
-					    : "a string is not UTF-8");
-	else if (s.len > JREAD_STRING_MAX)
-		jread_fail(r, "a string is longer than %d bytes", JREAD_STRING_MAX);
-	if (r->error)
-		return NOTHING;
-	r->at = at + 1;
-	return s;
-}
-
 /* At the opening quote. */
 static inline struct slice scan_string(struct jread *r)
 {
-	const char *from = r->at + 1, *at = skip_plain(from, r->end);
+	const char *from = r->at + 1, *at = jread_skip_plain(from, r->end);
 	struct slice s = { from, (size_t)(at - from) };
 
 	if (at == r->end || *at != '"' || s.len > JREAD_STRING_MAX)
-		return scan_hard_string(r);
+		return jread_hard_string(r);
 	r->at = at + 1;
 	return s;
 }
@@ -407,7 +207,7 @@ static inline size_t find_field(
 /* The key cannot be taken. */
 static G_GNUC_NO_INLINE void fail_key(struct jread *r, struct slice key, const char *why)
 {
-	char shown[SHOWN_MAX];
+	char shown[JREAD_SHOWN_MAX];
 
 	text_escape(shown, sizeof(shown), key.s, key.len);
 	jread_fail(r, "key \"%s\" %s", shown, why);

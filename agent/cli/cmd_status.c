@@ -165,9 +165,9 @@ static void print_mesh(const json_t *root)
 	g_autofree char *addresses = text_list(json_object_get(host, "addresses"));
 
 	if (json_is_object(mesh))
-		status_line("mesh", "%s, %" PRId64 " hosts, %s of %s", get_text(mesh, "name"),
+		status_line("mesh", "%s, %" PRId64 " hosts, %s%sof %s", get_text(mesh, "name"),
 			get_int(mesh, "hosts"), get_text(mesh, "file"),
-			get_text(mesh, "loaded_at"));
+			get_is_null(mesh, "file") ? "" : " ", get_text(mesh, "loaded_at"));
 	if (*get_text(mesh, "error"))
 		status_line("", "not taken: %s", get_text(mesh, "error"));
 	if (json_is_object(host)) {

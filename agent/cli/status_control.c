@@ -105,18 +105,24 @@ static void print_dns(const json_t *control)
 	}
 }
 
+static void print_refused(const json_t *item)
+{
+	static const struct {
+		const char *key, *words;
+	} kinds[] = { { "network", "route to" }, { "file", "to look for" }, { "dns", "DNS by" } };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
+		if (*get_text(item, kinds[i].key))
+			status_line("refused", "%s %s: %s", kinds[i].words,
+				get_text(item, kinds[i].key), get_text(item, "reason"));
+}
+
 static void print_left_out(const json_t *control)
 {
 	const json_t *item;
 	size_t i;
 
-	json_array_foreach(json_object_get(control, "refused"), i, item)
-	{
-		const char *network = get_text(item, "network");
-
-		status_line("refused", "%s %s: %s", *network ? "route to" : "DNS by",
-			*network ? network : get_text(item, "dns"), get_text(item, "reason"));
-	}
+	json_array_foreach(json_object_get(control, "refused"), i, item) print_refused(item);
 	json_array_foreach(json_object_get(control, "offline_peers"), i, item) status_line(
 		"offline", "%s, %s", get_text(item, "name"), get_text(item, "addresses"));
 	json_array_foreach(json_object_get(control, "notes"), i, item)

@@ -9,6 +9,7 @@
 #include "agent/cli/table.h"
 #include "agent/cli/tune_cmd.h"
 #include "agent/cli/tune_peers.h"
+#include "agent/cli/tune_session.h"
 #include "agent/tune/pathmtu.h"
 #include "agent/tune/set_mtu.h"
 
@@ -105,9 +106,7 @@ static enum exit_code set(struct measurement *m)
 	if (m->peers.owned)
 		return tune_tell_mtu(&m->o->common, m->best, &m->changed, &m->failure);
 	r = tune_set_mtu(m->o->root, m->peers.interface, value, &m->changed, error);
-	if (r == -EPERM || r == -EACCES)
-		return failure_set(&m->failure, EXIT_PERMISSION, "try it as root", "%s", error);
-	return r < 0 ? failure_set(&m->failure, EXIT_FAILED, NULL, "%s", error) : EXIT_OK;
+	return r < 0 ? tune_failure(&m->failure, r, true, error) : EXIT_OK;
 }
 
 /* -- telling --------------------------------------------------------------------------------- */

@@ -91,7 +91,7 @@ void tune_print_verified(FILE *out, const struct outcomes *outcomes)
 		fputs("nothing was applied\n", out);
 	else
 		fprintf(out, "%u of %u are as they were applied\n",
-			outcomes->list->len - outcomes->drifted - outcomes->failed,
+			outcomes->list->len - outcomes->drifted - outcomes->failed - outcomes->gone,
 			outcomes->list->len);
 }
 

@@ -7,6 +7,7 @@
 #include "agent/base/jwrite.h"
 #include "agent/base/key.h"
 #include "agent/cli/client.h"
+#include "agent/tune/knob.h"
 #include "netlink/link.h"
 #include "netlink/nl.h"
 #include "netlink/wg.h"
@@ -116,41 +117,53 @@ static int ignore_status(const struct wg_peer_status *status, void *user)
 }
 
 struct search {
+	const char *iface; /* NULL: any */
 	struct link_info link;
-	unsigned n;
+	GPtrArray *names; /* of all */
+	bool found;
 };
 
-static int count_link(const struct link_info *link, void *user)
+static int note_link(const struct link_info *link, void *user)
 {
 	struct search *s = user;
 
+	g_ptr_array_add(s->names, g_strdup(link->name));
+	if (s->iface && strcmp(s->iface, link->name))
+		return 0;
 	s->link = *link;
-	s->n++;
+	s->found = true;
 	return 0;
+}
+
+static enum exit_code explain_search(struct search *s, struct failure *f)
+{
+	if (!s->names->len)
+		return failure_set(f, s->iface ? EXIT_USAGE : EXIT_NOT_APPLICABLE, NULL,
+			"there is no WireGuard interface");
+	if (!s->iface)
+		return failure_set(f, EXIT_USAGE, "--iface says which",
+			"there are several WireGuard interfaces");
+	g_ptr_array_add(s->names, NULL);
+	return failure_set(f, EXIT_USAGE, NULL,
+		"there is no WireGuard interface '%s'; the nearest is %s", s->iface,
+		nearest_name(s->iface, (const char *const *)s->names->pdata));
 }
 
 static enum exit_code find_link(const char *iface, struct link_info *ret, struct failure *f)
 {
-	struct search s = { .n = 0 };
+	g_autoptr(GPtrArray) names = g_ptr_array_new_with_free_func(g_free);
+	struct search s = { .iface = iface, .names = names };
 	struct nl *nl;
 	int r = nl_open(NETLINK_ROUTE, &nl);
 
 	if (r < 0)
 		return failure_set(f, EXIT_FAILED, NULL, "netlink: %s", strerror(-r));
-	r = iface ? link_get_by_name(nl, iface, &s.link)
-		  : link_foreach(nl, "wireguard", count_link, &s);
+	r = link_foreach(nl, "wireguard", note_link, &s);
 	nl_close(nl);
-	*ret = s.link;
-	if (r == -ENODEV || (iface && r == 0 && strcmp(s.link.kind, "wireguard")))
-		return failure_set(f, EXIT_USAGE, NULL, "%s is no WireGuard interface", iface);
 	if (r < 0)
 		return failure_set(f, EXIT_FAILED, NULL, "cannot look for it: %s", strerror(-r));
-	if (!iface && s.n != 1)
-		return failure_set(f, s.n ? EXIT_USAGE : EXIT_NOT_APPLICABLE,
-			s.n ? "--iface says which" : NULL,
-			s.n ? "there are several WireGuard interfaces"
-			    : "there is no WireGuard interface");
-	return EXIT_OK;
+	*ret = s.link;
+	return s.found && (iface || names->len == 1) ? EXIT_OK : explain_search(&s, f);
 }
 
 /* The daemon's wire does not carry the mark, so the kernel is asked for it in any case. */

@@ -10,29 +10,32 @@
 
 #define NET_DIR "/sys/class/net"
 
-enum exit_code tune_session_fail(struct tune_session *s, int r, const char *error)
+enum exit_code tune_failure(struct failure *f, int r, bool named, const char *error)
 {
-	bool named = s->o->underlay || s->o->iface;
-
 	switch (-r) {
 	case EPERM:
 	case EACCES:
-		return failure_set(&s->failure, EXIT_PERMISSION, "be root", "%s", error);
+		return failure_set(f, EXIT_PERMISSION, "be root", "%s", error);
 	case ENODEV:
-		return failure_set(&s->failure, named ? EXIT_USAGE : EXIT_NOT_APPLICABLE,
+		return failure_set(f, named ? EXIT_USAGE : EXIT_NOT_APPLICABLE,
 			named ? NULL : "--underlay DEV names the device that carries the tunnels",
 			"%s", error);
 	case EROFS:
-		return failure_set(&s->failure, EXIT_NOT_APPLICABLE,
-			"in a container, run it on the host", "%s", error);
+		return failure_set(
+			f, EXIT_NOT_APPLICABLE, "in a container, run it on the host", "%s", error);
 	case EOPNOTSUPP:
-		return failure_set(&s->failure, EXIT_NOT_APPLICABLE, NULL, "%s", error);
+		return failure_set(f, EXIT_NOT_APPLICABLE, NULL, "%s", error);
 	case EBADMSG:
-		return failure_set(&s->failure, EXIT_REFUSED,
+		return failure_set(f, EXIT_REFUSED,
 			"put that file right, or away: then the originals are lost", "%s", error);
 	default:
-		return failure_set(&s->failure, EXIT_FAILED, NULL, "%s", error);
+		return failure_set(f, EXIT_FAILED, NULL, "%s", error);
 	}
+}
+
+enum exit_code tune_session_fail(struct tune_session *s, int r, const char *error)
+{
+	return tune_failure(&s->failure, r, s->o->underlay || s->o->iface, error);
 }
 
 enum exit_code tune_session_need_root(struct tune_session *s)
@@ -104,8 +107,6 @@ enum exit_code tune_session_open(const struct tune_options *o, struct tune_sessi
 			o->root, g_strerror(-r));
 	code = check_device(ret, "underlay", o->underlay);
 	if (!code)
-		code = check_device(ret, "iface", o->iface);
-	if (!code)
 		code = check_device(ret, "device", o->device);
 	if (!code)
 		find_owned(ret);
@@ -158,7 +159,7 @@ static void leave_mtu(const struct tune_session *s)
 	}
 }
 
-/* One that is damaged, or not ours to read, says nothing here. */
+/* Who only looks is told of one that cannot be read; who changes something is refused. */
 static void heed_journal(struct tune_session *s)
 {
 	struct journal *journal = NULL;
@@ -166,6 +167,10 @@ static void heed_journal(struct tune_session *s)
 
 	if (journal_open(&s->tuner, s->host, &journal, error) == 0)
 		journal_heed(journal, s->host, s->plan);
+	else
+		g_ptr_array_add(s->plan->warnings,
+			g_strdup_printf(
+				"%s: so what was measured or refused before is not known", error));
 	journal_free(journal);
 }
 

@@ -25,7 +25,8 @@ void tune_session_wish(
 	const struct tune_session *s, struct plan_options *ret_plan, struct host_wish *ret_wish);
 /* Looks at the host and plans; again, when it was done before. */
 enum exit_code tune_session_plan(struct tune_session *s);
-/* Of -errno and what agent/tune says about it. */
+/* Of -errno and what agent/tune says about it; `named`: of a device of the command line, if of one. */
+enum exit_code tune_failure(struct failure *f, int r, bool named, const char *error);
 enum exit_code tune_session_fail(struct tune_session *s, int r, const char *error);
 /* Root is needed for what follows, of a real host. */
 enum exit_code tune_session_need_root(struct tune_session *s);

@@ -42,6 +42,7 @@ struct sentinel {
 	bool shared_broken; /* did not stand the test */
 	bool fell_back_to_shared; /* of the two forms, which one status.problem tells of */
 	uint16_t wireguard_port;
+	uint32_t mark;
 	uint32_t lowest; /* all slots below are taken */
 	GArray *slots; /* of int: a descriptor, SHARED or FREE */
 	size_t own_max;
@@ -49,6 +50,7 @@ struct sentinel {
 
 	struct mmsghdr messages[BATCH];
 	struct iovec iovs[BATCH];
+	struct sockaddr_in senders[BATCH];
 	_Alignas(struct cmsghdr) uint8_t control[BATCH][CONTROL_BYTES];
 	uint8_t *data; /* uninitialised: what no packet has filled takes no memory */
 };
@@ -74,6 +76,7 @@ int sentinel_open(struct sentinel **ret)
 		s->messages[i].msg_hdr.msg_iov = &s->iovs[i];
 		s->messages[i].msg_hdr.msg_iovlen = 1;
 		s->messages[i].msg_hdr.msg_control = s->control[i];
+		s->messages[i].msg_hdr.msg_name = &s->senders[i];
 	}
 	*ret = s;
 	return 0;
@@ -181,23 +184,26 @@ static uint32_t drops_of(int fd)
 #define WHEN(at, test, value, yes, no) \
 	BPF_JUMP(BPF_JMP | (test) | BPF_K, value, (yes) - (at)-1, (no) - (at)-1)
 
-/* Lets through what WireGuard sends from this port. What the filter sees begins with the UDP header:
- * ports, length, checksum; then comes the message's type, one byte and three zeros. */
-static int set_filter(int fd, uint16_t port)
+/* Lets through what WireGuard sends from this port or, unless that is 0, with this mark. What the filter
+ * sees begins with the UDP header: ports, length, checksum; then comes the message's type, one byte and
+ * three zeros. */
+static int set_filter(int fd, uint16_t port, uint32_t mark)
 {
-	enum { ACCEPT = 11, REJECT = 12 };
+	enum { TYPE = 6, ACCEPT = 13, REJECT = 14 };
 	struct sock_filter code[] = {
 		[0] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)SKF_NET_OFF + 12), /* source */
 		[1] = WHEN(1, BPF_JEQ, INADDR_LOOPBACK, 2, REJECT),
 		[2] = BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 0),
-		[3] = WHEN(3, BPF_JEQ, port, 4, REJECT),
-		[4] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 8),
-		[5] = WHEN(5, BPF_JEQ, INITIATION << 24, 6, 8),
-		[6] = BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4),
-		[7] = WHEN(7, BPF_JEQ, 8 + INITIATION_BYTES, ACCEPT, REJECT),
-		[8] = WHEN(8, BPF_JEQ, DATA << 24, 9, REJECT),
-		[9] = BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4),
-		[10] = WHEN(10, BPF_JGE, 8 + DATA_BYTES_MIN, ACCEPT, REJECT),
+		[3] = WHEN(3, BPF_JEQ, port, TYPE, mark ? 4 : REJECT),
+		[4] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, (uint32_t)(SKF_AD_OFF + SKF_AD_MARK)),
+		[5] = WHEN(5, BPF_JEQ, mark, TYPE, REJECT),
+		[TYPE] = BPF_STMT(BPF_LD | BPF_W | BPF_ABS, 8),
+		[7] = WHEN(7, BPF_JEQ, INITIATION << 24, 8, 10),
+		[8] = BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4),
+		[9] = WHEN(9, BPF_JEQ, 8 + INITIATION_BYTES, ACCEPT, REJECT),
+		[10] = WHEN(10, BPF_JEQ, DATA << 24, 11, REJECT),
+		[11] = BPF_STMT(BPF_LD | BPF_H | BPF_ABS, 4),
+		[12] = WHEN(12, BPF_JGE, 8 + DATA_BYTES_MIN, ACCEPT, REJECT),
 		[ACCEPT] = BPF_STMT(BPF_RET | BPF_K, UINT32_MAX),
 		[REJECT] = BPF_STMT(BPF_RET | BPF_K, 0),
 	};
@@ -234,7 +240,7 @@ static int open_socket(
 		return -errno;
 	r = set_options(fd, address == INADDR_ANY ? SHARED_QUEUE_BYTES : OWN_QUEUE_BYTES);
 	if (r == 0)
-		r = set_filter(fd, from_port);
+		r = set_filter(fd, from_port, s->mark);
 	if (r < 0)
 		return r;
 	if (bind(fd, (const struct sockaddr *)&to, sizeof(to)) < 0)
@@ -252,14 +258,15 @@ static int watch(const struct sentinel *s, int fd, uint32_t slot)
 	return epoll_ctl(s->poll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-int sentinel_set_port(struct sentinel *s, uint16_t wireguard_port)
+int sentinel_set_sender(struct sentinel *s, uint16_t wireguard_port, uint32_t mark)
 {
-	int r = s->shared_fd >= 0 ? set_filter(s->shared_fd, wireguard_port) : 0;
+	int r = s->shared_fd >= 0 ? set_filter(s->shared_fd, wireguard_port, mark) : 0;
 
 	for (uint32_t i = 0; i < s->slots->len; i++)
 		if (at(s, i) >= 0 && r == 0)
-			r = set_filter(at(s, i), wireguard_port);
+			r = set_filter(at(s, i), wireguard_port, mark);
 	s->wireguard_port = wireguard_port;
+	s->mark = mark;
 	return r;
 }
 
@@ -269,8 +276,10 @@ static int receive(struct sentinel *s, int fd)
 {
 	int n;
 
-	for (size_t i = 0; i < BATCH; i++)
+	for (size_t i = 0; i < BATCH; i++) {
+		s->messages[i].msg_hdr.msg_namelen = sizeof(s->senders[i]);
 		s->messages[i].msg_hdr.msg_controllen = sizeof(s->control[i]);
+	}
 	do
 		n = recvmmsg(fd, s->messages, BATCH, MSG_DONTWAIT, NULL);
 	while (n < 0 && errno == EINTR);
@@ -297,13 +306,16 @@ static void read_control(struct msghdr *msg, uint32_t *ret_slot, int64_t *ret_ns
 static void deliver(struct sentinel *s, int i, int fd, uint32_t slot, sentinel_fn fn, void *user)
 {
 	struct msghdr *msg = &s->messages[i].msg_hdr;
-	int64_t received_ns = 0;
+	struct sentinel_packet packet = { .slot = slot,
+		.from_port = ntohs(s->senders[i].sin_port),
+		.data = s->iovs[i].iov_base,
+		.len = s->messages[i].msg_len };
 
-	read_control(msg, &slot, &received_ns);
-	if (msg->msg_flags & MSG_TRUNC || at(s, slot) != (fd == s->shared_fd ? SHARED : fd))
+	read_control(msg, &packet.slot, &packet.received_ns);
+	if (msg->msg_flags & MSG_TRUNC || at(s, packet.slot) != (fd == s->shared_fd ? SHARED : fd))
 		s->status.drops++;
 	else
-		fn(slot, s->iovs[i].iov_base, s->messages[i].msg_len, received_ns, user);
+		fn(&packet, user);
 }
 
 size_t sentinel_read(struct sentinel *s, sentinel_fn fn, void *user)
@@ -388,7 +400,7 @@ static int open_shared(struct sentinel *s, uint16_t port)
 	r = test_shared(s, fd, from);
 	s->shared_broken = r == -ETIMEDOUT;
 	if (r == 0)
-		r = set_filter(fd, s->wireguard_port);
+		r = set_filter(fd, s->wireguard_port, s->mark);
 	if (r == 0)
 		r = watch(s, fd, TEST_SLOT);
 	if (r < 0)

@@ -2,8 +2,9 @@
  *
  * Two forms behind one interface. Own: a socket on 127.0.1.1 with a port of its own. Shared: one
  * socket on the wildcard address, bound to lo, and 127.64.0.0/10 gives each peer an address of its
- * own, so that a parked peer costs no kernel memory. Both take packets from WireGuard's port only:
- * the kernel holds that port, nobody else on this host can send from it. */
+ * own, so that a parked peer costs no kernel memory. Both take packets from WireGuard only: from its
+ * port, which the kernel holds, or, when somebody has given it another one, with its firewall mark,
+ * which takes CAP_NET_ADMIN to set. */
 #pragma once
 
 #include <stdbool.h>
@@ -28,18 +29,24 @@ struct sentinel_status {
 	char problem[96]; /* why the wished form was not to be had; "": it was */
 };
 
-/* Called for each packet; `data` is valid during the call. `received_ns` is the kernel's time stamp,
- * wall clock. Neither takes nor releases. */
-typedef void (*sentinel_fn)(
-	uint32_t slot, const uint8_t *data, size_t len, int64_t received_ns, void *user);
+struct sentinel_packet {
+	uint32_t slot;
+	uint16_t from_port;
+	const uint8_t *data; /* valid during the call */
+	size_t len;
+	int64_t received_ns; /* the kernel's time stamp, wall clock */
+};
+
+/* Called for each packet; neither takes nor releases. */
+typedef void (*sentinel_fn)(const struct sentinel_packet *packet, void *user);
 
 /* Opens nothing but the poll set. */
 int sentinel_open(struct sentinel **ret);
 void sentinel_close(struct sentinel *s); /* NULL is fine */
 /* Readable when there is something to read: for poll. Stays the same for life. */
 int sentinel_fd(const struct sentinel *s);
-/* Whose packets count from now on. 0 or -errno. */
-int sentinel_set_port(struct sentinel *s, uint16_t wireguard_port);
+/* Whose packets count from now on; a mark of 0 tells nobody from others. 0 or -errno. */
+int sentinel_set_sender(struct sentinel *s, uint16_t wireguard_port, uint32_t mark);
 
 /* A sentinel for one peer. `wanted` (or NULL) is where an earlier run left the peer: it is taken again
  * if that can be had, in whatever form it is; else a new one, in the shared form if `shared`. The shared

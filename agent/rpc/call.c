@@ -258,10 +258,12 @@ void call_got_end(struct grpc_call *call)
 void call_was_reset(struct grpc_call *call, uint32_t code)
 {
 	bool going = call->connection->draining && code == NGHTTP2_REFUSED_STREAM;
+	const char *words = going ? call->connection->words : "";
 	char text[GRPC_TEXT_MAX];
 
-	g_snprintf(text, sizeof(text), "the server reset the stream: %s",
-		nghttp2_http2_strerror(code));
+	g_snprintf(text, sizeof(text),
+		*words ? "the server reset the stream: %s (%s)" : "the server reset the stream: %s",
+		nghttp2_http2_strerror(code), words);
 	set_result(call, reply_status_of_reset(code), going ? STREAM_LOST : STREAM_OK, text);
 	end(call, NO_RESET);
 }
@@ -311,6 +313,11 @@ static void refuse(struct grpc_call *call, int r, size_t len)
 		call_fail(call, GRPC_INTERNAL,
 			"a message is compressed in an unknown way, or broken");
 	}
+}
+
+void grpc_drop_message(struct grpc_call *call)
+{
+	frame_release(&call->reader);
 }
 
 void call_got_data(struct grpc_call *call, const uint8_t *data, size_t len)

@@ -193,6 +193,11 @@ bool grpc_channel_is_connected(const struct grpc_channel *channel)
 	return channel->active && channel->active->proven;
 }
 
+unsigned grpc_channel_ping_s(const struct grpc_channel *channel)
+{
+	return (unsigned)(channel->ping_us / G_USEC_PER_SEC);
+}
+
 const char *grpc_channel_address(const struct grpc_channel *channel)
 {
 	return channel->address;

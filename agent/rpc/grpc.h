@@ -64,7 +64,7 @@ struct grpc_callbacks {
 		void *user);
 	/* All headers of the response came, trailers or a message are still to come. May be NULL. */
 	void (*headers)(struct grpc_call *call, void *user);
-	/* Borrowed until it returns. The call may be cancelled from here. */
+	/* Borrowed until it returns, or until grpc_drop_message. The call may be cancelled from here. */
 	void (*message)(struct grpc_call *call, const uint8_t *data, size_t len, void *user);
 	/* The queue has room again after grpc_send said -ENOBUFS. May be NULL. */
 	void (*writable)(struct grpc_call *call, void *user);
@@ -81,6 +81,9 @@ bool grpc_channel_is_connected(const struct grpc_channel *channel);
 /* Where it is, or was last, connected to; "" never. */
 const char *grpc_channel_address(const struct grpc_channel *channel);
 
+/* Silence after which it asks now: for the next channel to a server that was asked too often. */
+unsigned grpc_channel_ping_s(const struct grpc_channel *channel);
+
 /* `path` is "/package.Service/Method"; `metadata` is a NULL-terminated list of name, value, ..., or NULL;
  * names in lower case, values of names in "-bin" are base64 already. deadline_ms 0: none. Bytes are
  * copied. A call that ends well has got exactly one message. */
@@ -91,6 +94,8 @@ struct grpc_call *grpc_unary(struct grpc_channel *channel, const char *path, con
  * a grpc_half_close. */
 struct grpc_call *grpc_stream(struct grpc_channel *channel, const char *path, unsigned deadline_ms,
 	const char *const metadata[], const struct grpc_callbacks *callbacks, void *user);
+/* From message(), when its bytes are not needed any more but there is much to do: a large one is freed. */
+void grpc_drop_message(struct grpc_call *call);
 /* 0; -ENOBUFS: the queue is full (an empty one takes a message of any size); -EPIPE: half-closed or
  * ended. */
 int grpc_send(struct grpc_call *call, const void *message, size_t len);

@@ -293,19 +293,20 @@ static void report_rest(struct run *run)
 {
 	for (unsigned i = 0; i < run->plan->items->len; i++) {
 		const struct item *item = run->plan->items->pdata[i];
+		bool left = item->state == ITEM_DIFFERS && !is_settled(run, item);
 		struct outcome *o;
 
 		if (item->state == ITEM_UNSUPPORTED || is_tried(run, item) || is_pending(run, item))
 			continue;
-		o = outcomes_add(
-			run->outcomes, item, OUTCOME_ALREADY, item->current, item->current);
+		o = outcomes_add(run->outcomes, item, OUTCOME_ALREADY, item->current,
+			left ? item->wanted : item->current);
 		if (item->state == ITEM_UNREADABLE)
 			outcome_set(o, OUTCOME_SKIPPED, item->error, "cannot be read");
-		else if (item->state == ITEM_DIFFERS && is_settled(run, item))
-			outcome_set(o, OUTCOME_ALREADY, 0, "the nearest that the kernel takes");
-		else if (item->state == ITEM_DIFFERS)
+		else if (left)
 			outcome_set(o, OUTCOME_SKIPPED, 0,
 				"would reset a link in use: --allow-disruptive");
+		else if (item->state == ITEM_DIFFERS)
+			outcome_set(o, OUTCOME_ALREADY, 0, "the nearest that the kernel takes");
 	}
 }
 

@@ -32,14 +32,14 @@ struct outcome {
 	enum outcome_result result;
 	int error;
 	char *object, *device;
-	char *before, *after; /* verify: expected, actual */
+	char *before, *after; /* `after`: or what was wanted; verify: expected, actual */
 	char *reason; /* NULL: nothing to say */
 	char *managed_by; /* OUTCOME_DRIFTED: who else is known to set it; NULL: nobody */
 };
 
 struct outcomes {
 	GPtrArray *list; /* struct outcome */
-	unsigned changed, failed, drifted, skipped;
+	unsigned changed, failed, drifted, skipped, gone;
 };
 
 void outcomes_clear(struct outcomes *o);

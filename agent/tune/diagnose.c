@@ -313,5 +313,6 @@ GPtrArray *diagnose(const struct host *host, const struct sample *difference, ui
 	g_ptr_array_sort(v.findings, by_strength);
 	g_array_unref(v.cores);
 	g_array_unref(v.queues);
+	g_array_unref(v.quiet);
 	return v.findings;
 }

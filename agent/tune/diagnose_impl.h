@@ -9,6 +9,7 @@ struct queue_load {
 	int queue;
 	uint64_t *per_cpu, total; /* as many as there are CPUs in the sample */
 	bool banned; /* irqbalance leaves all of them alone */
+	int bound; /* the only CPU that any of them may go to; -1: there are several */
 };
 
 /* Everything that the rules look at. */
@@ -17,7 +18,7 @@ struct view {
 	const struct sample *d;
 	uint32_t pending;
 	GArray *cores; /* struct core_load, as many as there are CPUs in the sample */
-	GArray *queues; /* struct queue_load: the busy ones */
+	GArray *queues, *quiet; /* struct queue_load: the busy ones; those that hardly interrupt */
 	unsigned n_usable,
 		n_room; /* cores to which work can be steered; those that have room for it */
 	unsigned least_busy, most_busy, room_idle; /* of the usable ones; of those with room */
@@ -33,7 +34,7 @@ uint64_t diagnose_rate(const struct view *v, uint64_t n);
 bool diagnose_is_many(const struct view *v, uint64_t drops);
 /* diagnose_drops.c: a finding for each place where packets get lost, and `lossy`. */
 void diagnose_drops(struct view *v);
-/* diagnose_irq.c: `queues`; a finding when they share a CPU; why the softirq work is all on one core, with
+/* diagnose_irq.c: `queues` and `quiet`; a finding when they share a CPU; why the softirq work is all on one core, with
  * the knobs that spread it. */
 void diagnose_queues(struct view *v);
 void diagnose_interrupts(struct view *v);

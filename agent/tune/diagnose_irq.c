@@ -18,9 +18,33 @@ static bool is_banned(const struct view *v, unsigned irq)
 	return false;
 }
 
-static struct queue_load *find_queue(GArray *queues, const struct sample_irq *irq)
+/* The only CPU that an interrupt may go to, or -1. */
+static int only_cpu(const struct view *v, unsigned number)
 {
-	struct queue_load new = { .device = irq->device, .queue = irq->queue, .banned = true };
+	struct cpuset set;
+
+	for (guint i = 0; v->host->nics && i < v->host->nics->len; i++) {
+		const GArray *irqs = ((const struct host_nic *)v->host->nics->pdata[i])->irqs;
+
+		for (guint k = 0; k < irqs->len; k++) {
+			const struct host_irq *irq = &g_array_index(irqs, struct host_irq, k);
+
+			if (irq->number == number && irq->affinity.text &&
+				cpuset_parse_mask(irq->affinity.text, &set) == 0 &&
+				cpuset_count(&set) == 1)
+				return cpuset_next(&set, 0);
+		}
+	}
+	return -1;
+}
+
+static struct queue_load *find_queue(const struct view *v, const struct sample_irq *irq)
+{
+	struct queue_load new = { .device = irq->device,
+		.queue = irq->queue,
+		.banned = true,
+		.bound = only_cpu(v, irq->number) };
+	GArray *queues = v->queues;
 
 	for (guint i = 0; i < queues->len; i++) {
 		struct queue_load *q = &g_array_index(queues, struct queue_load, i);
@@ -32,20 +56,41 @@ static struct queue_load *find_queue(GArray *queues, const struct sample_irq *ir
 	return &g_array_index(queues, struct queue_load, queues->len - 1);
 }
 
+static GArray *new_queues(void)
+{
+	GArray *queues = g_array_new(FALSE, FALSE, sizeof(struct queue_load));
+
+	g_array_set_clear_func(queues, clear_queue);
+	return queues;
+}
+
+static void part_quiet(struct view *v)
+{
+	for (guint i = v->queues->len; i-- > 0;) {
+		struct queue_load *q = &g_array_index(v->queues, struct queue_load, i);
+
+		if (diagnose_rate(v, q->total) >= DIAGNOSE_IRQS)
+			continue;
+		g_array_append_val(v->quiet, *q);
+		q->per_cpu = NULL;
+		g_array_remove_index(v->queues, i);
+	}
+}
+
 /* Some devices interrupt for receiving and for sending apart. */
 void diagnose_queues(struct view *v)
 {
 	guint n = v->cores->len;
 
-	v->queues = g_array_new(FALSE, FALSE, sizeof(struct queue_load));
-	g_array_set_clear_func(v->queues, clear_queue);
+	v->queues = new_queues();
+	v->quiet = new_queues();
 	for (guint i = 0; i < v->d->irqs->len; i++) {
 		const struct sample_irq *irq = &g_array_index(v->d->irqs, struct sample_irq, i);
 		struct queue_load *q;
 
 		if (irq->queue < 0)
 			continue;
-		q = find_queue(v->queues, irq);
+		q = find_queue(v, irq);
 		if (!q->per_cpu)
 			q->per_cpu = g_new0(uint64_t, n);
 		for (guint k = 0; k < n; k++) {
@@ -53,11 +98,10 @@ void diagnose_queues(struct view *v)
 			q->total += irq->per_cpu[k];
 		}
 		q->banned = q->banned && is_banned(v, irq->number);
+		if (only_cpu(v, irq->number) != q->bound)
+			q->bound = -1;
 	}
-	for (guint i = v->queues->len; i-- > 0;)
-		if (diagnose_rate(v, g_array_index(v->queues, struct queue_load, i).total) <
-			DIAGNOSE_IRQS)
-			g_array_remove_index(v->queues, i);
+	part_quiet(v);
 }
 
 /* What the queues' interrupts come to on one CPU. */
@@ -118,6 +162,13 @@ void diagnose_interrupts(struct view *v)
 	}
 }
 
+/* What spreads the work of one queue. */
+static uint32_t knobs_of_one(const struct view *v)
+{
+	return knob_bit(KNOB_IRQ) | knob_bit(KNOB_RPS) | knob_bit(KNOB_CHANNELS) |
+		(v->host->n_peers_up > 1 ? knob_bit(KNOB_FLOW_HASH) | knob_bit(KNOB_RSS) : 0);
+}
+
 static uint32_t one_queue(const struct view *v, const struct pile *p, GString *ret)
 {
 	unsigned share = percent_of(p->largest->total, p->total);
@@ -127,8 +178,35 @@ static uint32_t one_queue(const struct view *v, const struct pile *p, GString *r
 		g_string_append(ret, "everything");
 	else
 		g_string_append_printf(ret, "%u %%", share);
-	return knob_bit(KNOB_IRQ) | knob_bit(KNOB_RPS) | knob_bit(KNOB_CHANNELS) |
-		(v->host->n_peers_up > 1 ? knob_bit(KNOB_FLOW_HASH) | knob_bit(KNOB_RSS) : 0);
+	return knobs_of_one(v);
+}
+
+/* A queue that is polled without a pause does not interrupt, so that a core that is full of them counts few
+ * interrupts: those that came, came there, or can come nowhere else. 0: there is none. */
+static uint32_t polled_queues(const struct view *v, guint core, GString *ret)
+{
+	bool banned = true, suspect;
+	const struct queue_load *any = NULL;
+	unsigned n = 0;
+
+	for (guint i = 0; i < v->quiet->len; i++) {
+		const struct queue_load *q = &g_array_index(v->quiet, struct queue_load, i);
+
+		if (q->total ? q->per_cpu[core] < q->total : q->bound != (int)core_at(v, core)->cpu)
+			continue;
+		any = q;
+		n++;
+		banned = banned && q->banned;
+	}
+	if (n == 1)
+		g_string_append_printf(ret, "it polls queue rx-%d without a pause", any->queue);
+	if (n < 2)
+		return n ? knobs_of_one(v) : 0;
+	suspect = v->host->irqbalance != IRQBALANCE_NONE && !banned;
+	g_string_append_printf(ret,
+		"it polls %u queues without a pause, as their interrupts come to it%s", n,
+		suspect ? ", and irqbalance runs" : "");
+	return knob_bit(KNOB_IRQ) | knob_bit(KNOB_RPS) | (suspect ? knob_bit(KNOB_IRQBALANCE) : 0);
 }
 
 /* Do all receive queues hand what they get to this CPU and no other? */
@@ -167,6 +245,8 @@ uint32_t diagnose_cause(const struct view *v, guint core, GString *ret)
 	bool suspect = is_suspect(v, &p);
 	uint64_t packets = 0;
 	const char *name;
+	unsigned share;
+	uint32_t knobs;
 
 	if (is_pile(&p)) {
 		g_string_append_printf(ret, "interrupts of %u queues land on it%s", p.n,
@@ -184,7 +264,10 @@ uint32_t diagnose_cause(const struct view *v, guint core, GString *ret)
 	}
 	for (guint i = 0; i < v->d->cpus->len; i++)
 		packets += g_array_index(v->d->cpus, struct sample_cpu, i).processed;
-	g_string_append_printf(ret, "%u %% of all packets end up there",
-		percent_of(g_array_index(v->d->cpus, struct sample_cpu, core).processed, packets));
+	share = percent_of(g_array_index(v->d->cpus, struct sample_cpu, core).processed, packets);
+	knobs = share >= DIAGNOSE_MOST ? polled_queues(v, core, ret) : 0;
+	if (knobs)
+		return knobs;
+	g_string_append_printf(ret, "%u %% of all packets end up there", share);
 	return knob_bit(KNOB_RPS);
 }

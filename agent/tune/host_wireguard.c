@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "agent/tune/host_impl.h"
+#include "agent/tune/knob.h"
 #include "netlink/wg.h"
 
 #define CLASS "/sys/class/net"
@@ -114,22 +115,41 @@ static void read_peers_file(struct scan *s, const char *name)
 		h->outer_ipv6 = strcmp(family, "ipv6") == 0;
 }
 
+static bool may_be(const struct tree *tree, const char *name)
+{
+	return host_is_wireguard(tree, name) || is_tun(tree, name);
+}
+
+static int check_wish(struct scan *s, const char *wish)
+{
+	g_autoptr(GPtrArray) names = host_devices(s->tree);
+	int n;
+
+	for (guint i = names ? names->len : 0; i-- > 0;)
+		if (!may_be(s->tree, names->pdata[i]))
+			g_ptr_array_remove_index(names, i);
+	for (guint i = 0; names && i < names->len; i++)
+		if (!strcmp(names->pdata[i], wish))
+			return 0;
+	n = g_snprintf(s->error, HOST_TEXT_MAX, "there is no WireGuard interface '%.32s'", wish);
+	if (names && names->len) {
+		g_ptr_array_add(names, NULL);
+		g_snprintf(s->error + n, (gulong)(HOST_TEXT_MAX - n), "; did you mean '%s'?",
+			nearest_name(wish, (const char *const *)names->pdata));
+	}
+	return -ENODEV;
+}
+
 int host_scan_wireguard(struct scan *s, const char *wish)
 {
 	struct host *h = s->host;
 	char name[IFNAMSIZ];
-	int r;
 
 	if (wish) {
-		r = host_device_check(s, wish);
-		if (r < 0)
-			return r;
+		if (check_wish(s, wish) < 0)
+			return -ENODEV;
 		g_strlcpy(name, wish, sizeof(name));
 		h->userspace = is_tun(s->tree, wish);
-		if (!h->userspace && !host_is_wireguard(s->tree, wish)) {
-			g_snprintf(s->error, HOST_TEXT_MAX, "%s is no WireGuard interface", name);
-			return -ENODEV;
-		}
 	} else if (!find_kernel(s->tree, name)) {
 		h->userspace = find_userspace(s->tree, name);
 		if (!h->userspace)

@@ -4,10 +4,15 @@
 #include <errno.h>
 #include <glib.h>
 #include <jansson.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-enum { OUTPUT_MAX = 64 * 1024 * 1024 };
+#include "agent/base/auto.h"
+
+enum { OUTPUT_MAX = 64 * 1024 * 1024, STOP_MS = 500 };
 
 const char *iperf_name(enum iperf_scenario scenario)
 {
@@ -85,24 +90,46 @@ int iperf_parse(const char *json, size_t len, struct iperf_result *ret, char err
 	return r;
 }
 
-int iperf_run(enum iperf_scenario scenario, const char *peer, int seconds, struct iperf_result *ret,
-	char error[static 256])
+/* What it prints, until it ends. A signal may come between a look at *stop and waiting, so that this is short. */
+static void listen_to(GPid pid, int out, const volatile sig_atomic_t *stop, GString *ret)
 {
+	struct pollfd fd = { .fd = out, .events = POLLIN };
+	bool stopped = false;
+	char buffer[4096];
+	ssize_t n = 1;
+
+	while (n != 0) {
+		if (*stop && !stopped)
+			stopped = kill(pid, SIGTERM) == 0;
+		if (poll(&fd, 1, STOP_MS) <= 0)
+			continue;
+		n = read(out, buffer, sizeof(buffer));
+		if (n > 0 && ret->len < OUTPUT_MAX)
+			g_string_append_len(ret, buffer, n);
+		else if (n < 0 && errno != EINTR)
+			n = 0;
+	}
+}
+
+int iperf_run(enum iperf_scenario scenario, const char *peer, int seconds,
+	const volatile sig_atomic_t *stop, struct iperf_result *ret, char error[static 256])
+{
+	const GSpawnFlags flags = G_SPAWN_SEARCH_PATH | G_SPAWN_DO_NOT_REAP_CHILD;
 	const char *words[IPERF_WORDS_MAX];
-	g_autofree char *out = NULL, *err = NULL;
+	g_autoptr(GString) said = g_string_new(NULL);
 	g_autoptr(GError) problem = NULL;
-	int status;
+	_auto_close_ int out = -1;
+	GPid pid;
 
 	iperf_words(scenario, peer, seconds, words);
-	if (!g_spawn_sync(NULL, (char **)words, NULL, G_SPAWN_SEARCH_PATH, NULL, NULL, &out, &err,
-		    &status, &problem)) {
+	if (!g_spawn_async_with_pipes(NULL, (char **)words, NULL, flags, NULL, NULL, &pid, NULL,
+		    &out, NULL, &problem)) {
 		g_strlcpy(error, problem->message, 256);
 		return g_error_matches(problem, G_SPAWN_ERROR, G_SPAWN_ERROR_NOENT) ? -ENOENT
 										    : -EIO;
 	}
-	if (!*out && *err) {
-		g_strlcpy(error, g_strchomp(err), 256);
-		return -EREMOTEIO;
-	}
-	return iperf_parse(out, MIN(strlen(out), OUTPUT_MAX), ret, error);
+	listen_to(pid, out, stop, said);
+	while (waitpid(pid, NULL, 0) < 0 && errno == EINTR)
+		;
+	return iperf_parse(said->str, said->len, ret, error);
 }

@@ -1,6 +1,7 @@
 /* agent/tune/iperf.h - runs iperf3(1) against a peer and reads what it says. */
 #pragma once
 
+#include <signal.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -29,6 +30,6 @@ void iperf_words(enum iperf_scenario scenario, const char *peer, int seconds,
 	const char *ret[static IPERF_WORDS_MAX]);
 /* What iperf3 -J has printed. -EBADMSG: not that; -EREMOTEIO: it failed, `error` says why. */
 int iperf_parse(const char *json, size_t len, struct iperf_result *ret, char error[static 256]);
-/* Runs it to its end. -ENOENT: there is no iperf3; else as above. */
-int iperf_run(enum iperf_scenario scenario, const char *peer, int seconds, struct iperf_result *ret,
-	char error[static 256]);
+/* Runs it to its end, or ends it when *stop is set. -ENOENT: there is no iperf3; else as above. */
+int iperf_run(enum iperf_scenario scenario, const char *peer, int seconds,
+	const volatile sig_atomic_t *stop, struct iperf_result *ret, char error[static 256]);

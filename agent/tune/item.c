@@ -32,7 +32,7 @@ void tuner_close(struct tuner *t)
 
 int tuner_check(const struct tuner *t, char error[static 256])
 {
-	static const char *const folders[] = { "/proc/sys", "/sys" };
+	static const char *const folders[] = { "/proc/sys", "/proc/irq", "/sys" };
 
 	for (unsigned i = 0; i < G_N_ELEMENTS(folders); i++)
 		if (tree_is_read_only(t->tree, folders[i])) {

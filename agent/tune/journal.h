@@ -8,6 +8,9 @@
 
 #define JOURNAL_PATH "/var/lib/lapwing-tune/originals.json"
 
+/* Anybody may read it, as what it tells of, and plans alike with it; but not open its folder, to lock it. */
+enum { JOURNAL_MODE = 0644, JOURNAL_FOLDER_MODE = 0711 };
+
 enum { JOURNAL_ENTRIES_MAX = 65536, JOURNAL_BYTES_MAX = 64 * 1024 * 1024 };
 
 /* What a device is, whatever it is called now. */

@@ -353,11 +353,12 @@ int journal_save(const char *root, const struct journal *journal)
 
 	if (!journal->entries->len)
 		return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
-	r = file_make_parent(path, 0700);
+	r = file_make_parent(path, JOURNAL_FOLDER_MODE);
 	if (r < 0)
 		return r;
 	text = format_journal(journal);
-	r = text->len > JOURNAL_BYTES_MAX ? -EFBIG : file_write(path, text->str, text->len, 0600);
+	r = text->len > JOURNAL_BYTES_MAX ? -EFBIG
+					  : file_write(path, text->str, text->len, JOURNAL_MODE);
 	g_string_free(text, TRUE);
 	return r;
 }
@@ -367,7 +368,7 @@ int journal_lock(const char *root, int *ret_fd)
 	g_autofree char *path = g_build_filename(root, JOURNAL_PATH, NULL);
 	g_autofree char *folder = g_path_get_dirname(path);
 	_auto_close_ int fd = -1;
-	int r = file_make_parent(path, 0700);
+	int r = file_make_parent(path, JOURNAL_FOLDER_MODE);
 
 	if (r < 0)
 		return r;

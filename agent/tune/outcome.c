@@ -85,4 +85,5 @@ void outcomes_count(struct outcomes *o)
 	o->skipped = by_result[OUTCOME_SKIPPED];
 	o->failed = by_result[OUTCOME_FAILED];
 	o->drifted = by_result[OUTCOME_DRIFTED];
+	o->gone = by_result[OUTCOME_GONE];
 }

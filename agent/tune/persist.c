@@ -309,7 +309,8 @@ int persist_write(const char *root, const struct plan *plan, const struct persis
 	}
 	r = put_sysctls(root, plan, ret_changed, error);
 	if (r == 0)
-		r = put_file(root, PERSIST_OPTIONS_PATH, text, 0600, 0700, ret_changed, error);
+		r = put_file(root, PERSIST_OPTIONS_PATH, text, 0600, JOURNAL_FOLDER_MODE,
+			ret_changed, error);
 	return r == 0 ? enable_unit(root, unit, ret_changed, error) : r;
 }
 

@@ -193,8 +193,8 @@ void plan_role(struct planner *p)
 	} else if (peers < 2 * p->n_usable) {
 		p->plan->role = ROLE_FEW_PEERS;
 		*reason = g_strdup_printf(
-			"%u peers for %u CPUs: outside they are few flows, so packets are steered on %s, where the inner flows are",
-			peers, p->n_usable, h->wireguard->name);
+			"%u peer%s for %u CPUs: outside they are few flows, so packets are steered on %s, where the inner flows are",
+			peers, peers == 1 ? "" : "s", p->n_usable, h->wireguard->name);
 	} else {
 		p->plan->role = ROLE_MANY_PEERS;
 		*reason = g_strdup_printf(

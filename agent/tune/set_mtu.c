@@ -7,7 +7,7 @@
 #include <string.h>
 
 #include "agent/base/auto.h"
-#include "agent/tune/apply.h"
+#include "agent/tune/setting.h"
 
 static int explain(char error[static 256], const struct item *item, int r)
 {
@@ -63,7 +63,9 @@ int tune_set_mtu(const char *root, const char *iface, const char *value, bool *r
 
 	if (r < 0)
 		return explain(error, &item, r);
-	r = host_scan(t.tree, t.nics, &wish, &host, error);
+	r = tuner_check(&t, error);
+	if (r == 0)
+		r = host_scan(t.tree, t.nics, &wish, &host, error);
 	if (r == 0)
 		r = set(&t, host, &item, ret_changed, error);
 	g_free(item.current);

@@ -199,7 +199,7 @@ def bench_networkidle():
 BENCHES = {'program': bench_program, 'syscalls': bench_syscalls, 'reload': bench_reload, 'requests': bench_requests,
            'repair': bench_repair, 'restart': bench_restart, 'memory': lazy.bench_memory, 'idle': lazy.bench_idle,
            'wake': lazy.bench_wake, 'counters': lazy.bench_counters, 'storm': lazynet.bench_storm,
-           'crossing': lazynet.bench_crossing, 'throughput': lazynet.bench_throughput,
+           'crossing': lazynet.bench_crossing, 'throughput': lazynet.bench_throughput, 'stream': lazynet.bench_stream,
            'firewall': firewall.bench_firewall, 'steering': steering.bench_steering, 'tune': tune.bench_tune,
            'networkidle': bench_networkidle}
 

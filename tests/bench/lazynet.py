@@ -5,6 +5,7 @@ import os
 import random
 import resource
 import select
+import signal
 import socket
 import statistics
 import subprocess
@@ -277,48 +278,80 @@ def per_packet(sender, receiver, to):
     return (time.monotonic() - begin) / rounds / burst * 5e8
 
 
-def throughput(*more):
-    """Mbit/s of a TCP stream through the tunnel, by the guest's clock."""
+def throughput(size, *more):
+    """Mbit/s of a TCP stream through the tunnel."""
     server = subprocess.Popen(['ip', 'netns', 'exec', 'far', 'iperf3', '-s', '-1'], stdout=subprocess.DEVNULL)
     time.sleep(1)
-    result = json.loads(run('iperf3', '-c', address(1), '-n', '32M', '-J', *more))
+    result = json.loads(run('iperf3', '-c', address(1), '-n', size, '-J', *more))
     server.wait()
     return result['end']['sum_received']['bits_per_second'] / 1e6
 
 
-def measure_traffic(near, far):
-    return {'out': per_packet(near, far, (address(1), 9)), 'in': per_packet(far, near, (INNER, 9)),
-            'sending': throughput(), 'receiving': throughput('-R')}
+def report_streams(what, off, on):
+    """Two ways of the same, run in turn. What differs between runs of one way is noise: as its band counts what
+    lies between the quartiles."""
+    middle = statistics.median(off)
+    low, _, high = statistics.quantiles(off, n=4)
+    difference, band = (statistics.median(on) - middle) / middle * 100, (high - low) / middle * 100
+    report(f'{what}, with them: medians differ by {difference:+.1f} %, runs without them by {band:.1f} %; beyond noise',
+           max(0.0, abs(difference) - band), (0, 0), ' %')
+
+
+class Switched:
+    """Lazy peers off and on in turn, in a mesh of us and one far host."""
+    def __init__(self):
+        self.hosts = make_far()
+        common.write_hosts(WORK + '/mesh.json', self.hosts, enabled=False)
+        self.daemon, _ = common.start(1)
+
+    def runs(self, n):
+        for enabled in (False, True) * n:
+            common.write_hosts(WORK + '/mesh.json', self.hosts, enabled=enabled)
+            time.sleep(5)
+            state = self.daemon.lazy()
+            common.expect(state['active' if enabled else 'permanent'] == 1, f'not as the mesh says: {state}')
+            yield enabled
+
+    def stop(self):
+        self.daemon.stop(9)
+        run('nft', 'flush', 'ruleset')
+        common.part('far')
 
 
 def bench_throughput():
-    """Lazy peers off and on in turn; then no table of ours at all. Counting may cost a packet what a few
-    nftables rules cost: its address is looked up in a set, and counted there. 2,000 instructions are less
-    than a twentieth of what a small packet costs here from end to end (sender, both WireGuards, receiver). The
-    sums over 6,400 packets are nearly the same each time, so that the gate can be near to what was measured. A stream
-    is compared by the guest's clock: all of it is work of one processor, so its speed is the cost of a byte."""
-    hosts, found = make_far(), {False: [], True: []}
-    common.write_hosts(WORK + '/mesh.json', hosts, enabled=False)
-    d, _ = common.start(1)
+    """Counting may cost a packet what a few nftables rules cost: its address is looked up in a set, and counted
+    there, and what WireGuard makes of it passes the chain, too. Even 6,400 packets differ by some hundreds of
+    instructions from one placing of rules in memory to another; the gate is a twenty-fifth of what a small packet
+    costs here from end to end (sender, both WireGuards, receiver)."""
+    switched, found = Switched(), {False: [], True: []}
     near, far = common.open_socket(socket.SOCK_DGRAM, port=9), common.open_socket(socket.SOCK_DGRAM, 'far', 9)
-    for enabled in (False, True) * 2:
-        common.write_hosts(WORK + '/mesh.json', hosts, enabled=enabled)
-        time.sleep(5)
-        state = d.lazy()
-        common.expect(state['active' if enabled else 'permanent'] == 1, f'not as the mesh says: {state}')
+
+    def measure():
         per_packet(near, far, (address(1), 9))
-        found[enabled].append(measure_traffic(near, far))
-    d.stop(9)
-    run('nft', 'flush', 'ruleset')
-    bare = measure_traffic(near, far)
-    for way in ('out', 'in', 'sending', 'receiving'):
+        switched.daemon.process.send_signal(signal.SIGSTOP)  # it looks at what it has just programmed
+        cost = {'out': per_packet(near, far, (address(1), 9)), 'in': per_packet(far, near, (INNER, 9))}
+        switched.daemon.process.send_signal(signal.SIGCONT)
+        return cost
+
+    for enabled in switched.runs(4):
+        found[enabled].append(measure())
+    for way in 'out', 'in':
         off, on = ([f[way] for f in found[enabled]] for enabled in (False, True))
-        stream = way in ('sending', 'receiving')
-        what = f'throughput {way}' if stream else f'instructions of an inner packet {way}'
-        for form, values in ('without a table', [bare[way]]), ('without lazy peers', off), ('with them', on):
-            report(f'{what}, {form}', ' '.join(f'{v:.0f}' for v in values), unit=' virtual Mbit/s' if stream else '')
-        if stream:
-            report(f'{what}, with them / without', statistics.mean(on) / statistics.mean(off), (0.95, 1.05))
-        else:
-            report(f'{what}, more with them', statistics.mean(on) - statistics.mean(off), (0, 2000))
-    common.part('far')
+        for form, values in ('without lazy peers', off), ('with them', on):
+            report(f'instructions of an inner packet {way}, {form}', ' '.join(f'{v:.0f}' for v in values))
+        report(f'instructions of an inner packet {way}, more with them', statistics.median(on) - statistics.median(off),
+               (0, 1800))
+    switched.stop()
+
+
+def bench_stream():
+    """TCP through the tunnel, on two processors and by a real clock, as noisy as this machine is."""
+    switched, found = Switched(), {False: [], True: []}
+    for enabled in switched.runs(8):
+        speeds = {'sending': throughput('8M'), 'receiving': throughput('8M', '-R')}
+        found[enabled].append(speeds)
+        for way, speed in speeds.items():
+            report(f'stream {way}, ' + ('with' if enabled else 'without') + ' lazy peers', speed, unit=' Mbit/s')
+    for way in 'sending', 'receiving':
+        report_streams(f'stream {way}', *([f[way] for f in found[enabled]] for enabled in (False, True)))
+    switched.stop()

@@ -137,8 +137,24 @@ def peers_of_size(server, size):
     return SMALL + (size - sizes[SMALL]) * 9 * SMALL // (sizes[10 * SMALL] - sizes[SMALL])
 
 
+def take_huge(server, d, what, *fakes):
+    """Messages nearly as big as they may be come into force, one right after the other."""
+    with open(f'/proc/{d.pid}/clear_refs', 'w') as f:
+        f.write('5')  # VmHWM begins anew
+    for fake in fakes:
+        server.fake(**fake)
+        d.wait_map(fake['peers'], 120)
+    time.sleep(SETTLE_S)
+    size = os.path.getsize(d.home + '/state/map') / MIB
+    what = f'{what} of {fake["peers"]} peers, {size:.3g} MiB: '
+    expect(14 <= size <= 16, what + 'not the size meant')
+    report(what + 'peak RSS', d.high_water() / MIB, (0, 80), ' MiB')
+    report(what + 'RSS while it is in force', d.memory()['Rss'] / MIB, unit=' MiB')
+
+
 def figure_memory(home):
-    """Connected with a small map; then a message nearly as big as one may be; the small one again."""
+    """Connected with a small map; then one nearly as big as one may be, with one peer more, with peers more and more, and of
+    the same size with nobody of them in it; the small one again."""
     server = Server(home)
     server.set(network='100.64.0.0/10')
     server.fake(peers=SMALL)
@@ -152,16 +168,10 @@ def figure_memory(home):
     server.fake(peers=SMALL)
     time.sleep(SETTLE_S)
     before = d.memory()
-    with open(f'/proc/{d.pid}/clear_refs', 'w') as f:
-        f.write('5')  # VmHWM begins anew
-    server.fake(peers=many)
-    d.wait_map(many, 120)
-    time.sleep(SETTLE_S)
-    size = os.path.getsize(home + '/state/map') / MIB
-    what = f'a map of {many} peers, {size:.3g} MiB: '
-    expect(14 <= size <= 16, what + 'not the size meant')
-    report(what + 'peak RSS', d.high_water() / MIB, (0, 80), ' MiB')
-    report(what + 'RSS while it is in force', d.memory()['Rss'] / MIB, unit=' MiB')
+    take_huge(server, d, 'a map', {'peers': many})
+    take_huge(server, d, 'the same and one more, a map', {'peers': many + 1})
+    take_huge(server, d, 'in its place a map with other peers,', {'peers': many, 'first': 2 * many})
+    take_huge(server, d, 'three in a row, maps', *({'peers': many + i} for i in range(3)))
     server.fake(peers=SMALL)
     d.wait_map(SMALL, 120)
     time.sleep(SETTLE_S)

@@ -278,8 +278,9 @@ class State:
         self.save()
         self.listener(account)
 
-    def fake_peers(self, account, count, version='0.65.0', **more):
-        """As many peers that nobody is; the same at each call. Keys are hashes: nobody has their other half."""
+    def fake_peers(self, account, count, first=0, version='0.65.0', **more):
+        """As many peers that nobody is; the same at each call with the same `first`. Keys are hashes: nobody has their
+        other half."""
         for key in [key for key, peer in account.peers.items() if peer.fake]:
             del account.peers[key]
         host = account.free_host()
@@ -287,7 +288,7 @@ class State:
                             {peer.host for peer in account.peers.values()}))
         meta = pb.PeerSystemMeta(hostname='fake', goOS='linux', netbirdVersion=version, capabilities=[1, 2])
         meta = meta.SerializeToString(deterministic=True).hex()
-        for i in range(count):
+        for i in range(first, first + count):
             key = key_text(hashlib.sha256(f'fake peer {i}'.encode()).digest())
             account.peers[key] = Peer(key, f'fake-{i}', next(hosts), meta=meta, fake=True, **more)
         self.changed(account)

@@ -219,7 +219,9 @@ class Connection:
             self.upstream.close()
 
     def ways(self, way):
-        return {'up': [self.up], 'down': [self.down], 'both': [self.up, self.down]}[way]
+        """None to the hub where this was never let through."""
+        ways = {'up': [self.up], 'down': [self.down], 'both': [self.up, self.down]}[way]
+        return [one for one in ways if one]
 
 
 class Commands:

@@ -36,8 +36,8 @@ Setup keys    add-key [account= name= key= reusable=true limit=0 ttl=SECONDS eph
               it; keys; revoke-key key=; remove-key key=         (key: itself or its name)
 Peers         peers [fake=true]; peer peer=; remove peer=; add-peer key= hostname= [version= MARK=...]; mark peer= MARK=...
               Marks: expired (offline for others), blocked, pending, other_owner, ephemeral, groups, labels, label.
-              fake peers=5000 [rules=1000]: so many peers that nobody is, and rules. A peer is its label, FQDN, address or
-              key.
+              fake peers=5000 [rules=1000 first=0]: so many peers that nobody is, others from another number on, and rules.
+              A peer is its label, FQDN, address or key.
 Streams       push [peer=]: the map, now; push-raw [peer=] hex= or json= [times=]: this SyncResponse; patch peer= json=;
               map peer=; map-raw peer=; refresh [turn=true]: new credentials; end [peer=] [code= text=]
 Signal        signal-peers: who is registered; signal-log [peer= last=]; signal-forget; signal-end [peer= code= text=];

@@ -689,6 +689,7 @@ struct queued {
 	enum packet_kind kind;
 	uint32_t slot;
 	int64_t received_ns;
+	uint16_t from_port;
 	struct endpoint from;
 	size_t len;
 	uint8_t data[];
@@ -723,6 +724,7 @@ static size_t m_packets_read(void *k, packet_fn fn, void *user)
 			.data = q->data,
 			.len = q->len,
 			.received_ns = q->received_ns,
+			.from_port = q->from_port,
 			.from = q->from };
 
 		if (q->kind == PACKET_SENTINEL)
@@ -850,12 +852,13 @@ static void m_sentinel_release(void *k, uint32_t slot)
 	}
 }
 
-static int m_sentinel_set_port(void *k, uint16_t wireguard_port)
+static int m_sentinel_set_sender(void *k, uint16_t wireguard_port, uint32_t mark)
 {
 	struct model *m = k;
 
 	FAULT(0);
 	m->wireguard_port = wireguard_port;
+	m->wireguard_mark = mark;
 	return 0;
 }
 
@@ -896,6 +899,19 @@ void model_close(struct model *m)
 
 /* -- packets -------------------------------------------------------------------------------- */
 
+/* By its port or by its mark. */
+static bool is_wireguards(const struct model *m, uint16_t port)
+{
+	bool is = port == m->wireguard_port;
+
+	for (guint i = 0; i < m->links->len && !is; i++) {
+		const struct model_link *link = m->links->pdata[i];
+
+		is = link->port == port && link->mark && link->mark == m->wireguard_mark;
+	}
+	return is;
+}
+
 static void capture(
 	struct model *m, uint16_t port, const struct endpoint *to, const void *data, size_t len)
 {
@@ -903,10 +919,11 @@ static void capture(
 	struct queued q = { .kind = PACKET_SENTINEL,
 		.slot = (uint32_t)slot,
 		.received_ns = model_wall_ns(m),
+		.from_port = port,
 		.len = len };
 	uint8_t type = *(const uint8_t *)data;
 
-	if (slot < 0 || port != m->wireguard_port ||
+	if (slot < 0 || !is_wireguards(m, port) ||
 		(type != WG_DATA && (type != WG_INITIATION || len != WG_INITIATION_BYTES))) {
 		model_trace(m, NULL, "type %u goes to a deaf sentinel, port %u", type, to->port);
 		m->drops += slot >= 0;
@@ -973,7 +990,7 @@ static void pass(struct model *m, struct model_link *link, const struct prefix *
 {
 	struct endpoint from = { .family = address->family };
 
-	if (!model_nft_inner(&m->nft, link->info.name, address, in, m->clock->now_us))
+	if (!model_nft_inner(&m->nft, link->info.index, address, in, m->clock->now_us))
 		return;
 	memcpy(from.addr, address->addr, sizeof(from.addr));
 	log_packet(m, PACKET_INNER, &from);
@@ -1090,7 +1107,7 @@ static const struct kernel_ops ops = {
 	.nft_heard = m_nft_heard,
 	.nflog_listen = m_nflog_listen,
 	.tracks_connections = m_tracks_connections,
-	.sentinel_set_port = m_sentinel_set_port,
+	.sentinel_set_sender = m_sentinel_set_sender,
 	.sentinel_take = m_sentinel_take,
 	.sentinel_release = m_sentinel_release,
 	.sentinel_endpoint = m_sentinel_endpoint,

@@ -84,6 +84,7 @@ struct model {
 	/* what the daemon has open */
 	GArray *slots; /* struct model_slot */
 	uint16_t wireguard_port, shared_port, next_port;
+	uint32_t wireguard_mark;
 	uint64_t drops; /* what sentinels did not let through */
 	bool sentinel_refused; /* a new one; whoever cares resets it */
 	bool nflog;

@@ -78,7 +78,7 @@ int model_nft_apply(struct model_nft *nft, const struct nft_config *config)
 		return -EOPNOTSUPP;
 	model_nft_flush(nft);
 	g_strlcpy(nft->table, config->table, sizeof(nft->table));
-	g_strlcpy(nft->ifname, config->ifname, sizeof(nft->ifname));
+	nft->ifindex = config->ifindex;
 	nft->lazy = *lazy;
 	return 0;
 }
@@ -265,13 +265,13 @@ bool model_nft_counts(const struct model_nft *nft, const struct prefix *address)
 	return find_counted(nft, address);
 }
 
-bool model_nft_inner(struct model_nft *nft, const char *ifname, const struct prefix *address,
-	bool in, int64_t now_us)
+bool model_nft_inner(struct model_nft *nft, unsigned ifindex, const struct prefix *address, bool in,
+	int64_t now_us)
 {
 	struct endpoint from = { .family = address->family };
 	struct counted *c = find_counted(nft, address);
 
-	if (!nft->table[0] || strcmp(nft->ifname, ifname) || !nft->lazy.counts)
+	if (!nft->table[0] || nft->ifindex != ifindex || !nft->lazy.counts)
 		return false;
 	if (c)
 		c->packets++;

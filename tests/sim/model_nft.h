@@ -17,7 +17,7 @@ struct model_acl {
 
 struct model_nft {
 	char table[NFT_TABLE_NAME_MAX]; /* "": there is none */
-	char ifname[IFNAMSIZ];
+	unsigned ifindex;
 	struct nft_lazy lazy;
 	uint64_t fingerprint;
 	GArray *counted; /* of ranges, with their packets */
@@ -47,8 +47,8 @@ int model_nft_heard(
 
 bool model_nft_counts(const struct model_nft *nft, const struct prefix *address);
 /* An inner packet of this address passes the interface. True: it is to be logged. */
-bool model_nft_inner(struct model_nft *nft, const char *ifname, const struct prefix *address,
-	bool in, int64_t now_us);
+bool model_nft_inner(struct model_nft *nft, unsigned ifindex, const struct prefix *address, bool in,
+	int64_t now_us);
 /* A packet of WireGuard's comes in: false if it is dropped. */
 bool model_nft_outer(struct model_nft *nft, uint16_t port, const struct endpoint *from,
 	uint8_t type, int64_t now_us, bool *ret_log);

@@ -1,4 +1,4 @@
-/* tests/unit/hubserver.h - the test hub as a process of its own, and a client whose callbacks are noted. */
+/* tests/unit/hubserver.h - the test hub and its proxy as processes, and a client whose callbacks are noted. */
 #pragma once
 
 #include <gio/gio.h>
@@ -25,7 +25,7 @@ static inline void hub_dies_with_us(gpointer user)
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 }
 
-/* A program of tests/hub, and what it says when it is ready. `arguments` is NULL-terminated. */
+/* A program of tests/hub; `arguments` is NULL-terminated; more than that for the control socket. */
 static inline void hub_spawn(struct hub *h, const char *program, const char *const arguments[])
 {
 	g_autoptr(GPtrArray) argv = g_ptr_array_new();
@@ -38,10 +38,10 @@ static inline void hub_spawn(struct hub *h, const char *program, const char *con
 		h->directory = g_dir_make_tmp("hub.XXXXXX", NULL);
 	g_free(h->control);
 	h->control = g_build_filename(h->directory, "control", NULL);
-	g_ptr_array_add(argv, (void *)"/usr/bin/python3");
-	g_ptr_array_add(argv, (void *)program);
-	g_ptr_array_add(argv, (void *)"--control");
-	g_ptr_array_add(argv, h->control);
+	g_ptr_array_add(argv, g_strdup("/usr/bin/python3"));
+	g_ptr_array_add(argv, g_strdup(program));
+	g_ptr_array_add(argv, g_strdup("--control"));
+	g_ptr_array_add(argv, g_strdup(h->control));
 	for (; *arguments; arguments++)
 		g_ptr_array_add(argv, (void *)*arguments);
 	g_ptr_array_add(argv, NULL);
@@ -59,18 +59,35 @@ static inline void hub_spawn(struct hub *h, const char *program, const char *con
 	json_decref(ready);
 }
 
-/* `arguments` is NULL-terminated; more than those for the control socket and for listening. */
+/* More arguments than those for listening. */
 static inline void hub_start(struct hub *h, int port, const char *const arguments[])
 {
 	g_autoptr(GPtrArray) all = g_ptr_array_new();
 	g_autofree char *listen = g_strdup_printf("127.0.0.1:%d", port);
 
-	g_ptr_array_add(all, (void *)"--listen");
+	g_ptr_array_add(all, (gpointer)(uintptr_t) "--listen");
 	g_ptr_array_add(all, listen);
 	for (; *arguments; arguments++)
-		g_ptr_array_add(all, (void *)*arguments);
+		g_ptr_array_add(all, (gpointer)(uintptr_t)*arguments);
 	g_ptr_array_add(all, NULL);
 	hub_spawn(h, "tests/hub/hub.py", (const char *const *)all->pdata);
+}
+
+/* An authority ca.pem, another ca2.pem, and cert.pem with key.pem of the first one for localhost. */
+static inline void hub_make_certificates(const char *directory)
+{
+	g_autofree char *script = g_strdup_printf(
+		"cd %s && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.pem && "
+		"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca2 -keyout ca2.key -out ca2.pem && "
+		"openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out req.pem && "
+		"printf 'subjectAltName=DNS:localhost\\n' >ext && "
+		"openssl x509 -req -in req.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out cert.pem",
+		directory);
+	g_autoptr(GSubprocess) sh = g_subprocess_new(
+		G_SUBPROCESS_FLAGS_STDERR_SILENCE | G_SUBPROCESS_FLAGS_STDOUT_SILENCE, NULL, "sh",
+		"-c", script, NULL);
+
+	g_assert_true(g_subprocess_wait_check(sh, NULL, NULL));
 }
 
 static inline void hub_kill(struct hub *h)
@@ -147,6 +164,16 @@ static inline int hub_count(const struct hub *h, const char *method, const char 
 		!g_strcmp0(json_string_value(json_object_get(request, "peer")), peer);
 	json_decref(requests);
 	return n;
+}
+
+/* Is that peer's Job stream open? */
+static inline bool hub_has_job(const struct hub *h, const char *peer)
+{
+	json_t *known = hub_tell(h, "{'do': 'peer', 'peer': '%s'}", peer);
+	bool has = json_is_true(json_object_get(known, "job"));
+
+	json_decref(known);
+	return has;
 }
 
 /* -- a client ------------------------------------------------------------------------------- */

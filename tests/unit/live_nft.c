@@ -1,6 +1,7 @@
 /* tests/unit/live_nft.c - our nftables table by hand, for scenarios: live_nft IFNAME COMMAND [WORD...]. */
 #include <errno.h>
 #include <glib.h>
+#include <net/if.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -39,6 +40,7 @@ static int apply(const char *ifname, char **words)
 
 	g_strlcpy(config.table, table, sizeof(config.table));
 	g_strlcpy(config.ifname, ifname, sizeof(config.ifname));
+	config.ifindex = if_nametoindex(ifname);
 	for (; *words; words++) {
 		config.lazy.counts |= !strcmp(*words, "counts");
 		config.lazy.logs |= !strcmp(*words, "logs");

@@ -300,6 +300,8 @@ static void test_disruptive(struct fixture *f, const void *data)
 	g_assert_cmpuint(f->outcomes.skipped, ==, 1);
 	g_assert_cmpint(find(f, OUTCOME_SKIPPED)->knob, ==, KNOB_RINGS);
 	g_assert_nonnull(strstr(find(f, OUTCOME_SKIPPED)->reason, "--allow-disruptive"));
+	g_assert_cmpstr(find(f, OUTCOME_SKIPPED)->before, ==, "rx 64 tx 64");
+	g_assert_cmpstr(find(f, OUTCOME_SKIPPED)->after, ==, "rx 256 tx 256");
 	assert_value(f, "ethtool/eth0/rings", "rx 64 tx 64");
 	f->options.disruptive = true;
 	g_assert_cmpint(apply(f), ==, 0);

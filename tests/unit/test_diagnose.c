@@ -180,6 +180,47 @@ static void test_softirq_steered(void)
 	scene_free(s);
 }
 
+/* A core that is full polls: its queues hardly interrupt. They came there, or may go nowhere else. */
+static void test_softirq_polled(void)
+{
+	static const struct {
+		unsigned queues, interrupts;
+		const char *mask, *text;
+	} table[] = {
+		{ 4, 0, "2",
+			"it polls 4 queues without a pause, as their interrupts come to it; apply irq" },
+		{ 4, 1, "f",
+			"it polls 4 queues without a pause, as their interrupts come to it; apply irq" },
+		{ 1, 1, "f", "it polls queue rx-0 without a pause; apply irq" },
+		{ 4, 0, "f", "97 % of all packets end up there; apply would spread it no further" },
+		{ 4, 0, "4", "97 % of all packets end up there; apply would spread it no further" },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+		struct scene *s = scene_new();
+		struct host_nic nic = { .irqs = g_array_new(
+						FALSE, FALSE, sizeof(struct host_irq)) };
+
+		guide_cores(s);
+		device(s, "eth0", 50000);
+		s->host.nics = g_ptr_array_new();
+		g_ptr_array_add(s->host.nics, &nic);
+		for (unsigned k = 0; k < table[i].queues; k++) {
+			struct host_irq irq = { .number = 30 + k,
+				.queue = (int)k,
+				.affinity.text = (char *)table[i].mask };
+
+			g_array_append_val(nic.irqs, irq);
+			queue(s, (int)k, 1, table[i].interrupts, 0);
+		}
+		s->pending = knob_bit(KNOB_IRQ);
+		expect_text(verdict(s), table[i].text);
+		g_ptr_array_unref(s->host.nics);
+		g_array_unref(nic.irqs);
+		scene_free(s);
+	}
+}
+
 /* Somebody has steered everything to that CPU, or to another one, or to more than that one. */
 static void test_softirq_mask(void)
 {
@@ -853,6 +894,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/diagnose/softirq-core", test_softirq_core);
 	g_test_add_func("/diagnose/softirq-share", test_softirq_share);
 	g_test_add_func("/diagnose/softirq-steered", test_softirq_steered);
+	g_test_add_func("/diagnose/softirq-polled", test_softirq_polled);
 	g_test_add_func("/diagnose/softirq-mask", test_softirq_mask);
 	g_test_add_func("/diagnose/softirq-flow", test_softirq_flow);
 	g_test_add_func("/diagnose/softirq-misses", test_softirq_misses);

@@ -215,6 +215,7 @@ static void test_named(void)
 {
 	struct fake_host want = { .nics = { { FAKE_MLX5 }, { FAKE_MLX5 } },
 		.wireguard = FAKE_WG_KERNEL };
+	struct fake_host bare = { .nics = { { FAKE_MLX5 } } };
 	struct scanned s;
 
 	begin(&s, &want);
@@ -226,9 +227,14 @@ static void test_named(void)
 	g_assert_cmpint(look(&s, "bonding_masters", NULL), ==, -ENODEV);
 	g_assert_cmpint(look(&s, "", NULL), ==, -ENODEV);
 	g_assert_cmpint(look(&s, NULL, "wt1"), ==, -ENODEV);
-	g_assert_cmpstr(s.error, ==, "there is no device 'wt1'; did you mean 'wt0'?");
+	g_assert_cmpstr(s.error, ==, "there is no WireGuard interface 'wt1'; did you mean 'wt0'?");
 	g_assert_cmpint(look(&s, NULL, "eth0"), ==, -ENODEV);
-	g_assert_cmpstr(s.error, ==, "eth0 is no WireGuard interface");
+	g_assert_cmpstr(s.error, ==, "there is no WireGuard interface 'eth0'; did you mean 'wt0'?");
+	end(&s);
+
+	begin(&s, &bare);
+	g_assert_cmpint(look(&s, NULL, "eth0"), ==, -ENODEV);
+	g_assert_cmpstr(s.error, ==, "there is no WireGuard interface 'eth0'");
 	end(&s);
 }
 

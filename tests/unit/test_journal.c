@@ -134,9 +134,9 @@ static void test_round(struct fixture *f, const void *data)
 	g_assert_cmpstr(e->written, ==, "4 \"\\");
 	g_assert_null(e->stood);
 	g_assert_cmpint(stat(path, &st), ==, 0);
-	g_assert_cmpuint(st.st_mode & 07777, ==, 0600);
+	g_assert_cmpuint(st.st_mode & 07777, ==, 0644);
 	g_assert_cmpint(stat(folder, &st), ==, 0);
-	g_assert_cmpuint(st.st_mode & 07777, ==, 0700);
+	g_assert_cmpuint(st.st_mode & 07777, ==, 0711);
 }
 
 /* An indirection table is longer than what a string of the reader may be. */
@@ -317,6 +317,7 @@ static void test_lock(struct fixture *f, const void *data)
 
 int main(int argc, char **argv)
 {
+	umask(022);
 	g_test_init(&argc, &argv, NULL);
 #define ADD(name) \
 	g_test_add("/journal/" #name, struct fixture, NULL, set_up, test_##name, tear_down)

@@ -4,6 +4,7 @@
 #include <glib/gstdio.h>
 #include <string.h>
 #include <sys/utsname.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "mgmt/meta.h"
@@ -186,6 +187,15 @@ static void test_files(void)
 	end(&t);
 }
 
+/* Of the processor: how long a slice takes by the clock is also a matter of what else runs on the machine. */
+static int64_t used_us(void)
+{
+	struct timespec t;
+
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+	return t.tv_sec * G_USEC_PER_SEC + t.tv_nsec / 1000;
+}
+
 /* 20,000 processes: in slices, none of which is long. */
 static void test_many_processes(void)
 {
@@ -205,9 +215,9 @@ static void test_many_processes(void)
 	g = meta_gather_new(
 		&(struct meta_options){ .root = t.root, .files = files, .allowed = allowed });
 	for (bool more = true; more;) {
-		begun = g_get_monotonic_time();
+		begun = used_us();
 		more = meta_gather_step(g);
-		longest = MAX(longest, g_get_monotonic_time() - begun);
+		longest = MAX(longest, used_us() - begun);
 	}
 	m = meta_gather_finish(g);
 	g_assert_true(m->files[0].runs);

@@ -72,10 +72,12 @@ static void test_follows(void)
 static void test_says(void)
 {
 	static const char *const labels[] = { "extra", NULL };
-	struct mgmt_options options = { .hostname = "srv9", .dns_labels = labels };
+	struct mgmt_options options = { .hostname = "srv9",
+		.dns_labels = labels,
+		.switches = { .no_client_routes = true, .no_firewall = true } };
 	g_autofree char *key = hub_text(&hub, "{'do': 'add-key', 'extra_labels': true}");
 	struct follower f = { 0 };
-	json_t *requests, *message, *meta;
+	json_t *requests, *message, *meta, *flags;
 
 	follower_new(&f, url, &options);
 	mgmt_client_start(f.client, key);
@@ -89,6 +91,9 @@ static void test_says(void)
 	meta = json_object_get(message, "meta");
 	g_assert_cmpstr(json_string_value(json_object_get(meta, "hostname")), ==, "srv9");
 	g_assert_cmpstr(json_string_value(json_object_get(meta, "goOS")), ==, "linux");
+	flags = json_object_get(meta, "flags");
+	g_assert_true(json_is_true(json_object_get(flags, "disableClientRoutes")));
+	g_assert_true(json_is_true(json_object_get(flags, "disableFirewall")));
 	g_assert_cmpuint(json_array_size(json_object_get(message, "dnsLabels")), ==, 1);
 	json_decref(requests);
 	requests = hub_tell(&hub, "{'do': 'requests', 'method': 'Sync', 'peer': '%s'}", f.key);
@@ -216,15 +221,6 @@ static void test_faults(void)
 	hub_do(&hub, "{'do': 'unfault'}");
 }
 
-static bool has_job(const struct follower *f)
-{
-	json_t *peer = hub_tell(&hub, "{'do': 'peer', 'peer': '%s'}", f->key);
-	bool has = json_is_true(json_object_get(peer, "job"));
-
-	json_decref(peer);
-	return has;
-}
-
 static const char *const key_faults[] = {
 	"'kind': 'fail', 'code': 'UNAVAILABLE'", "'kind': 'fail', 'code': 'PERMISSION_DENIED'",
 	"'kind': 'fail', 'code': 'UNIMPLEMENTED'", "'kind': 'end'", "'kind': 'key', 'text': ''",
@@ -247,7 +243,7 @@ static void test_key_faults(void)
 		AWAIT(30000, f.maps);
 		g_assert_cmpint(f.outcome, ==, MGMT_OK);
 		g_assert_cmpuint(follower_status(&f).attempts, >, 3);
-		AWAIT(3000, has_job(&f)); /* it asks for no further key */
+		AWAIT(3000, hub_has_job(&hub, f.key)); /* it asks for no further key */
 		follower_free(&f);
 	}
 }
@@ -339,6 +335,9 @@ static void test_checks(void)
 	g_assert_null(json_object_get(json_array_get(files, 1), "exist"));
 	json_decref(requests);
 	g_assert_cmpuint(follower_status(&f).files_refused, ==, 1);
+	g_assert_cmpstr(mgmt_client_files(f.client)[0], ==, "/bin/sh");
+	g_assert_cmpstr(mgmt_client_files(f.client)[1], ==, "/etc/shadow");
+	g_assert_null(mgmt_client_files(f.client)[2]);
 	g_assert_true(IS(&f, MGMT_CONNECTED));
 	/* A new stream says it at once. */
 	hub_do(&hub, "{'do': 'end', 'peer': '%s'}", f.key);
@@ -372,7 +371,7 @@ static void test_jobs(void)
 
 	join(&f, &options);
 	join(&refusing, NULL);
-	AWAIT(3000, has_job(&f) && has_job(&refusing));
+	AWAIT(3000, hub_has_job(&hub, f.key) && hub_has_job(&hub, refusing.key));
 	hub_do(&hub, "{'do': 'forget'}");
 	hub_do(&hub, "{'do': 'job', 'peer': '%s', 'json': {}}", f.key);
 	hub_do(&hub, "{'do': 'job', 'peer': '%s', 'json': {'ID': 'am9iMQ==', 'bundle': {}}}",
@@ -525,22 +524,6 @@ static void test_killed(void)
 
 /* -- TLS, names, cleartext ------------------------------------------------------------------ */
 
-static void make_certificates(const char *directory)
-{
-	g_autofree char *script = g_strdup_printf(
-		"cd %s && openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca -keyout ca.key -out ca.pem && "
-		"openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=ca2 -keyout ca2.key -out ca2.pem && "
-		"openssl req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout key.pem -out req.pem && "
-		"printf 'subjectAltName=DNS:localhost\\n' >ext && "
-		"openssl x509 -req -in req.pem -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out cert.pem",
-		directory);
-	g_autoptr(GSubprocess) sh = g_subprocess_new(
-		G_SUBPROCESS_FLAGS_STDERR_SILENCE | G_SUBPROCESS_FLAGS_STDOUT_SILENCE, NULL, "sh",
-		"-c", script, NULL);
-
-	g_assert_true(g_subprocess_wait_check(sh, NULL, NULL));
-}
-
 static void test_tls(void)
 {
 	struct hub tls = { .directory = g_dir_make_tmp("hub.XXXXXX", NULL) };
@@ -552,7 +535,7 @@ static void test_tls(void)
 	struct mgmt_options options = { .ca_file = ca };
 	struct follower f = { 0 }, wrong = { 0 }, name = { 0 };
 
-	make_certificates(tls.directory);
+	hub_make_certificates(tls.directory);
 	hub_start(&tls, 0,
 		(const char *[]){ "--tls", "127.0.0.1:0", "--cert", cert, "--key", key, NULL });
 	good = url_of("https", "localhost", tls.tls_port);

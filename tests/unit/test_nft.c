@@ -50,8 +50,8 @@ static void test_rules(void)
 		g_test_skip("libnftnl prints words as little endian hosts have them");
 		return;
 	}
-	assert_rule(nft_rule_from_tunnel("wt0", NULL),
-		"[ meta load iifname => reg 1 ]\n  [ cmp eq" NAME_WT0
+	assert_rule(nft_rule_from_tunnel(7, NULL),
+		"[ meta load iif => reg 1 ]\n  [ cmp eq reg 1 0x00000007 ]\n"
 		"  [ immediate reg 0 accept ]");
 	assert_rule(nft_rule_guard(&v4),
 		"[ meta load nfproto => reg 1 ]\n"
@@ -104,11 +104,11 @@ static void test_inner_rules(void)
 		g_test_skip("libnftnl prints words as little endian hosts have them");
 		return;
 	}
-	assert_rule(nft_rule_from_tunnel("wt0", "inner_in"),
-		"[ meta load iifname => reg 1 ]\n  [ cmp eq" NAME_WT0
+	assert_rule(nft_rule_from_tunnel(7, "inner_in"),
+		"[ meta load iif => reg 1 ]\n  [ cmp eq reg 1 0x00000007 ]\n"
 		"  [ immediate reg 0 goto -> inner_in ]");
-	assert_rule(nft_rule_elsewhere("wt0"),
-		"[ meta load oifname => reg 1 ]\n  [ cmp neq" NAME_WT0
+	assert_rule(nft_rule_elsewhere(7),
+		"[ meta load oif => reg 1 ]\n  [ cmp neq reg 1 0x00000007 ]\n"
 		"  [ immediate reg 0 accept ]");
 	assert_rule(nft_rule_known(AF_INET, true, "hosts4"),
 		V4_SOURCE "  [ lookup reg 1 set hosts4 ]\n  [ immediate reg 0 accept ]");
@@ -167,6 +167,7 @@ static struct nft_config two_addresses(const struct prefix *addresses)
 {
 	return (struct nft_config){ .table = "lapwing-wt0",
 		.ifname = "wt0",
+		.ifindex = 7,
 		.addresses = addresses,
 		.n_addresses = 2,
 		.fwmark = 0x1234 };

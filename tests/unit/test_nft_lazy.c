@@ -2,6 +2,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <glib.h>
+#include <net/if.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -37,6 +38,7 @@ static struct nft *open_lazy(const char *ifname, struct nft_config *config, int 
 	*config = (struct nft_config){ .table = "lapwing-lo",
 		.lazy = { true, true, true, true, 51820, 7 } };
 	g_strlcpy(config->ifname, ifname, sizeof(config->ifname));
+	config->ifindex = if_nametoindex(ifname); /* 0: none */
 	r = nft_apply(nft, config);
 	if (r < 0) {
 		g_assert_true(r == -ENOENT || r == -EOPNOTSUPP);

@@ -160,6 +160,28 @@ static void test_sync(void)
 	management__sync_request__free_unpacked(r, NULL);
 }
 
+/* Each switch is the field of its name, and what is not there is off whatever is switched. */
+static void test_switches(void)
+{
+	struct meta meta = { .container = "", .ipv6 = true };
+
+	for (int i = 0; i < 4; i++) {
+		Management__SyncRequest *r;
+		g_autofree uint8_t *packed = NULL;
+		size_t len;
+
+		meta.switches = (struct meta_switches){ .no_client_routes = i & 1,
+			.no_firewall = i & 2 };
+		packed = request_sync(&meta, &len);
+		r = management__sync_request__unpack(NULL, len, packed);
+		g_assert_cmpint(r->meta->flags->disableclientroutes, ==, !!(i & 1));
+		g_assert_cmpint(r->meta->flags->disablefirewall, ==, !!(i & 2));
+		g_assert_true(r->meta->flags->disableserverroutes && r->meta->flags->disabledns);
+		g_assert_true(r->meta->flags->lazyconnectionenabled);
+		management__sync_request__free_unpacked(r, NULL);
+	}
+}
+
 static void test_job(void)
 {
 	uint8_t id[REQUEST_JOB_ID_MAX];
@@ -217,6 +239,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/request/vector", test_vector);
 	g_test_add_func("/request/login", test_login);
 	g_test_add_func("/request/sync", test_sync);
+	g_test_add_func("/request/switches", test_switches);
 	g_test_add_func("/request/job", test_job);
 	g_test_add_func("/request/limits", test_limits);
 	g_test_add_func("/request/key", test_key);

@@ -17,12 +17,13 @@
 #include "netlink/route.h"
 #include "tests/unit/live.h"
 
-enum { DATA_MAX = SENTINEL_PACKET_MAX + 1, LO = 1 };
+enum { DATA_MAX = SENTINEL_PACKET_MAX + 1, LO = 1, MARK = 0xca6c };
 
 struct got {
 	uint32_t slot;
 	size_t len;
 	uint8_t type, last;
+	uint16_t from_port;
 	int64_t received_ns;
 };
 
@@ -71,7 +72,7 @@ static void set_up(struct fixture *f, gconstpointer user)
 	f->wireguard = udp("0.0.0.0", 0, &f->port);
 	f->got = g_array_new(FALSE, FALSE, sizeof(struct got));
 	g_assert_cmpint(sentinel_open(&f->s), ==, 0);
-	g_assert_cmpint(sentinel_set_port(f->s, f->port), ==, 0);
+	g_assert_cmpint(sentinel_set_sender(f->s, f->port, MARK), ==, 0);
 }
 
 static void tear_down(struct fixture *f, gconstpointer user)
@@ -124,9 +125,10 @@ static void send_to(struct fixture *f, uint32_t slot, uint32_t type, size_t len)
 	send_from(f->wireguard, &to, type, len);
 }
 
-static void note(uint32_t slot, const uint8_t *data, size_t len, int64_t received_ns, void *user)
+static void note(const struct sentinel_packet *packet, void *user)
 {
-	const struct got got = { slot, len, data[0], data[len - 1], received_ns };
+	const struct got got = { packet->slot, packet->len, packet->data[0],
+		packet->data[packet->len - 1], packet->from_port, packet->received_ns };
 	struct fixture *f = user;
 
 	g_array_append_val(f->got, got);
@@ -181,6 +183,7 @@ static void test_own(struct fixture *f, gconstpointer user)
 	g_assert_true(is_readable(f));
 	g_assert_cmpuint(read_all(f), ==, 1);
 	g_assert_cmpuint(got(f, 0)->slot, ==, b);
+	g_assert_cmpuint(got(f, 0)->from_port, ==, f->port);
 	g_assert_cmpuint(got(f, 0)->len, ==, 148);
 	g_assert_cmpuint(got(f, 0)->type, ==, 1);
 	g_assert_cmpuint(got(f, 0)->last, ==, 0x50);
@@ -340,7 +343,7 @@ static void test_senders(struct fixture *f, gconstpointer user)
 	g_assert_cmpuint(status(f).drops, ==, shared ? 4 : 3);
 
 	again = udp("0.0.0.0", 0, &port);
-	g_assert_cmpint(sentinel_set_port(f->s, port), ==, 0);
+	g_assert_cmpint(sentinel_set_sender(f->s, port, MARK), ==, 0);
 	send_from(f->wireguard, &to, 1, 148);
 	g_assert_cmpuint(read_all(f), ==, 0);
 	send_from(again, &to, 1, 148);
@@ -352,13 +355,44 @@ static void test_senders(struct fixture *f, gconstpointer user)
 	g_assert_cmpuint(status(f).drops, ==, shared ? 5 : 4);
 }
 
+/* WireGuard on another port, which somebody has given to it. */
+static void test_mark(struct fixture *f, gconstpointer user)
+{
+	const uint32_t mark = MARK, another = MARK + 1;
+	bool shared = user;
+	struct endpoint to = endpoint(f, take(f, shared, NULL));
+	uint16_t port;
+	_auto_close_ int other = udp("127.0.0.1", 0, &port);
+
+	if (setsockopt(other, SOL_SOCKET, SO_MARK, &mark, sizeof(mark)) < 0) {
+		g_test_skip("not root: no marks");
+		return;
+	}
+	send_from(other, &to, 4, 148);
+	send_from(other, &to, 2, 148);
+	g_assert_cmpuint(read_all(f), ==, 1);
+	g_assert_cmpuint(got(f, 0)->from_port, ==, port);
+	setsockopt(other, SOL_SOCKET, SO_MARK, &another, sizeof(another));
+	send_from(other, &to, 4, 148);
+	g_assert_cmpuint(read_all(f), ==, 0);
+
+	/* No mark is everybody's. */
+	g_assert_cmpint(sentinel_set_sender(f->s, f->port, 0), ==, 0);
+	setsockopt(other, SOL_SOCKET, SO_MARK, &(uint32_t){ 0 }, sizeof(uint32_t));
+	send_from(other, &to, 4, 148);
+	g_assert_cmpuint(read_all(f), ==, 0);
+	send_from(f->wireguard, &to, 4, 148);
+	g_assert_cmpuint(read_all(f), ==, 1);
+	g_assert_cmpuint(status(f).drops, ==, 3);
+}
+
 /* -- the same place again ------------------------------------------------------------------- */
 
 static void start_again(struct fixture *f)
 {
 	sentinel_close(f->s);
 	g_assert_cmpint(sentinel_open(&f->s), ==, 0);
-	g_assert_cmpint(sentinel_set_port(f->s, f->port), ==, 0);
+	g_assert_cmpint(sentinel_set_sender(f->s, f->port, MARK), ==, 0);
 }
 
 static void assert_same(struct endpoint a, struct endpoint b, bool same)
@@ -413,7 +447,7 @@ static void test_taken(struct fixture *f, gconstpointer user)
 	foreign = udp(shared ? "127.0.0.53" : "127.0.1.1", old.port, NULL);
 	g_assert_cmpint(foreign, >=, 0);
 	g_assert_cmpint(sentinel_open(&f->s), ==, 0);
-	g_assert_cmpint(sentinel_set_port(f->s, f->port), ==, 0);
+	g_assert_cmpint(sentinel_set_sender(f->s, f->port, MARK), ==, 0);
 	for (uint32_t i = 0; i < 4; i++) {
 		g_assert_cmpuint(take(f, i & 1, &old), ==, i);
 		assert_same(endpoint(f, i), old, false);
@@ -677,6 +711,8 @@ int main(int argc, char **argv)
 	ADD("filter-shared", true, test_filter);
 	ADD("senders-own", false, test_senders);
 	ADD("senders-shared", true, test_senders);
+	ADD("mark-own", false, test_mark);
+	ADD("mark-shared", true, test_mark);
 	ADD("again", 0, test_again);
 	ADD("taken-own", false, test_taken);
 	ADD("taken-shared", true, test_taken);

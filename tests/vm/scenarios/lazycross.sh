@@ -1,6 +1,6 @@
 # shellcheck shell=bash source=tests/vm/lib.sh
 # Both sides wake each other at the same time: their handshakes cross, and neither waits for the next one.
-# timeout: 150
+# timeout: 400
 . /job/lib.sh
 
 host a b

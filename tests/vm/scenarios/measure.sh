@@ -54,6 +54,7 @@ ok "and no progress in a pipe" eval '! grep -q $'"'\\r'"' /tmp/table'
 mkdir /tmp/bin
 cat >/tmp/bin/iperf3 <<'END'
 #!/bin/bash
+[ ! -e /tmp/hang ] || [ "$(sysctl -n net.core.netdev_max_backlog)" != 10000 ] || exec sleep 300
 rate=200
 [ "$(sysctl -n net.core.netdev_max_backlog)" = 10000 ] && rate=800
 [ "$(sysctl -n net.core.netdev_budget)" = 600 ] && rate=$((rate / 8))
@@ -80,22 +81,28 @@ is "$good" 5 "what helps is kept and what does harm is taken back, five times ou
 
 lapwing tune revert >/dev/null
 
-# ---- Ended while a knob is under test, which somebody has set since it was applied; a lost terminal sends HUP
+# ---- Ended while a knob is under test, which somebody has set since it was applied; a lost terminal sends HUP. iperf3
+# hangs meanwhile, as it does when the knob has cut the peer off.
 lapwing tune apply --only backlog >/dev/null
 sysctl -q -w net.core.netdev_max_backlog=2000
-tried() { [ "$(knob max_backlog)" = 10000 ]; }
+touch /tmp/hang
+tried() { pgrep -x sleep; }
+ended() { ! kill -0 "$pid"; }
 for signal in INT TERM HUP; do
 	# Not through the function, whose process would be bash's.
 	lapwing tune measure --peer 100.64.0.2 --seconds 2 --underlay eth9 --iface wt0 --each-knob --only backlog >/tmp/each 2>&1 &
 	pid=$!
 	wait_for 60 tried
 	kill -$signal "$pid"
+	within 20 "a measurement that gets SIG$signal ends, and iperf3 with it" ended
 	wait "$pid" && status=0 || status=$?
-	is "$status" 1 "a measurement that gets SIG$signal fails"
+	is "$status" 1 "it fails"
 	is "$(knob max_backlog)" 2000 "and leaves the knob as it was"
 done
 lapwing tune revert --force >/dev/null
 is "$(knob max_backlog)" 1000 "its original is still known"
 setpriv --reuid 65534 --clear-groups lapwing tune measure --peer 100.64.0.2 --each-knob >/dev/null 2>&1 && status=0 || status=$?
 is "$status" 5 "without privilege no knob is tried"
+unshare -m sh -c 'mount -o remount,bind,ro /sys && exec lapwing tune measure --peer 100.64.0.2 --each-knob' >/dev/null 2>&1 && status=0 || status=$?
+is "$status" 9 "nor where /sys is read-only"
 finish

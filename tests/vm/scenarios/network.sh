@@ -2,7 +2,7 @@
 # Three hosts join a network of a management server, get each other's peers, follow it through changes, absences and
 # restarts, and leave.
 # files: tests/hub build/gen/management_pb2.py tests/vm/hub.sh
-# timeout: 400
+# timeout: 500
 # shellcheck disable=SC2016,SC2317 # expanded by eval; called by ok
 . /job/lib.sh
 . /job/hub.sh
@@ -102,6 +102,26 @@ ok "is among its allowed IPs" eval 'on a wg show wt0 allowed-ips | grep -q 10.77
 fails "a default route is not taken" eval 'on a wg show wt0 allowed-ips | grep -q 0.0.0.0/0'
 ok "and listed as such" eval 'lw a status -d --json | grep -q "\"reason\":\"policy.default_route\""'
 
+hubctl hub set 'checks=[["/etc/shadow"]]' >/dev/null
+within 10 "a file that the server asks about is refused, and listed" eval 'lw a status -d | grep -q "to look for /etc/shadow: policy.file_checks"'
+hubctl hub set checks=[] >/dev/null
+echo '{"policy": {"firewall": "off", "routes": []}, "management": {"ca_file": "/tmp/hub/hub.crt"}}' >/tmp/a/lapwing.json
+kill -HUP "${pids[a]}"
+flags() { hubctl hub requests method=Login peer=a last=1 | python3 -c "import json, sys; f = json.load(sys.stdin)[0]['message']['meta']['flags']; print(f.get('disableFirewall', False), f.get('disableClientRoutes', False))"; }
+said() { [ "$(flags)" = "$1" ]; }
+within 20 "the server hears what the policy switches off" said "True True"
+cp /tmp/b/lapwing.json /tmp/a/lapwing.json
+kill -HUP "${pids[a]}"
+within 20 "and on again" said "False False"
+within 10 "with the network behind b" eval 'on a ip route show dev wt0 | grep -q 10.77.0.0/16'
+# The account moves to another network.
+hubctl hub set network=100.70.0.0/16 >/dev/null
+within 10 "another address comes from the server" eval '[[ $(on a ip -4 -o address show wt0) == *100.70.* ]]'
+is "$(on a ip -4 -o address show wt0 | wc -l)" 1 "in place of the old one"
+within 10 "and serves" eval 'reaches a "$(on b ip -4 -o address show wt0 | sed "s,.* \(100[^/]*\)/.*,\1,")" 3'
+hubctl hub set network=100.64.0.0/16 >/dev/null
+within 10 "and back" eval 'reaches a 100.64.0.2 3'
+
 # ---- The server goes, the tunnels stay
 hubctl hub signal-end "peer=$(on a wg show wt0 public-key)" code=ABORTED text=enough >/dev/null
 within 10 "a signal server that ends it" logged a 'signal http://10.0.0.9:10000: enough, trying again'
@@ -143,7 +163,7 @@ is "$(code lw a deregister)" 0 "a leaves"
 fails "with its interface" on a ip link show wt0
 fails "and its tables" eval 'on a nft list ruleset | grep -q lapwing'
 within 10 "b has one peer less" has_peers b 1
-is "$(member a "['state']")" waiting "a waits for a network"
+is "$(member a "['state']") $(member a "['routes']['installed']")" "waiting 0" "a waits for a network, without routes"
 is "$(code lw a import-netbird /tmp/a/profile.json --force)" 0 "the profile makes it that peer again"
 within 20 "which the server does not know any more" is_member a "['control']['management']['state']" login_needed
 is "$(code enroll a $url --wait=ready)" 0 "a setup key lets it in again"

@@ -143,10 +143,21 @@ is "$(measured)" 1200 "a hop of 1280 leaves 1200"
 ok "it is applied without a daemon" lw a tune mtu --apply
 is "$(mtu)" 1200 "to the interface"
 is "$(lw a tune mtu --apply --json | field '["changed"]')" False "once"
+ok "a plan does not raise it again" lw a tune plan --only mtu --exit-diff
+ok "nor one without root" on a setpriv --reuid 65534 --clear-groups lapwing tune plan --only mtu --exit-diff
 ok "and taken back" lw a tune revert
 is "$(mtu)" 1420 "as it was"
 lw a tune mtu --iface eth0 >/dev/null 2>&1 && status=0 || status=$?
 is "$status" 2 "another interface is refused"
+lw a tune mtu --iface wt1 >/dev/null 2>/tmp/refused && status=0 || status=$?
+is "$status $(grep -o 'the nearest is .*' /tmp/refused)" "2 the nearest is wt0" "one that is not there too, with the nearest"
+on a sh -c 'mount -o remount,bind,ro /sys && exec lapwing tune mtu --apply' >/dev/null 2>/tmp/refused && status=0 || status=$?
+is "$status $(grep -c 'mounted read-only' /tmp/refused)" "9 1" "where /sys is read-only it is not applied"
+is "$(ls /var/lib/lapwing-tune)" "" "and no original is kept"
+echo damaged >/var/lib/lapwing-tune/originals.json
+lw a tune mtu --apply >/dev/null 2>/tmp/refused && status=0 || status=$?
+is "$status $(mtu)" "12 1420" "nor with damaged originals"
+rm /var/lib/lapwing-tune/originals.json
 on a setpriv --reuid 65534 --clear-groups lapwing tune mtu >/dev/null 2>&1 && status=0 || status=$?
 is "$status" 5 "without privilege it says so"
 finish

@@ -11,19 +11,6 @@ struct paths {
 	struct endpoint at[ENGINE_PATHS_MAX];
 };
 
-static guint key_hash(gconstpointer key)
-{
-	guint hash;
-
-	memcpy(&hash, key, sizeof(hash));
-	return hash;
-}
-
-static gboolean key_equal(gconstpointer a, gconstpointer b)
-{
-	return !memcmp(a, b, sizeof(struct wg_key));
-}
-
 static int64_t find_host(const struct engine *e, const struct wg_key *key)
 {
 	int64_t host = e->map ? netmap_find_key(e->map, key) : NETMAP_NONE;

@@ -24,7 +24,7 @@ struct finder *finder_new(struct engine *engine, const struct wg_key *own, const
 void finder_free(struct finder *f); /* NULL is fine */
 /* The signal server can be spoken with, or not any more. */
 void finder_set_signal(struct finder *f, bool ready);
-/* STUN servers, as the management server writes them. */
+/* STUN servers, as the management server writes them; `uris` ends with NULL. */
 void finder_set_servers(struct finder *f, const char *const *uris, size_t n);
 /* The engine says; nothing of the engine is called before the loop turns. */
 void finder_need(struct finder *f, const struct wg_key *key, enum engine_need need);

@@ -132,19 +132,6 @@ static void agent_free(gpointer data)
 	g_free(a);
 }
 
-static guint key_hash(gconstpointer key)
-{
-	guint hash;
-
-	memcpy(&hash, key, sizeof(hash));
-	return hash;
-}
-
-static gboolean key_equal(gconstpointer a, gconstpointer b)
-{
-	return !memcmp(a, b, sizeof(struct wg_key));
-}
-
 void finder_ice_open(struct finder *f)
 {
 	f->agents = g_hash_table_new_full(key_hash, key_equal, NULL, agent_free);

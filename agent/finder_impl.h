@@ -33,6 +33,7 @@ struct finder {
 
 	/* STUN servers */
 	GArray *servers; /* struct stun_server */
+	char *said_servers; /* what they were made from */
 	struct resolve *resolve;
 	struct endpoint mapped[BINDING_SERVERS_MAX]; /* where they saw us last */
 	size_t n_mapped;

@@ -135,6 +135,12 @@ static bool parse_uri(const char *uri, struct stun_server *ret)
 
 void finder_set_servers(struct finder *f, const char *const *uris, size_t n)
 {
+	g_autofree char *said = n ? g_strjoinv(" ", (char **)(uintptr_t)uris) : g_strdup("");
+
+	if (!g_strcmp0(said, f->said_servers))
+		return;
+	g_free(f->said_servers);
+	f->said_servers = g_steal_pointer(&said);
 	resolve_free(f->resolve);
 	f->resolve = resolve_new(resolved, f);
 	g_array_set_size(f->servers, 0);
@@ -180,4 +186,5 @@ void finder_net_close(struct finder *f)
 {
 	resolve_free(f->resolve);
 	g_array_unref(f->servers);
+	g_free(f->said_servers);
 }

@@ -66,6 +66,7 @@ static void set_stun_servers(struct network *n)
 
 	for (size_t i = 0; i < n_stuns; i++)
 		uris[i] = n->servers->stuns[i].uri;
+	uris[n_stuns] = NULL;
 	finder_set_servers(n->finder, uris, n_stuns);
 }
 

@@ -103,6 +103,19 @@ bool key_is_same(const struct wg_key *a, const struct wg_key *b)
 	return ((x[0] ^ y[0]) | (x[1] ^ y[1]) | (x[2] ^ y[2]) | (x[3] ^ y[3])) == 0;
 }
 
+unsigned key_hash(const void *key)
+{
+	unsigned hash; /* a key's bytes are as good as random */
+
+	memcpy(&hash, key, sizeof(hash));
+	return hash;
+}
+
+int key_equal(const void *a, const void *b)
+{
+	return !memcmp(a, b, sizeof(struct wg_key));
+}
+
 void key_wipe(struct wg_key *key)
 {
 	sodium_memzero(key, sizeof(*key));

@@ -20,6 +20,9 @@ void key_public_from_private(const struct wg_key *private_key, struct wg_key *re
 bool key_is_zero(const struct wg_key *key); /* constant time */
 bool key_is_same(const struct wg_key *a, const struct wg_key *b); /* constant time */
 void key_wipe(struct wg_key *key);
+/* For hash tables that have public keys as keys: as GHashFunc and GEqualFunc want them. */
+unsigned key_hash(const void *key);
+int key_equal(const void *a, const void *b);
 /* A hash of some bytes that nobody can make, or check, without the key. `purpose` (a literal) keeps what is
  * hashed for different ends apart. */
 void key_mac(const struct wg_key *key, const char *purpose, const void *data, size_t len,

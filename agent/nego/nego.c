@@ -10,19 +10,6 @@ struct queued {
 
 /* -- small things ------------------------------------------------------------------------------ */
 
-static guint key_hash(gconstpointer key)
-{
-	guint hash;
-
-	memcpy(&hash, key, sizeof(hash));
-	return hash;
-}
-
-static gboolean key_equal(gconstpointer a, gconstpointer b)
-{
-	return !memcmp(a, b, sizeof(struct wg_key));
-}
-
 static void queue(struct nego *n, const struct wg_key *key, enum nego_act act, const char *line)
 {
 	size_t len = line ? strlen(line) + 1 : 0;

@@ -46,3 +46,18 @@ kill_hub() {
 	kill "-${2:-KILL}" "${pids[$1]}"
 	wait "${pids[$1]}" 2>/dev/null || true
 }
+
+# ---- What a host that has joined says: members of its status, of its document about a peer, and where the peer is.
+
+# member HOST EXPRESSION: "['control']['signal']['state']"
+member() { lw "$1" status --json | python3 -c "import json, sys; print(json.load(sys.stdin)$2)"; }
+# is_member HOST EXPRESSION VALUE
+is_member() { [ "$(member "$1" "$2")" = "$3" ]; }
+# peer HOST PEER EXPRESSION
+peer() { lw "$1" peers "$2" --json | python3 -c "import json, sys; print(json.load(sys.stdin)['peers'][0]$3)"; }
+# is_peer HOST PEER EXPRESSION VALUE
+is_peer() { [ "$(peer "$1" "$2" "$3")" = "$4" ]; }
+# endpoint_of HOST OTHER-HOST: as its kernel has it.
+endpoint_of() { on "$1" wg show wt0 endpoints | grep -F "$(on "$2" wg show wt0 public-key)" | cut -f 2; }
+# is_at HOST OTHER-HOST ENDPOINT
+is_at() { [ "$(endpoint_of "$1" "$2")" = "$3" ]; }

@@ -1,28 +1,14 @@
-# shellcheck shell=bash source=tests/vm/lib.sh
+# shellcheck shell=bash source=tests/vm/lib.sh source=tests/vm/nat.sh
 # ICE on WireGuard's port, with the daemon's rights but without it: two hosts negotiate a path, and WireGuard has it. Hosts
 # and routers drop what nobody asked for.
 # kernels: 6.1 6.12
 # timeout: 600
-# files: build/tests/live_ice build/tests/test_steer build/tests/test_nfqueue build/tests/test_ice build/tests/test_binding tests/vm/ice_remote.py
+# files: build/tests/live_ice build/tests/test_steer build/tests/test_nfqueue build/tests/test_ice build/tests/test_binding tests/vm/ice_remote.py tests/vm/nat.sh
 # shellcheck disable=SC2016,SC2086,SC2317 # expanded and called by eval; words
 . /job/lib.sh
+. /job/nat.sh
 
 key() { cat "/tmp/$1/key.pub"; }
-
-# firewall HOST [RULE]: what is established may come in.
-firewall() {
-	on "$1" nft -f - <<-END
-		table inet host {
-			chain input {
-				type filter hook input priority 0; policy drop
-				ct state established,related accept
-				iif lo accept
-				meta l4proto { icmp, ipv6-icmp } accept
-				${2-}
-			}
-		}
-	END
-}
 
 # tunnels HOST HOST: WireGuard on both that knows no endpoint.
 tunnels() {
@@ -110,25 +96,6 @@ end_negotiation a b
 net_reset
 
 # ---- Both behind NATs that keep ports, with a STUN server outside
-# behind_nat HOST ROUTER NETWORK: the host is NETWORK.2, the router NETWORK.1 on eth0; its eth1 is outside.
-behind_nat() {
-	ip -n "$1" route add default via "$3.1"
-	on "$2" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
-	firewall "$2"
-	on "$2" nft -f - <<-END
-		table ip nat {
-			chain forward {
-				type filter hook forward priority 0; policy drop
-				ct state established,related accept
-				iifname eth0 accept
-			}
-			chain postrouting {
-				type nat hook postrouting priority srcnat
-				oifname eth1 masquerade
-			}
-		}
-	END
-}
 host a b ra rb c
 lan la ra=10.1.0.1/24 a=10.1.0.2/24
 lan lb rb=10.2.0.1/24 b=10.2.0.2/24

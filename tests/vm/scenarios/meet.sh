@@ -12,12 +12,6 @@ host hub a b c
 lan net hub=10.0.0.9/24 a=10.0.0.1/24 b=10.0.0.2/24 c=10.0.0.3/24
 for h in a b c; do echo '{}' >"/tmp/$h/lapwing.json"; done
 
-peer() { lw "$1" peers "$2" --json | python3 -c "import json, sys; print(json.load(sys.stdin)['peers'][0]$3)"; }
-is_peer() { [ "$(peer "$1" "$2" "$3")" = "$4" ]; }
-member() { lw "$1" status --json | python3 -c "import json, sys; print(json.load(sys.stdin)$2)"; }
-is_member() { [ "$(member "$1" "$2")" = "$3" ]; }
-endpoint_of() { on "$1" wg show wt0 endpoints | grep -F "$(on "$2" wg show wt0 public-key)" | cut -f 2; }
-is_at() { [ "$(endpoint_of "$1" "$2")" = "$3" ]; }
 # sent HOST ADDRESS: a single packet, answered or not; how long the answer took, in ms.
 ping_ms() { on "$1" ping -n -c 1 -W 5 "$2" | sed -n 's/.*time=\([0-9.]*\) ms/\1/p'; }
 

@@ -1,53 +1,14 @@
-# shellcheck shell=bash source=tests/vm/lib.sh source=tests/vm/hub.sh
+# shellcheck shell=bash source=tests/vm/lib.sh source=tests/vm/hub.sh source=tests/vm/nat.sh
 # Members of a network behind NATs and firewalls: the first packet leads to a direct path from WireGuard's port to WireGuard's
 # port; where there is none, that is said, costs little, and changes when the way is free.
-# files: tests/hub build/gen/management_pb2.py tests/vm/hub.sh
+# files: tests/hub build/gen/management_pb2.py tests/vm/hub.sh tests/vm/nat.sh
 # timeout: 600
 # shellcheck disable=SC2016,SC2317 # expanded by eval; called by ok
 . /job/lib.sh
 . /job/hub.sh
+. /job/nat.sh
 
 echo fedcba9876543210fedcba9876543210 >/etc/machine-id
-
-# firewall HOST: what is established may come in.
-firewall() {
-	on "$1" nft -f - <<-END
-		table inet host {
-			chain input {
-				type filter hook input priority 0; policy drop
-				ct state established,related accept
-				iif lo accept
-				iifname wt0 accept
-				meta l4proto { icmp, ipv6-icmp } accept
-			}
-		}
-	END
-}
-# behind_nat HOST ROUTER NETWORK [MASQUERADE-WORDS]: the host is NETWORK.2, the router NETWORK.1 on eth0; its eth1 is outside.
-behind_nat() {
-	ip -n "$1" route add default via "$3.1"
-	on "$2" sh -c 'echo 1 >/proc/sys/net/ipv4/ip_forward'
-	firewall "$2"
-	on "$2" nft -f - <<-END
-		table ip nat {
-			chain forward {
-				type filter hook forward priority 0; policy drop
-				ct state established,related accept
-				iifname eth0 accept
-			}
-			chain postrouting {
-				type nat hook postrouting priority srcnat
-				oifname eth1 masquerade ${4-}
-			}
-		}
-	END
-}
-peer() { lw "$1" peers "$2" --json | python3 -c "import json, sys; print(json.load(sys.stdin)['peers'][0]$3)"; }
-is_peer() { [ "$(peer "$1" "$2" "$3")" = "$4" ]; }
-member() { lw "$1" status --json | python3 -c "import json, sys; print(json.load(sys.stdin)$2)"; }
-is_member() { [ "$(member "$1" "$2")" = "$3" ]; }
-endpoint_of() { on "$1" wg show wt0 endpoints | grep -F "$(on "$2" wg show wt0 public-key)" | cut -f 2; }
-is_at() { [ "$(endpoint_of "$1" "$2")" = "$3" ]; }
 
 host hub a b ra rb
 lan la ra=10.1.0.1/24 a=10.1.0.2/24
@@ -55,8 +16,8 @@ lan lb rb=10.2.0.1/24 b=10.2.0.2/24
 lan net ra=203.0.113.1/24 rb=203.0.113.2/24 hub=203.0.113.9/24
 behind_nat a ra 10.1.0
 behind_nat b rb 10.2.0
-firewall a
-firewall b
+firewall a 'iifname wt0 accept'
+firewall b 'iifname wt0 accept'
 ip netns exec hub turnserver -n --log-file=stdout --no-cli --no-auth --stun-only --no-tcp --no-tls --no-dtls \
 	--listening-ip=203.0.113.9 --pidfile=/tmp/hub/pid >/tmp/hub/stunlog 2>&1 {tap}>&- {never}<&- &
 pids[stun]=$!

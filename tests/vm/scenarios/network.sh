@@ -25,8 +25,6 @@ code() {
 	"$@" >/tmp/out 2>/tmp/err || status=$?
 	echo $status
 }
-member() { lw "$1" status --json | python3 -c "import json, sys; print(json.load(sys.stdin)$2)"; }
-is_member() { [ "$(member "$1" "$2")" = "$3" ]; }
 n_peers() { on "$1" wg show wt0 peers | wc -l; }
 has_peers() { [ "$(n_peers "$1")" = "$2" ]; }
 enroll() { lw "$1" enroll --management-url "${2-$url}" --setup-key-file "/tmp/$1/setup.key" --hostname "$1" "${@:3}"; }

@@ -18,7 +18,6 @@ conf() {
 		 "endpoints": {"a": ["10.0.0.1:51820"], "b": ["10.0.0.2:51820"]}}
 	END
 }
-member() { lw "$1" status --json | python3 -c "import json, sys; print(json.load(sys.stdin)$2)"; }
 server() { member a "['control']['management']['$1']"; }
 is_server() { [[ $(server "$1") == $2 ]]; }
 is_map() { [ "$(member a "['control']['map']['from']")" = "$1" ]; }

@@ -117,6 +117,8 @@ void engine_set_finder(struct engine *e, bool present, int64_t now_ms)
 	if (e->finder != present)
 		engine_due(e, STAGE_STEER, now_ms);
 	e->finder = present;
+	if (!present)
+		g_hash_table_remove_all(e->paths);
 	for (uint32_t i = 0; present && e->map && i < e->map->n_hosts; i++)
 		if (!engine_holds_self(e, i))
 			engine_tell_path(e, i, false);

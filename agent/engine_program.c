@@ -324,6 +324,7 @@ int engine_stage_peers(struct engine *e, int64_t now_ms)
 
 void engine_leave(struct engine *e)
 {
+	engine_steer_remove(e); /* the sockets that it leads to end */
 	if (!e->map || e->down || !e->index || !e->lazy)
 		return;
 	engine_note_endpoints(e);

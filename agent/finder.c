@@ -263,6 +263,17 @@ void finder_hear(struct finder *f, const struct wg_key *from, const struct signa
 	kick(f);
 }
 
+static bool is_peer(const struct wg_key *key, void *user)
+{
+	return engine_knows_peer(user, key);
+}
+
+void finder_map_changed(struct finder *f)
+{
+	nego_prune(f->nego, is_peer, f->engine);
+	kick(f);
+}
+
 void finder_network_changed(struct finder *f)
 {
 	nego_network_changed(f->nego, now_ms());

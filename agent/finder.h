@@ -30,6 +30,8 @@ void finder_set_servers(struct finder *f, const char *const *uris, size_t n);
 void finder_need(struct finder *f, const struct wg_key *key, enum engine_need need);
 /* A peer says. */
 void finder_hear(struct finder *f, const struct wg_key *from, const struct signal_body *body);
+/* There is a new map. */
+void finder_map_changed(struct finder *f);
 /* Our own addresses or routes have changed. */
 void finder_network_changed(struct finder *f);
 /* Members of a peer's document about how it is reached; nothing when nobody talks to it. */

@@ -76,6 +76,8 @@ static void put_in_force(struct network *n, struct update *u, bool anew)
 		return;
 	}
 	engine_set_map(n->engine, g_steal_pointer(&u->map), now_ms());
+	if (n->finder)
+		finder_map_changed(n->finder);
 	log_info("network %s: %zu peers, serial %" G_GUINT64_FORMAT, engine_map(n->engine)->mesh,
 		engine_count_peers(n->engine), n->serial);
 }

@@ -25,7 +25,8 @@ static void signal_changed(void *user)
 	struct signal_status s;
 
 	signal_client_get_status(n->signal, &s);
-	finder_set_signal(n->finder, s.life.state == SIGNAL_CONNECTED);
+	if (n->finder)
+		finder_set_signal(n->finder, s.life.state == SIGNAL_CONNECTED);
 	if (s.life.state == n->told_signal_state && !strcmp(s.life.error, n->told_signal_error))
 		return;
 	if (s.life.state == SIGNAL_CONNECTED)
@@ -72,6 +73,13 @@ static void set_stun_servers(struct network *n)
 
 static const struct finder_ops finder_ops = { .send = send_body, .changed = engine_changed };
 
+static void begin(struct network *n)
+{
+	n->finder = finder_new(n->engine, &n->public_key, request_version, &finder_ops, n);
+	set_stun_servers(n);
+	signal_client_start(n->signal);
+}
+
 void network_renew_signal(struct network *n)
 {
 	const struct config *c = n->config;
@@ -89,10 +97,8 @@ void network_renew_signal(struct network *n)
 	if (!n->membership.signal)
 		return;
 	n->signal = signal_client_new(&options, &callbacks, n);
-	n->finder = finder_new(n->engine, &n->public_key, request_version, &finder_ops, n);
-	set_stun_servers(n);
 	if (!n->down)
-		signal_client_start(n->signal);
+		begin(n);
 }
 
 void network_forget_signal(struct network *n)
@@ -134,10 +140,10 @@ void network_set_signal_down(struct network *n, bool down)
 {
 	if (!n->signal)
 		return;
-	if (down)
-		signal_client_stop(n->signal);
-	else
-		signal_client_start(n->signal);
+	if (!down)
+		return begin(n);
+	g_clear_pointer(&n->finder, finder_free);
+	signal_client_stop(n->signal);
 }
 
 void network_path(struct network *n, const struct wg_key *key, enum engine_need need)

@@ -222,6 +222,20 @@ void nego_forget(struct nego *n, const struct wg_key *key)
 	g_hash_table_remove(n->talks, key);
 }
 
+void nego_prune(struct nego *n, bool (*is_peer)(const struct wg_key *key, void *user), void *user)
+{
+	GHashTableIter iter;
+	struct talk *t;
+
+	g_hash_table_iter_init(&iter, n->talks);
+	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&t)) {
+		if (is_peer(&t->key, user))
+			continue;
+		nego_stop_ice(n, t);
+		g_hash_table_iter_remove(&iter);
+	}
+}
+
 void nego_network_changed(struct nego *n, int64_t now_ms)
 {
 	GHashTableIter iter;

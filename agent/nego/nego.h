@@ -114,8 +114,9 @@ void nego_want(struct nego *n, const struct wg_key *key, enum nego_urgency urgen
 void nego_up(struct nego *n, const struct wg_key *key, int64_t now_ms);
 /* Nobody needs it any more; `tell`: the other side may sleep, too. */
 void nego_idle(struct nego *n, const struct wg_key *key, bool tell);
-/* It is no longer in the map. */
 void nego_forget(struct nego *n, const struct wg_key *key);
+/* There is a new map: forgets those that are not in it. */
+void nego_prune(struct nego *n, bool (*is_peer)(const struct wg_key *key, void *user), void *user);
 /* Our own addresses have changed: who has no tunnel is asked anew. */
 void nego_network_changed(struct nego *n, int64_t now_ms);
 

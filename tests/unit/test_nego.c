@@ -291,6 +291,27 @@ static void test_is_forgotten(void)
 	nego_free(s.nego);
 }
 
+static bool is_other(const struct wg_key *key, void *user)
+{
+	return key->b[0] != 2;
+}
+
+static void test_prune(void)
+{
+	struct wg_key other = { { 3 } };
+	struct nego_words heard = words(1);
+	struct setup s;
+
+	begin(&s);
+	nego_want(s.nego, &other, NEGO_PACKET_WAITS, s.now_ms);
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	FOLLOWS(&s, "start answer offer");
+	nego_prune(s.nego, is_other, NULL);
+	FOLLOWS(&s, "stop");
+	g_assert_cmpuint(nego_count(s.nego), ==, 1);
+	nego_free(s.nego);
+}
+
 static void test_no_ice(void)
 {
 	struct nego_words heard = { .has_session = false };
@@ -338,6 +359,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/nego/floods", test_floods);
 	g_test_add_func("/nego/many", test_many);
 	g_test_add_func("/nego/is_forgotten", test_is_forgotten);
+	g_test_add_func("/nego/prune", test_prune);
 	g_test_add_func("/nego/no_ice", test_no_ice);
 	g_test_add_func("/nego/path_lost", test_path_lost);
 	return g_test_run();

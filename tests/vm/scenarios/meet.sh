@@ -70,4 +70,16 @@ within 40 "and on c's side" is_member c "['control']['signal']['state']" connect
 within 20 "c is reached" reaches a 100.64.0.3 3
 ok "and why finds nothing" lw a why c$name
 
+
+# ---- Always up: without traffic, and with it gone when a host leaves the map
+hubctl hub set lazy=false >/dev/null
+within 60 "b and c find each other by themselves" eval '[ "$(on c wg show wt0 latest-handshakes | grep -F "$(on b wg show wt0 public-key)" | cut -f 2)" -gt 0 ]'
+lw c down >/dev/null
+ok "down ends it" is_member c "['control']['signal']['state']" stopped
+fails "and leaves no table" on c nft list table inet lapwing-wt0-ice
+ok "up begins anew" lw c up --wait=ready
+within 30 "and finds all again" eval '[ "$(on c wg show wt0 latest-handshakes | grep -cv "	0$")" = 2 ]'
+hubctl hub remove peer=b >/dev/null
+within 10 "who leaves the map is gone" eval '[ "$(on a wg show wt0 peers | wc -l)" = 1 ]'
+fails "and is not asked any more" eval 'lw a peers b$name'
 finish

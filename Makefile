@@ -44,7 +44,7 @@ REPLAY  := $(addprefix $(BUILD)/tests/replay_,$(FUZZ))
 # Programs that scenarios run in their guests.
 LIVE    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/live_*.c))
 
-.PHONY: all deps check check-unit check-vm check-static check-clang asan sim fuzz bench demo install format \
+.PHONY: all deps check check-unit check-vm check-nat check-static check-clang asan sim fuzz bench demo install format \
 	format-check clean help tests
 all: $(BUILD)/lapwingd $(BUILD)/lapwing
 
@@ -112,6 +112,9 @@ check-static:
 # check-vm: scenarios on a real kernel in QEMU (S=name for one)
 check-vm: all tests
 	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" S="$(S)" tests/check vm
+# check-nat: every pair of accesses to the net, and which find a direct path (half an hour)
+check-nat: all tests
+	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" S=natall tests/check vm
 # asan: unit tests, simulation and fuzz corpora under address and undefined behaviour sanitizers
 asan:
 	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" PROGRAM=$(PROGRAM) tests/check asan

@@ -1,4 +1,4 @@
-# shellcheck shell=bash # sourced after lib.sh
+# shellcheck shell=bash disable=SC2016,SC2034,SC2054,SC2154 # sourced after lib.sh, which has what is not here
 # Hosts and routers that let in only what was asked for, and NATs.
 
 # firewall HOST [RULE]: what is established may come in.
@@ -35,4 +35,99 @@ behind_nat() {
 			}
 		}
 	END
+}
+
+# ---- Two members of a network, each at an access of some kind, and whether they find a direct path. After hub.sh.
+#   # files: tests/hub build/gen/management_pb2.py tests/vm/hub.sh tests/vm/nat.sh
+# open    an address of its own, WireGuard's port open, also IPv6
+# cone    behind a NAT that leads WireGuard's port to it, whoever sends
+# port    behind a NAT that keeps ports, and lets in who was sent to
+# sym     behind a NAT that takes another port for each destination
+# double  behind two of kind port
+# block   behind a NAT without UDP
+# six     IPv6 only
+access_kinds=(open cone port sym double block six)
+
+# expected KIND KIND: direct or none, for kinds in the order above.
+expected() {
+	case $1-$2 in
+	*block*) echo none ;;
+	open-* | cone-cone | cone-port | cone-sym | cone-double | port-port | port-double | double-double | six-six) echo direct ;;
+	*) echo none ;;
+	esac
+}
+
+# access HOST KIND N: connects the host, and routers of it, to the lan net, which must be the only one outside.
+access() {
+	local h=$1 r=r$1 n=$3
+	case $2 in
+	open) outside+=("$h=203.0.113.1$n/24,2001:db8::1$n/64") ;;
+	six) outside+=("$h=2001:db8::1$n/64") ;;
+	double)
+		host "$r" "$r$r"
+		lan "l$h" "$r=10.$n.0.1/24" "$h=10.$n.0.2/24"
+		lan "m$h" "$r$r=10.$n.1.1/24" "$r=10.$n.1.2/24"
+		outside+=("$r$r=203.0.113.1$n/24")
+		;;
+	*)
+		host "$r"
+		lan "l$h" "$r=10.$n.0.1/24" "$h=10.$n.0.2/24"
+		outside+=("$r=203.0.113.1$n/24")
+		;;
+	esac
+}
+
+# rules HOST KIND N: what its routers and its firewall do, when the lans are there.
+rules() {
+	local h=$1 r=r$1 n=$3
+	case $2 in
+	open) firewall "$h" 'iifname wt0 accept; udp dport 51820 accept' && return ;;
+	six) firewall "$h" 'iifname wt0 accept' && return ;;
+	sym) behind_nat "$h" "$r" "10.$n.0" random,fully-random ;;
+	double)
+		behind_nat "$h" "$r" "10.$n.0"
+		behind_nat "$r" "$r$r" "10.$n.1"
+		;;
+	*) behind_nat "$h" "$r" "10.$n.0" ;;
+	esac
+	case $2 in
+	cone) on "$r" nft 'add chain ip nat pre { type nat hook prerouting priority dstnat; }; add rule ip nat pre iifname eth1 udp dport 51820 dnat to '"10.$n.0.2"'; insert rule ip nat forward ip daddr '"10.$n.0.2"' udp dport 51820 accept' ;;
+	block) on "$r" nft insert rule ip nat forward meta l4proto udp drop ;;
+	esac
+	firewall "$h" 'iifname wt0 accept'
+}
+
+# pair KIND KIND: one line, "direct" or "none" as expected, judged by ping, wg and tcpdump.
+pair() {
+	local want at ms key outside=(hub=203.0.113.9/24,2001:db8::9/64)
+	want=$(expected "$1" "$2")
+	grep -q ' hub$' /etc/hosts || printf '203.0.113.9 hub\n2001:db8::9 hub\n' >>/etc/hosts
+	host hub a b
+	access a "$1" 1
+	access b "$2" 2
+	lan net "${outside[@]}"
+	rules a "$1" 1
+	rules b "$2" 2
+	ip netns exec hub turnserver -n --log-file=stdout --no-cli --no-auth --stun-only --no-tcp --no-tls --no-dtls \
+		--listening-ip=203.0.113.9 --listening-ip=2001:db8::9 --pidfile=/tmp/hub/pid >/tmp/hub/stunlog 2>&1 {tap}>&- {never}<&- &
+	start_hub hub --listen '[::]:33073'
+	hubctl hub services signal=hub:33073 'stuns=["stun:hub:3478"]' >/dev/null
+	hubctl hub set lazy=true >/dev/null
+	key=$(hubctl hub add-key)
+	for h in a b; do
+		echo '{}' >"/tmp/$h/lapwing.json"
+		(umask 077 && echo "$key" >"/tmp/$h/setup.key")
+		start_daemon $h
+		wait_for 30 lw $h enroll --management-url http://hub:33073 --setup-key-file /tmp/$h/setup.key --hostname $h
+	done
+	for h in a b; do wait_for 30 is_member $h "['control']['signal']['state']" connected; done
+	wait_for 20 eval '[ "$(on a wg show wt0 peers | wc -l)$(on b wg show wt0 peers | wc -l)" = 11 ]'
+	ms=$(on "${3:-a}" ping -n -c 12 -i 1 -w 13 "100.64.0.$([ "${3:-a}" = a ] && echo 2 || echo 1)" | sed -n 's/.*time=\([0-9.]*\) ms/\1/p' | head -n 1)
+	at=$(endpoint_of a b)
+	if [ "$want" = direct ]; then
+		ok "$1 and $2 find a direct path, ${3:-a} begins (first answer after ${ms:-never} ms, at $at)" test -n "$ms"
+	else
+		ok "$1 and $2 have none" test -z "$ms"
+	fi
+	net_reset
 }

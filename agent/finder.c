@@ -328,3 +328,21 @@ void finder_write_peer(const struct finder *f, GString *out, const struct wg_key
 	jwrite_string(out, "problem", v.why);
 	jwrite_close(out, '}');
 }
+
+void finder_write_status(const struct finder *f, GString *out)
+{
+	struct nego_load load;
+
+	if (!f) {
+		jwrite_null(out, "negotiations");
+		return;
+	}
+	nego_get_load(f->nego, &load, now_ms());
+	jwrite_open(out, "negotiations", '{');
+	jwrite_int(out, "known", (int64_t)nego_count(f->nego));
+	jwrite_int(out, "busy", (int64_t)load.busy);
+	jwrite_int(out, "waiting", (int64_t)load.waiting);
+	jwrite_int(out, "longest_wait_ms", load.longest_ms);
+	jwrite_int(out, "candidates_refused", (int64_t)f->refused);
+	jwrite_close(out, '}');
+}

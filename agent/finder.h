@@ -34,5 +34,7 @@ void finder_hear(struct finder *f, const struct wg_key *from, const struct signa
 void finder_map_changed(struct finder *f);
 /* Our own addresses or routes have changed. */
 void finder_network_changed(struct finder *f);
+/* The member of the status document about all of them; `f` may be NULL. */
+void finder_write_status(const struct finder *f, GString *out);
 /* Members of a peer's document about how it is reached; nothing when nobody talks to it. */
 void finder_write_peer(const struct finder *f, GString *out, const struct wg_key *key);

@@ -145,6 +145,7 @@ void network_write_status(const struct network *n, GString *out, bool detail)
 	jwrite_open(out, "control", '{');
 	write_management(n, out, now);
 	write_signal(n, out, now);
+	finder_write_status(n->finder, out);
 	if (n->map_ms)
 		write_map(n, out, now);
 	else

@@ -58,6 +58,16 @@ static void print_messages(const json_t *signal)
 		get_int(received, "candidates"), dropped);
 }
 
+static void print_negotiations(const json_t *n)
+{
+	if (json_is_object(n))
+		status_line("paths",
+			"%" PRId64 " being found, %" PRId64 " waiting for that, the longest for "
+			"%" PRId64 " ms; %" PRId64 " candidates refused",
+			get_int(n, "busy"), get_int(n, "waiting"), get_int(n, "longest_wait_ms"),
+			get_int(n, "candidates_refused"));
+}
+
 static void print_map(const json_t *map)
 {
 	g_autofree char *age = text_duration(get_int(map, "age_seconds"));
@@ -141,6 +151,7 @@ void status_print_control(const json_t *root, bool detail)
 	if (!detail)
 		return;
 	print_messages(json_object_get(control, "signal"));
+	print_negotiations(json_object_get(control, "negotiations"));
 	print_routes(control);
 	print_dns(control);
 	print_left_out(control);

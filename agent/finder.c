@@ -274,10 +274,24 @@ void finder_map_changed(struct finder *f)
 	kick(f);
 }
 
-void finder_network_changed(struct finder *f)
+bool finder_look_at_addresses(struct finder *f)
 {
+	struct ice_local now[GATHER_MAX];
+	size_t n = finder_locals(f, now);
+	bool first = !f->n_locals, same = n == f->n_locals;
+
+	for (size_t i = 0; i < n && same; i++)
+		same = prefix_is_same(&now[i].address, &f->locals[i].address);
+	if (same)
+		return false;
+	memcpy(f->locals, now, n * sizeof(*now));
+	f->n_locals = n;
+	if (first)
+		return false;
+	f->asked_ms = 0; /* STUN servers see us elsewhere */
 	nego_network_changed(f->nego, now_ms());
 	kick(f);
+	return true;
 }
 
 /* -- status -------------------------------------------------------------------------------------- */

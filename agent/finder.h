@@ -32,8 +32,9 @@ void finder_need(struct finder *f, const struct wg_key *key, enum engine_need ne
 void finder_hear(struct finder *f, const struct wg_key *from, const struct signal_body *body);
 /* There is a new map. */
 void finder_map_changed(struct finder *f);
-/* Our own addresses or routes have changed. */
-void finder_network_changed(struct finder *f);
+/* Once a minute: have our own addresses changed since the last time? Then paths that are being looked for, and those
+ * that others keep checking, are negotiated anew. */
+bool finder_look_at_addresses(struct finder *f);
 /* The member of the status document about all of them; `f` may be NULL. */
 void finder_write_status(const struct finder *f, GString *out);
 /* Members of a peer's document about how it is reached; nothing when nobody talks to it. */

@@ -31,6 +31,9 @@ struct finder {
 	guint queue_source;
 	struct binding *binding; /* NULL: no port for it */
 
+	struct ice_local locals[GATHER_MAX]; /* as last seen */
+	size_t n_locals;
+
 	/* STUN servers */
 	GArray *servers; /* struct stun_server */
 	char *said_servers; /* what they were made from */

@@ -28,7 +28,7 @@ static inline void hub_dies_with_us(gpointer user)
 /* A program of tests/hub; `arguments` is NULL-terminated; more than that for the control socket. */
 static inline void hub_spawn(struct hub *h, const char *program, const char *const arguments[])
 {
-	g_autoptr(GPtrArray) argv = g_ptr_array_new();
+	g_autoptr(GPtrArray) argv = g_ptr_array_new_with_free_func(g_free);
 	g_autoptr(GSubprocessLauncher) launcher = NULL;
 	g_autoptr(GDataInputStream) out = NULL;
 	g_autofree char *line = NULL;
@@ -43,7 +43,7 @@ static inline void hub_spawn(struct hub *h, const char *program, const char *con
 	g_ptr_array_add(argv, g_strdup("--control"));
 	g_ptr_array_add(argv, g_strdup(h->control));
 	for (; *arguments; arguments++)
-		g_ptr_array_add(argv, (void *)*arguments);
+		g_ptr_array_add(argv, g_strdup(*arguments));
 	g_ptr_array_add(argv, NULL);
 	launcher = g_subprocess_launcher_new(G_SUBPROCESS_FLAGS_STDOUT_PIPE);
 	g_subprocess_launcher_set_child_setup(launcher, hub_dies_with_us, NULL, NULL);

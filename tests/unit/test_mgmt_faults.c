@@ -98,6 +98,22 @@ static bool is_well(const struct run *r)
 	return IS(&r->f, MGMT_CONNECTED) && r->f.maps > r->maps && hub_has_job(r->server, r->f.key);
 }
 
+/* Each that joins makes maps for others: none has come for a second. */
+static bool is_quiet(void)
+{
+	static int64_t since_us;
+	static int before;
+	int maps = 0;
+
+	for
+		EACH(r)
+	maps += r->f.maps;
+	if (maps != before || !since_us)
+		since_us = g_get_monotonic_time();
+	before = maps;
+	return g_get_monotonic_time() - since_us >= G_USEC_PER_SEC;
+}
+
 static void strike(struct run *r)
 {
 	r->maps = r->f.maps;
@@ -214,6 +230,7 @@ static void test_faults(void)
 	for
 		EACH(r)
 	AWAIT(15000, is_well(r));
+	AWAIT(15000, is_quiet());
 	for
 		EACH(r)
 	strike(r);

@@ -1,7 +1,7 @@
 # shellcheck shell=bash source=tests/vm/lib.sh
 # What may come in over the tunnel: each class of rule, changes under traffic, kill -9, a flushed ruleset, a kernel that
 # refuses. A prober asks every 5 ms and whatever arrives is written down with its time.
-# kernels: 6.1 6.12
+# kernels: 6.12
 # timeout: 400
 # guest: own
 # files: build/tests/live_acl

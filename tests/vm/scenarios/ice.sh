@@ -1,7 +1,7 @@
 # shellcheck shell=bash source=tests/vm/lib.sh source=tests/vm/nat.sh
 # ICE on WireGuard's port, with the daemon's rights but without it: two hosts negotiate a path, and WireGuard has it. Hosts
 # and routers drop what nobody asked for.
-# kernels: 6.1 6.12
+# kernels: 6.12
 # timeout: 600
 # files: build/tests/live_ice build/tests/test_steer build/tests/test_nfqueue build/tests/test_ice build/tests/test_binding tests/vm/ice_remote.py tests/vm/nat.sh
 # shellcheck disable=SC2016,SC2086,SC2317 # expanded and called by eval; words

@@ -90,19 +90,6 @@ static void wrote(struct model *m, const char *what)
 
 /* -- links ---------------------------------------------------------------------------------- */
 
-static guint peer_key_hash(gconstpointer key)
-{
-	guint h;
-
-	memcpy(&h, key, sizeof(h));
-	return h;
-}
-
-static gboolean key_equal(gconstpointer a, gconstpointer b)
-{
-	return !memcmp(a, b, sizeof(struct wg_key));
-}
-
 struct model_link *model_add_link(struct model *m, const char *name, const char *kind)
 {
 	struct model_link *link = g_new0(struct model_link, 1);
@@ -113,7 +100,7 @@ struct model_link *model_add_link(struct model *m, const char *name, const char 
 	g_strlcpy(link->info.name, name, sizeof(link->info.name));
 	g_strlcpy(link->info.kind, kind, sizeof(link->info.kind));
 	link->peers = g_ptr_array_new();
-	link->by_key = g_hash_table_new(peer_key_hash, key_equal);
+	link->by_key = g_hash_table_new(key_hash, key_equal);
 	link->by_index = g_hash_table_new(NULL, NULL);
 	link->graves = g_hash_table_new_full(NULL, NULL, NULL, g_free);
 	link->addresses = g_array_new(FALSE, TRUE, sizeof(struct prefix));

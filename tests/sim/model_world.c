@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/key.h"
 #include "agent/base/log.h"
 #include "mgmt/meshfile.h"
 #include "mgmt/meshupdate.h"
@@ -931,19 +932,6 @@ int host_command(struct node *h, enum engine_command command, unsigned other)
 
 /* -- all of it ------------------------------------------------------------------------------ */
 
-static guint peer_key_hash(gconstpointer key)
-{
-	guint h;
-
-	memcpy(&h, key, sizeof(h));
-	return h;
-}
-
-static gboolean key_equal(gconstpointer a, gconstpointer b)
-{
-	return !memcmp(a, b, sizeof(struct wg_key));
-}
-
 static void init_host(struct world *w, unsigned i)
 {
 	struct node *h = &w->hosts[i];
@@ -982,7 +970,7 @@ void world_init(struct world *w, guint32 seed, unsigned n)
 	net_init(&w->net, &w->clock, w->random, n);
 	w->net.lost = on_lost;
 	w->net.user = w;
-	w->by_key = g_hash_table_new(peer_key_hash, key_equal);
+	w->by_key = g_hash_table_new(key_hash, key_equal);
 	w->listen_port = NAMES_PORT;
 	w->hosts = g_new0(struct node, n);
 	w->specs = g_new0(struct spec, n);

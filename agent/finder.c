@@ -1,6 +1,7 @@
 /* agent/finder.c - takes what the negotiation decides to those who do it. */
 #include "agent/finder_impl.h"
 
+#include <malloc.h>
 #include <string.h>
 
 #include "agent/base/candidate.h"
@@ -270,7 +271,17 @@ static bool is_peer(const struct wg_key *key, void *user)
 
 void finder_map_changed(struct finder *f)
 {
-	nego_prune(f->nego, is_peer, f->engine);
+	enum { TRIM = 256 }; /* so many leave holes worth giving back */
+
+	if (nego_prune(f->nego, is_peer, f->engine) >= TRIM)
+		malloc_trim(0);
+	kick(f);
+}
+
+void finder_tick(struct finder *f)
+{
+	/* Those that found no room. */
+	engine_set_finder(f->engine, true, now_ms());
 	kick(f);
 }
 

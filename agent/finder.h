@@ -32,6 +32,8 @@ void finder_need(struct finder *f, const struct wg_key *key, enum engine_need ne
 void finder_hear(struct finder *f, const struct wg_key *from, const struct signal_body *body);
 /* There is a new map. */
 void finder_map_changed(struct finder *f);
+/* Once a minute. */
+void finder_tick(struct finder *f);
 /* Once a minute: have our own addresses changed since the last time? Then paths that are being looked for, and those
  * that others keep checking, are negotiated anew. */
 bool finder_look_at_addresses(struct finder *f);

@@ -467,6 +467,8 @@ void network_tick(struct network *n)
 {
 	if (network_is_connected(n))
 		network_confirm_saved(n);
+	if (n->finder)
+		finder_tick(n->finder);
 	if (n->finder && finder_look_at_addresses(n->finder)) {
 		log_info("this host's addresses have changed: paths are looked for anew");
 		signal_client_retry(n->signal);

@@ -179,8 +179,11 @@ void nego_set_signal(struct nego *n, bool ready, int64_t now_ms)
 
 void nego_want(struct nego *n, const struct wg_key *key, enum nego_urgency urgency, int64_t now_ms)
 {
-	struct talk *t = nego_meet(n, key, now_ms);
+	struct talk *t;
 
+	if (urgency == NEGO_PERMANENT && nego_count(n) >= NEGO_KNOWN_MAX && !nego_find(n, key))
+		return;
+	t = nego_meet(n, key, now_ms);
 	t->urgency = (uint8_t)urgency;
 	if (t->wanted && !t->up)
 		return;
@@ -222,8 +225,9 @@ void nego_forget(struct nego *n, const struct wg_key *key)
 	g_hash_table_remove(n->talks, key);
 }
 
-void nego_prune(struct nego *n, bool (*is_peer)(const struct wg_key *key, void *user), void *user)
+size_t nego_prune(struct nego *n, bool (*is_peer)(const struct wg_key *key, void *user), void *user)
 {
+	size_t before = nego_count(n);
 	GHashTableIter iter;
 	struct talk *t;
 
@@ -234,6 +238,7 @@ void nego_prune(struct nego *n, bool (*is_peer)(const struct wg_key *key, void *
 		nego_stop_ice(n, t);
 		g_hash_table_iter_remove(&iter);
 	}
+	return before - nego_count(n);
 }
 
 void nego_network_changed(struct nego *n, int64_t now_ms)

@@ -29,10 +29,11 @@ enum {
 	NEGO_BURST =
 		8, /* so many are asked at once, and then so many a second; who waits for a packet comes */
 	NEGO_PER_S = 50, /* first */
+	NEGO_KNOWN_MAX = 2048, /* beyond so many those that nobody waits for are not taken on */
 	NEGO_SESSION_LEN = 5,
 	NEGO_UFRAG_LEN = 8, /* ours: steering knows them by this length */
 	NEGO_PWD_LEN = 32, /* ours */
-	NEGO_TEXT_MAX = 128, /* theirs */
+	NEGO_TEXT_MAX = 96, /* theirs */
 	NEGO_LINE_MAX = 512,
 	NEGO_NEVER = -1,
 };
@@ -108,15 +109,17 @@ void nego_free(struct nego *n);
 /* -- events of our side ---------------------------------------------------------------------- */
 
 void nego_set_signal(struct nego *n, bool ready, int64_t now_ms);
-/* Somebody needs a tunnel to this peer and there is none, or it does not answer any more. */
+/* Somebody needs a tunnel to this peer and there is none, or it does not answer any more. Who is only to be there
+ * always has to be wanted again later when there are too many. */
 void nego_want(struct nego *n, const struct wg_key *key, enum nego_urgency urgency, int64_t now_ms);
 /* The tunnel answers. */
 void nego_up(struct nego *n, const struct wg_key *key, int64_t now_ms);
 /* Nobody needs it any more; `tell`: the other side may sleep, too. */
 void nego_idle(struct nego *n, const struct wg_key *key, bool tell);
 void nego_forget(struct nego *n, const struct wg_key *key);
-/* There is a new map: forgets those that are not in it. */
-void nego_prune(struct nego *n, bool (*is_peer)(const struct wg_key *key, void *user), void *user);
+/* There is a new map: forgets those that are not in it. Returns how many. */
+size_t nego_prune(
+	struct nego *n, bool (*is_peer)(const struct wg_key *key, void *user), void *user);
 /* Our own addresses have changed: who has no tunnel is asked anew. */
 void nego_network_changed(struct nego *n, int64_t now_ms);
 

@@ -269,6 +269,12 @@ static void test_many(void)
 	}
 	for (int64_t end = s.now_ms + 1000; s.now_ms < end; s.now_ms += 20)
 		nego_tick(s.nego, s.now_ms);
+	for (unsigned i = 0; i < 5000; i++) { /* and more than are kept */
+		struct wg_key key = { { 7, (uint8_t)i, (uint8_t)(i >> 8) } };
+
+		nego_want(s.nego, &key, NEGO_PERMANENT, s.now_ms);
+	}
+	g_assert_cmpuint(nego_count(s.nego), ==, NEGO_KNOWN_MAX);
 	nego_get_load(s.nego, &load, s.now_ms);
 	g_assert_cmpuint(load.busy, <=, NEGO_BUSY_MAX);
 	g_assert_cmpuint(load.waiting, >, 50);

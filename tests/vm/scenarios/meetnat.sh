@@ -61,7 +61,8 @@ ok "after its NAT has forgotten a is heard again" eval 'reaches a 100.64.0.2 30 
 ok "a parks b" lw a idle b$name
 within 5 "b parks a" is_peer b a$name "['lazy']" parked
 for r in ra rb; do on $r conntrack -D -p udp >/dev/null 2>&1 || true; done
-ok "b wakes a, although their session lives and no NAT knows it" reaches b 100.64.0.1 4
+# Data under a session is not sent again by WireGuard: the first packet may be lost, those after it are not.
+within 12 "b wakes a, although their session lives and no NAT knows it" reaches b 100.64.0.1 2
 
 # ---- UDP is blocked: no way
 lw a idle b$name >/dev/null

@@ -61,12 +61,10 @@ static const char *peer_reason(
 		snprintf(buf, len, "refused by the kernel: %s", strerror(-peer->error));
 	else if (!peer->endpoint.family && engine_names_error(e, host)[0])
 		snprintf(buf, len, "no address yet: %s", engine_names_error(e, host));
-	else if (!has_endpoint(e, host) && peer->state == PEER_WAKING)
-		snprintf(buf, len, "no endpoint known yet: it is asked for some");
-	else if (!has_endpoint(e, host) && peer->state == PEER_UNREACHABLE)
-		snprintf(buf, len, "no endpoint known, and it does not say any");
-	else if (!has_endpoint(e, host) && peer->state != PEER_UP && !e->finder)
-		snprintf(buf, len, "no endpoint known: it has to begin");
+	else if (!has_endpoint(e, host) && peer->state != PEER_UP &&
+		(!e->finder || peer->state != PEER_PARKED))
+		snprintf(buf, len, "no endpoint known: it %s",
+			e->finder ? "is asked for some" : "has to begin");
 	else if (peer->state == PEER_PARKED && last_wake_failed(e, host))
 		snprintf(buf, len, "did not answer when it was last wanted");
 	else if (peer->state == PEER_UNREACHABLE || peer->state == PEER_CONNECTING ||

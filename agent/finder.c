@@ -3,6 +3,7 @@
 
 #include <malloc.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "agent/base/candidate.h"
 #include "agent/base/jwrite.h"
@@ -136,9 +137,14 @@ static GSourceFuncs work_funcs = { .dispatch = dispatch_work };
 
 /* -- life ---------------------------------------------------------------------------------------- */
 
+/* Passwords are made of it. */
 static uint32_t random32(void *user)
 {
-	return g_random_int();
+	uint32_t r;
+
+	if (getentropy(&r, sizeof(r)) < 0)
+		g_error("no random bytes");
+	return r;
 }
 
 struct finder *finder_new(struct engine *engine, const struct wg_key *own, const char *version,

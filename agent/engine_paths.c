@@ -120,7 +120,8 @@ void engine_set_finder(struct engine *e, bool present, int64_t now_ms)
 	if (!present)
 		g_hash_table_remove_all(e->paths);
 	for (uint32_t i = 0; present && e->map && i < e->map->n_hosts; i++)
-		if (!engine_holds_self(e, i))
+		/* Who sleeps may just be asked by the other side: that is not to be disturbed. */
+		if (!engine_holds_self(e, i) && lazy_state(e->lazy, i) != LAZY_PARKED)
 			engine_tell_path(e, i, false);
 }
 

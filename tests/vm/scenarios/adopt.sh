@@ -12,8 +12,8 @@ up a b c
 key() { cat "/tmp/$1/key.pub"; }
 index() { ip -n a -o link show wt0 | cut -d : -f 1; }
 handshake() { on a wg show wt0 latest-handshakes | grep "^$(key b)" | cut -f 2; }
-ok "a reaches b" reaches a 100.64.0.2 3
-ok "a reaches c" reaches a 100.64.0.3 3
+ok "a reaches b" reaches a 100.64.0.2
+ok "a reaches c" reaches a 100.64.0.3
 
 # ---- 1,000 packets a second while the daemon goes and comes. The receiver's socket holds them all, so that only the
 # tunnel can lose any.
@@ -98,7 +98,7 @@ on a wg set wt0 listen-port 4444 peer "$(key b)" remove
 on a nft flush ruleset
 ip -n a address del 100.64.0.1/32 dev wt0
 up a
-ok "what was broken meanwhile is mended at the start" reaches a 100.64.0.2 5
+ok "what was broken meanwhile is mended at the start" reaches a 100.64.0.2
 is "$(on a nft list table inet lapwing-wt0 | grep -c 'type != local drop')" 2 "the table, too"
 is "$(index)" "${before% *}" "with the interface as it was"
 

@@ -7,7 +7,7 @@ host a b
 lan net a=10.0.0.1/24 b=10.0.0.2/24
 mesh a b
 up a b
-ok "the tunnel works" reaches a 100.64.0.2 3
+ok "the tunnel works" reaches a 100.64.0.2
 
 cpu() { awk '{ print $14 + $15 }' "/proc/$1/stat"; } # in 10 ms
 number() { [[ $(lw a status --json) =~ \"$1\":([0-9]+) ]] && echo "${BASH_REMATCH[1]}"; }

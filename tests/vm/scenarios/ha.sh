@@ -21,7 +21,7 @@ up r1 r2 a b
 
 is "$(holder)" "$(key r1)" "the first holds the network"
 ok "and status says so" says a '"holds":["10.9.0.0/24"]' peers r1
-ok "the server is reached" reaches a 10.9.0.9 3
+ok "the server is reached" reaches a 10.9.0.9 4.5
 is "$(ip -n r1 route show 10.9.0.0/24 | wc -l)" 1 "a router does not route its own network into the tunnel"
 # Nobody asks r2 yet: that is not a failure.
 

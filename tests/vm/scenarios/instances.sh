@@ -38,8 +38,8 @@ is "$(ip -n a -o link show type wireguard | wc -l)" 2 "two interfaces"
 is "$(on a nft list tables | sort)" "table inet lapwing-wt0
 table inet lapwing-wt1" "two tables"
 is "$(ip -n a rule | grep -c 'proto 108')" 4 "four rules"
-ok "one mesh works" reaches a 100.64.0.2 3
-ok "the other works" reaches a 100.99.0.2 3
+ok "one mesh works" reaches a 100.64.0.2
+ok "the other works" reaches a 100.99.0.2
 is "$(on a wg show wt0 peers) $(on a wg show wt1 peers)" "$(</tmp/b/key.pub) $(</tmp/blue-b/key.pub)" "each has its own peers"
 ok "two instances settle" eval 'ready a && ready blue-a && ready b && ready blue-b'
 
@@ -54,7 +54,7 @@ is "$(picture wt1 51999)" "$blue" "nothing of that touches the other instance"
 ok "whose mesh works" reaches a 100.99.0.2
 fails "the first is down" ip -n a link show wt0
 lw a up --wait >/dev/null
-ok "up again" reaches a 100.64.0.2 5
+ok "up again" reaches a 100.64.0.2
 fails "the second had nothing to repair" logged blue-a repairing
 ok "nor has a conflict" ready blue-a
 

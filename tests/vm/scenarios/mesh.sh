@@ -48,8 +48,8 @@ is "$(ip -n b -o address show dev wt0 | awk '{ print $4 }' | xargs)" "100.64.0.2
 
 # Traffic. A handshake that was asked for before the other had begun is asked for again after 5 s.
 for to in 100.64.0.3 fd00:6c::3; do
-	ok "a reaches c at $to" reaches a $to 8
-	ok "b reaches c at $to" reaches b $to 8
+	ok "a reaches c at $to" reaches a $to
+	ok "b reaches c at $to" reaches b $to
 done
 for to in 100.64.0.1 fd00:6c::1 100.64.0.2 fd00:6c::2; do ok "c reaches $to" reaches c $to 8; done
 # tcpdump takes its time to begin; it ends with the first packet that it sees.
@@ -60,9 +60,9 @@ wait_for 15 reaches_while_sniffed || true
 ok "an IPv6 endpoint is spoken to over IPv6" wait $sniff
 ok "iperf3 through the tunnel (IPv4)" eval 'on c iperf3 -s -1 -D && on b timeout 20 iperf3 -i 0 -c 100.64.0.3 -n 2M'
 ok "iperf3 through the tunnel (IPv6)" eval 'on c iperf3 -s -1 -D && on a timeout 20 iperf3 -i 0 -c fd00:6c::3 -n 2M'
-ok "a network behind a host is reached" reaches a 10.9.0.2 3
-ok "over IPv6 too" reaches b fd09::2 3
-ok "and reaches the mesh" reaches d 100.64.0.1 3
+ok "a network behind a host is reached" reaches a 10.9.0.2
+ok "over IPv6 too" reaches b fd09::2
+ok "and reaches the mesh" reaches d 100.64.0.1
 ok "TCP from behind, through the clamp" eval 'on a iperf3 -s -1 -D && on d timeout 20 iperf3 -i 0 -c 100.64.0.1 -n 1M'
 before=$(on b wg show wt0 transfer | awk '{ n += $3 } END { print n }')
 pause 5
@@ -81,7 +81,7 @@ ok "its state says why" says a "\"state\":\"blocked\",\"reason\":\"pre-shared ke
 psk a b "$ab"
 within 65 "the peer appears when its key does" eval '[ "$(keys_of a | wc -l)" = 2 ]'
 is "$(on a wg show wt0 preshared-keys | grep "^$(key b)" | cut -f 2)" "$ab" "with its key"
-ok "and is reached" reaches a 100.64.0.2 8
+ok "and is reached" reaches a 100.64.0.2
 on a wg set wt0 peer "$(key b)" preshared-key <(echo "$ac")
 ip -n a link set wt0 down # ends the session
 within 10 "a mended session has the right key again" reaches a 100.64.0.2

@@ -127,7 +127,7 @@ within 10 "gets another stream" is_member a "['control']['signal']['state']" con
 kill_hub hub
 within 30 "status says that the server is away" eval '! is_member a "[\"control\"][\"management\"][\"state\"]" connected'
 within 10 "and the signal server" eval 'lw a status | grep -Eq "^signal +http://10.0.0.9:10000, (waiting|connecting) for .*: "'
-ok "the tunnels carry on" reaches a 100.64.0.2 3
+ok "the tunnels carry on" reaches a 100.64.0.2
 is "$(member a "['state']")" ready "and the host is ready"
 # A restart, and a reboot: nothing of the interface is left.
 stop_daemon a KILL || true

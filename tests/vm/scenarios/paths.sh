@@ -81,11 +81,11 @@ is "$(ip -n a rule | cut -d : -f 2 | sed 's/\t//' | xargs -d '\n' -I{} echo "{}"
 not from all fwmark 0xca6c lookup 51820 proto 108" "by rules that leave its own packets out"
 is "$(ip -n a route show default | wc -l)" 1 "the host's own default route stays"
 within 5 "the gateway is reached" reaches a 100.64.0.3
-ok "and the world through it" reaches a 198.51.100.1 3
+ok "and the world through it" reaches a 198.51.100.1
 ok "the host's own network is reached directly" reaches a 10.0.0.2
 ok "and its router" reaches a 10.0.0.254
-ok "the other peer too" reaches a 100.64.0.2 3
-ok "as before" reaches a 198.51.100.1 3
+ok "the other peer too" reaches a 100.64.0.2
+ok "as before" reaches a 198.51.100.1
 on a timeout 3 tcpdump -n -i wt0 'udp port 51820' >/tmp/loop 2>/tmp/loop.err &
 sniff=$!
 pause 1

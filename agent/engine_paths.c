@@ -72,15 +72,17 @@ static bool is_unanswered(const struct engine *e, uint32_t host)
 }
 
 /* The path that answers is where it is, unless its tunnel says something better. */
-static void use_proven(struct engine *e, uint32_t host, const struct endpoint *at)
+static void use_proven(struct engine *e, uint32_t host, const struct engine_paths *found)
 {
 	struct peer *peer = &e->peers[host];
-	bool unanswered = is_unanswered(e, host);
+	bool asleep = engine_is_asleep(e, host);
 
-	if (endpoint_is_same(&peer->endpoint, at) || (!unanswered && !engine_is_asleep(e, host)))
+	if (endpoint_is_same(&peer->endpoint, found->at) ||
+		(!asleep && !found->replaces && !is_unanswered(e, host)))
 		return;
-	peer->endpoint = *at;
-	if (unanswered)
+	peer->endpoint = *found->at;
+	peer->chosen = 0;
+	if (!asleep)
 		engine_mark_peer(e, host, PEER_NEW_ENDPOINT);
 }
 
@@ -101,7 +103,7 @@ void engine_set_paths(struct engine *e, const struct wg_key *key, const struct e
 	memcpy(p->at, found->at, p->n * sizeof(*p->at));
 	g_hash_table_replace(e->paths, &p->key, p);
 	if (found->proven)
-		use_proven(e, (uint32_t)host, found->at);
+		use_proven(e, (uint32_t)host, found);
 	if (engine_is_asleep(e, (uint32_t)host)) {
 		lazy_new_endpoints(e->lazy, (uint32_t)host, now_ms);
 		engine_lazy_run(e, now_ms);

@@ -55,6 +55,11 @@ void finder_ice_mapped(struct finder *f, const struct endpoint *mapped);
 /* Whom nobody talks to any more. */
 void finder_ice_forget(struct finder *f, const struct wg_key *key);
 
+/* finder_show.c */
+/* A step of the negotiation, for monitors. */
+void finder_tell(
+	const struct wg_key *key, enum nego_step step, const struct nego_view *v, void *user);
+
 /* finder_net.c */
 void finder_net_open(struct finder *f);
 void finder_net_close(struct finder *f);

@@ -135,6 +135,56 @@ static gboolean dispatch_work(GSource *source, GSourceFunc callback, gpointer us
 
 static GSourceFuncs work_funcs = { .dispatch = dispatch_work };
 
+/* -- this host ------------------------------------------------------------------------------------ */
+
+/* Returns whether they are others than before. */
+static bool take_locals(struct finder *f)
+{
+	struct ice_local now[GATHER_MAX];
+	size_t n = finder_locals(f, now);
+	bool same = n == f->n_locals;
+
+	for (size_t i = 0; i < n && same; i++)
+		same = prefix_is_same(&now[i].address, &f->locals[i].address);
+	memcpy(f->locals, now, n * sizeof(*now));
+	f->n_locals = n;
+	return !same;
+}
+
+static void look(struct finder *f)
+{
+	if (!take_locals(f))
+		return;
+	f->moved_ms = now_ms();
+	f->asked_ms = 0; /* STUN servers see us elsewhere */
+	f->n_mapped = 0;
+	if (!f->n_locals) /* nothing can be done from nowhere */
+		return;
+	nego_network_changed(f->nego, now_ms());
+	kick(f);
+	f->ops.moved(f->user);
+}
+
+static gboolean look_now(gpointer user)
+{
+	struct finder *f = user;
+
+	f->looks = 0;
+	look(f);
+	return G_SOURCE_REMOVE;
+}
+
+/* One change comes as many events. */
+void finder_look_soon(struct finder *f)
+{
+	enum { SETTLE_MS = 1000, AGAIN_MS = 5000 };
+	int64_t since = f->moved_ms ? now_ms() - f->moved_ms : AGAIN_MS;
+
+	if (!f->looks)
+		f->looks = g_timeout_add(
+			(guint)CLAMP(AGAIN_MS - since, SETTLE_MS, AGAIN_MS), look_now, f);
+}
+
 /* -- life ---------------------------------------------------------------------------------------- */
 
 /* Passwords are made of it. */
@@ -160,6 +210,7 @@ struct finder *finder_new(struct engine *engine, const struct wg_key *own, const
 	nego_watch(f->nego, finder_tell, f);
 	finder_ice_open(f);
 	finder_net_open(f);
+	take_locals(f);
 	f->work = g_source_new(&work_funcs, sizeof(GSource));
 	g_source_set_callback(f->work, work, f, NULL);
 	g_source_attach(f->work, NULL);
@@ -171,6 +222,7 @@ void finder_free(struct finder *f)
 	if (!f)
 		return;
 	engine_set_finder(f->engine, false, now_ms());
+	g_clear_handle_id(&f->looks, g_source_remove);
 	g_source_destroy(f->work);
 	g_source_unref(f->work);
 	finder_ice_close(f);
@@ -290,24 +342,6 @@ void finder_tick(struct finder *f)
 	/* Those that found no room. */
 	engine_set_finder(f->engine, true, now_ms());
 	kick(f);
-}
-
-bool finder_look_at_addresses(struct finder *f)
-{
-	struct ice_local now[GATHER_MAX];
-	size_t n = finder_locals(f, now);
-	bool first = !f->n_locals, same = n == f->n_locals;
-
-	for (size_t i = 0; i < n && same; i++)
-		same = prefix_is_same(&now[i].address, &f->locals[i].address);
-	if (same)
-		return false;
-	memcpy(f->locals, now, n * sizeof(*now));
-	f->n_locals = n;
-	if (first)
-		return false;
-	f->asked_ms = 0; /* STUN servers see us elsewhere */
-	nego_network_changed(f->nego, now_ms());
-	kick(f);
-	return true;
+	if (!f->looks)
+		look(f);
 }

@@ -31,8 +31,11 @@ struct finder {
 	guint queue_source;
 	struct binding *binding; /* NULL: no port for it */
 
+	/* this host */
 	struct ice_local locals[GATHER_MAX]; /* as last seen */
 	size_t n_locals;
+	guint looks; /* source */
+	int64_t moved_ms; /* when they changed; 0: never */
 
 	/* STUN servers */
 	GArray *servers; /* struct stun_server */

@@ -65,7 +65,7 @@ static void moved(void *user)
 	struct network *n = user;
 
 	log_info("this host's addresses have changed: paths are looked for anew");
-	signal_client_retry(n->signal);
+	signal_client_doubt(n->signal);
 }
 
 static void set_stun_servers(struct network *n)

@@ -177,6 +177,16 @@ static void something_happened(void *user)
 	daemon_kick(user);
 }
 
+static void moved(void *user)
+{
+	struct daemon *d = user;
+
+	if (d->network) /* not yet while it starts */
+		network_moved(d->network);
+}
+
+static const struct events_ops events_ops = { .happened = something_happened, .moved = moved };
+
 static void tell_status(const struct daemon *d)
 {
 	notify_status("%zu peers%s", engine_count_peers(d->engine),
@@ -454,7 +464,7 @@ static int start_all(struct daemon *d, const struct daemon_options *o)
 		privs_describe(privileges, sizeof(privileges)));
 	if (!privs_has_net_raw())
 		log_warn("CAP_NET_RAW is missing: peers are not parked");
-	d->events = events_new(d->engine, kernel_packet_fd(d->kernel), something_happened, d);
+	d->events = events_new(d->engine, kernel_packet_fd(d->kernel), &events_ops, d);
 	open_network(d);
 	daemon_watch_mesh(d); /* before the first reading: what is written after that is heard */
 	code = open_mesh(d);

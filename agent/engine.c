@@ -400,7 +400,8 @@ static void plan_next_read(struct engine *e, int64_t now_ms)
 		return;
 	else if (e->early_reads < G_N_ELEMENTS(early_read_s))
 		in_s = early_read_s[e->early_reads++];
-	else if (routing_n_groups(e->routing) && engine_anybody_up(e))
+	/* Prefixes are to move, and paths to be looked for anew, soon after a tunnel has died. */
+	else if ((routing_n_groups(e->routing) || e->finder) && engine_anybody_up(e))
 		in_s = 15;
 	if (in_s >= 0)
 		e->next_read_ms = sooner(e->next_read_ms, now_ms + in_s * 1000);

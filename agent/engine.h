@@ -116,6 +116,7 @@ struct engine_paths {
 	const struct endpoint *at;
 	size_t n;
 	bool proven; /* the first one answers */
+	bool replaces; /* and where the peer was till now may not, though its tunnel is up */
 	bool yields; /* it is one of us, and knows which of two handshakes that cross is to be dropped */
 };
 void engine_set_paths(struct engine *e, const struct wg_key *key, const struct engine_paths *found,
@@ -160,6 +161,11 @@ bool engine_is_placed(const struct engine *e);
 /* The first problem as an exit code and one line; 0: none. For the start of the daemon. */
 int engine_problem_code(const struct engine *e, const char **ret_text);
 size_t engine_count_peers(const struct engine *e);
+
+/* An event about a peer for monitors: its first members, to which the caller adds others; then it is published
+ * with a few words for people, which takes it. */
+GString *engine_begin_event(const struct engine *e, const char *event, const struct wg_key *peer);
+void engine_publish(struct engine *e, GString *event, const struct wg_key *peer, const char *words);
 
 /* Members of the status and peers documents (see lapwing(8)), without the outer braces. */
 void engine_write_status(const struct engine *e, GString *out, bool detail, int64_t now_ms);

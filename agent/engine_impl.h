@@ -146,6 +146,8 @@ struct engine {
 	/* paths that are found */
 	bool finder;
 	GHashTable *paths; /* struct wg_key -> struct paths */
+	GHashTable *kept; /* struct wg_key -> struct kept */
+	size_t kept_bytes; /* of all of them */
 	struct {
 		char table[NFT_TABLE_NAME_MAX]; /* in place; "": none */
 		uint64_t fingerprint;
@@ -299,8 +301,17 @@ void engine_prune_paths(struct engine *e); /* there is a new map */
 /* Those of a host. Returns their number, at most max. */
 size_t engine_add_paths(const struct engine *e, uint32_t host, struct endpoint *ret, size_t max);
 bool engine_never_yields(const struct engine *e, uint32_t host); /* it is none of us */
+/* It was woken by data under a session from before, and nothing has come back yet. */
+bool engine_is_unanswered(const struct engine *e, uint32_t host);
 /* Its state has changed; `was_up`: from being up. */
 void engine_tell_path(struct engine *e, uint32_t host, bool was_up);
+
+/* engine_kept.c */
+void engine_kept_init(struct engine *e);
+void engine_keep(struct engine *e, uint32_t host, const uint8_t *data, size_t len, int64_t now_ms);
+/* There is where it is, by now: what is kept goes there. */
+void engine_send_kept(struct engine *e, uint32_t host, const struct endpoint *to, int64_t now_ms);
+void engine_forget_kept(struct engine *e, const struct wg_key *key);
 
 /* engine_lazy.c: who may sleep; what a new map, a reading and a command mean for that. */
 void engine_lazy_init(struct engine *e, const struct engine_identity *identity);
@@ -339,6 +350,9 @@ int64_t engine_memorize(struct engine *e, int64_t now_ms);
 
 /* engine_wake.c: packets in, actions out. */
 void engine_lazy_run(struct engine *e, int64_t now_ms);
+/* Sends what was captured on, from WireGuard's port. */
+void engine_resend(
+	struct engine *e, uint32_t host, const struct endpoint *to, const void *data, size_t len);
 
 /* engine_count.c: inner packets. */
 /* The ranges of all whose packets are counted (struct nft_range). */

@@ -68,6 +68,7 @@ void engine_lazy_free(struct engine *e)
 	g_byte_array_unref(e->captured);
 	g_array_unref(e->memory);
 	g_hash_table_unref(e->paths);
+	g_hash_table_unref(e->kept);
 	g_array_unref(e->steer.ufrags);
 }
 

@@ -112,6 +112,18 @@ static void take_packet(const struct packet *packet, void *user)
 	}
 }
 
+/* It goes to where the peers were, and once more to where they are found to be. */
+static void keep_data(struct engine *e, int64_t now_ms)
+{
+	for (guint i = 0; e->finder && i < e->captures->len; i++) {
+		const struct capture *c = &g_array_index(e->captures, struct capture, i);
+
+		if (c->session &&
+			(engine_is_asleep(e, c->host) || engine_is_unanswered(e, c->host)))
+			engine_keep(e, c->host, e->captured->data + c->offset, c->len, now_ms);
+	}
+}
+
 /* All that came in one reading is one piece of work: the kernel is told once about all of them. */
 void engine_packets(struct engine *e, int64_t now_ms)
 {
@@ -128,6 +140,7 @@ void engine_packets(struct engine *e, int64_t now_ms)
 			lazy_captured(e->lazy, c->host, c->session, now_ms);
 		}
 		engine_lazy_run(e, now_ms);
+		keep_data(e, now_ms);
 		g_array_set_size(e->captures, 0);
 		g_byte_array_set_size(e->captured, 0);
 		if (!n)
@@ -254,7 +267,7 @@ static void watch(struct engine *e, struct work *w)
 	}
 }
 
-static void resend(
+void engine_resend(
 	struct engine *e, uint32_t host, const struct endpoint *to, const void *data, size_t len)
 {
 	int r = KERNEL(e, resend, e->device.listen_port, engine_mark(e), to, data, len);
@@ -286,7 +299,7 @@ static void forward_data(struct engine *e, uint32_t host, const struct endpoint 
 		const struct capture *c = &g_array_index(e->captures, struct capture, i);
 
 		for (size_t j = 0; j < n && c->host == host && c->session; j++)
-			resend(e, host, &known[j], e->captured->data + c->offset, c->len);
+			engine_resend(e, host, &known[j], e->captured->data + c->offset, c->len);
 	}
 }
 
@@ -303,7 +316,7 @@ static void forward(struct engine *e, const struct lazy_action *action, int64_t 
 		engine_names_wanted(e, action->host, now_ms);
 	}
 	if (held && !has_lost(e, action->host, &known[action->arg]))
-		resend(e, action->host, &known[action->arg], g_bytes_get_data(held, NULL),
+		engine_resend(e, action->host, &known[action->arg], g_bytes_get_data(held, NULL),
 			g_bytes_get_size(held));
 }
 

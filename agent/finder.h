@@ -16,6 +16,8 @@ struct finder_ops {
 	int (*send)(const struct wg_key *remote, const struct signal_body *body, void *user);
 	/* The engine has something to do. */
 	void (*changed)(void *user);
+	/* This host's addresses have changed. */
+	void (*moved)(void *user);
 };
 
 /* `version` is what we tell others that we are; copied by reference. */
@@ -34,9 +36,9 @@ void finder_hear(struct finder *f, const struct wg_key *from, const struct signa
 void finder_map_changed(struct finder *f);
 /* Once a minute. */
 void finder_tick(struct finder *f);
-/* Once a minute: have our own addresses changed since the last time? Then paths that are being looked for, and those
- * that others keep checking, are negotiated anew. */
-bool finder_look_at_addresses(struct finder *f);
+/* This host's addresses may have changed. If they have indeed, all paths are negotiated anew: at once, but not again
+ * and again when they keep changing. */
+void finder_look_soon(struct finder *f);
 /* The member of the status document about all of them; `f` may be NULL. */
 void finder_write_status(const struct finder *f, GString *out);
 /* Members of a peer's document about how it is reached; nothing when nobody talks to it. */

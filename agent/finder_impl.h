@@ -33,8 +33,11 @@ struct finder {
 	guint queue_source;
 	struct binding *binding; /* NULL: no port for it */
 
+	/* this host */
 	struct ice_local locals[GATHER_MAX]; /* as last seen */
 	size_t n_locals;
+	guint looks; /* source */
+	int64_t moved_ms; /* when they changed; 0: never */
 
 	/* STUN servers */
 	GArray *servers; /* struct stun_server */
@@ -56,6 +59,11 @@ void finder_ice_release(struct finder *f, const struct wg_key *key);
 void finder_ice_mapped(struct finder *f, const struct endpoint *mapped);
 /* Whom nobody talks to any more. */
 void finder_ice_forget(struct finder *f, const struct wg_key *key);
+
+/* finder_show.c */
+/* A step of the negotiation, for monitors. */
+void finder_tell(
+	const struct wg_key *key, enum nego_step step, const struct nego_view *v, void *user);
 
 /* finder_net.c */
 void finder_net_open(struct finder *f);

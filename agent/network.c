@@ -469,10 +469,6 @@ void network_tick(struct network *n)
 		network_confirm_saved(n);
 	if (n->finder)
 		finder_tick(n->finder);
-	if (n->finder && finder_look_at_addresses(n->finder)) {
-		log_info("this host's addresses have changed: paths are looked for anew");
-		signal_client_retry(n->signal);
-	}
 	/* The clock may have been set since. */
 	if (n->map_is_stale && !engine_map(n->engine)) {
 		use_disk(n);

@@ -60,6 +60,14 @@ static void engine_changed(void *user)
 	n->ops.changed(n->user);
 }
 
+static void moved(void *user)
+{
+	struct network *n = user;
+
+	log_info("this host's addresses have changed: paths are looked for anew");
+	signal_client_doubt(n->signal);
+}
+
 static void set_stun_servers(struct network *n)
 {
 	size_t n_stuns = n->servers ? n->servers->n_stuns : 0;
@@ -71,7 +79,11 @@ static void set_stun_servers(struct network *n)
 	finder_set_servers(n->finder, uris, n_stuns);
 }
 
-static const struct finder_ops finder_ops = { .send = send_body, .changed = engine_changed };
+static const struct finder_ops finder_ops = {
+	.send = send_body,
+	.changed = engine_changed,
+	.moved = moved,
+};
 
 static void begin(struct network *n)
 {
@@ -150,6 +162,12 @@ void network_path(struct network *n, const struct wg_key *key, enum engine_need 
 {
 	if (n->finder)
 		finder_need(n->finder, key, need);
+}
+
+void network_moved(struct network *n)
+{
+	if (n->finder)
+		finder_look_soon(n->finder);
 }
 
 void network_write_path(const struct network *n, GString *out, const struct wg_key *key)

@@ -108,10 +108,12 @@ static void hear(struct nego *n, struct talk *t, const struct nego_words *words,
 	t->remote = *words;
 	t->ice = true;
 	t->lost = false;
+	t->replaces = t->up;
 	t->offer_ms = NEGO_NEVER;
 	t->check_ms = now_ms + NEGO_CHECK_MS;
 	nego_plan(n, t->check_ms);
 	nego_act(n, t, NEGO_ACT_ICE_START, NULL);
+	nego_tell(n, t, NEGO_STEP_CHECKING);
 	take_early(n, t, now_ms);
 }
 
@@ -132,6 +134,7 @@ void nego_hear_offer(
 		t->linger_ms = now_ms + NEGO_LINGER_MS;
 		nego_plan(n, t->linger_ms);
 	}
+	nego_tell(n, t, NEGO_STEP_ASKED);
 	hear(n, t, words, now_ms);
 	t->shown.answers_sent++;
 	/* It carries our session, so it is made after ICE began; candidates follow it. */
@@ -150,6 +153,7 @@ void nego_hear_answer(
 		return;
 	if (!t->shown.answered_ms)
 		t->shown.answered_ms = now_ms;
+	nego_tell(n, t, NEGO_STEP_ANSWERED);
 	hear(n, t, words, now_ms);
 }
 
@@ -165,17 +169,20 @@ void nego_local_candidate(struct nego *n, const struct wg_key *key,
 }
 
 void nego_selected(struct nego *n, const struct wg_key *key,
-	const uint8_t session[static NEGO_SESSION_LEN], const struct endpoint *path, int64_t now_ms)
+	const uint8_t session[static NEGO_SESSION_LEN], const struct nego_path *path,
+	int64_t now_ms)
 {
 	struct talk *t = nego_find(n, key);
 	bool first;
 
 	if (!t || !t->ice || !nego_is_session(t, session))
 		return;
-	first = !t->path.family;
+	first = !t->path.at.family;
 	t->path = *path;
 	t->shown.path_ms = now_ms;
-	t->check_ms = NEGO_NEVER;
+	if (first)
+		nego_await_handshake(n, t, now_ms);
+	nego_tell(n, t, NEGO_STEP_PATH);
 	nego_act(n, t, NEGO_ACT_ENDPOINTS, NULL);
 	if (t->up)
 		nego_release(n, t);
@@ -192,8 +199,9 @@ void nego_failed(struct nego *n, const struct wg_key *key,
 
 	if (!t || !t->ice || !nego_is_session(t, session))
 		return;
-	t->lost = t->path.family != 0;
+	t->lost = t->path.at.family != 0;
 	t->shown.why = why;
+	nego_tell(n, t, NEGO_STEP_FAILED);
 	nego_renew(n, t);
 	if (t->wanted && (!t->up || t->lost))
 		nego_offer_after(n, t, NEGO_AFRESH_MS, NEGO_FIRST_MS, now_ms);

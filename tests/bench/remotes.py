@@ -32,6 +32,7 @@ import hub  # noqa: E402
 from client import Message, encode  # noqa: E402
 from control import Commands  # noqa: E402
 from exchange import Exchange  # noqa: E402
+from messages import pb  # noqa: E402
 from signalclient import ANSWER, CANDIDATE, GO_IDLE, OFFER, body  # noqa: E402
 
 WG_PORTS, ICE_PORTS = 20000, 40000  # of WireGuard, and where its Binding messages are led to
@@ -258,7 +259,8 @@ class Fleet(Exchange):
 
 class RemoteCommands(Commands):
     def remotes(self):
-        return [{'key': key, 'address': self.peer(key)['address']} for key in self.exchange.remotes]
+        account = self._account_of('main')
+        return [{'key': key, 'address': account.address(account.peers[key])[0]} for key in self.exchange.remotes]
 
     def kind(self, lapwing=True, mute=False):
         self.exchange.lapwing, self.exchange.mute = lapwing, mute
@@ -286,9 +288,9 @@ class RemoteHub(hub.Hub):
 
     async def start(self):
         self.exchange.open(self.count, self.address)
-        commands = RemoteCommands(self)
-        for number, key in enumerate(self.exchange.remotes, 1):
-            commands.add_peer(key, f'remote{number}')
+        account, meta = self.state.accounts['main'], pb.PeerSystemMeta(goOS='linux', netbirdVersion='0.65.0', capabilities=[1, 2])
+        for key in self.exchange.remotes:
+            self.state.set_meta(self.state.add_peer(account, key, 'remote'), meta)
         await super().start()
 
 

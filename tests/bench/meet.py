@@ -75,10 +75,12 @@ def enroll(daemon, home, url, hub, name):
 
 
 def start_daemon(home, **more):
-    os.makedirs(home + '/run', exist_ok=True)
+    for name in 'state', 'run':
+        os.makedirs(f'{home}/{name}')
+        shutil.chown(f'{home}/{name}', 'lapwing', 'lapwing')
     with open(home + '/lapwing.json', 'w') as f:
         f.write('{}')
-    daemon = Daemon(home=home, **more)
+    daemon = Daemon(home=home, keep=True, **more)
     daemon.settle(60)
     return daemon
 

@@ -45,7 +45,8 @@ struct engine_memory {
 struct engine_psk_memory {
 	struct wg_key peer;
 	struct wg_key given; /* on this host; zero: none */
-	struct wg_key set, tried; /* which one was set last, or may have been, without telling it; zero: none */
+	struct wg_key set,
+		tried; /* which one was set last, or may have been, without telling it; zero: none */
 };
 
 struct engine_ops {

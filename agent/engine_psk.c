@@ -370,7 +370,8 @@ int engine_set_psk(struct engine *e, const char *peer, const struct wg_key *key,
 		return r;
 	look_again(e, (uint32_t)host, now_ms);
 	if (changed)
-		log_info("peer %s: its pre-shared key %s", netmap_text(e->map, e->map->hosts[host].name),
+		log_info("peer %s: its pre-shared key %s",
+			netmap_text(e->map, e->map->hosts[host].name),
 			key ? "was given" : "is no longer one that was given");
 	return changed;
 }

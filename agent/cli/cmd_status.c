@@ -122,6 +122,21 @@ static void print_lazy_peer(const json_t *peer)
 	print_wakes(json_object_get(peer, "wakes"));
 }
 
+static void print_psk(const char *psk)
+{
+	static const struct {
+		const char *state, *words;
+	} table[] = {
+		{ "mesh", "of the mesh" },
+		{ "set", "set on this host" },
+		{ "outside", "set by somebody else" },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(table); i++)
+		if (!strcmp(psk, table[i].state))
+			status_line("psk", "%s", table[i].words);
+}
+
 static void print_peer(const json_t *peer)
 {
 	g_autofree char *rx = text_bytes(get_int(peer, "rx_bytes"));
@@ -139,6 +154,7 @@ static void print_peer(const json_t *peer)
 	status_line("traffic", "%s in, %s out", rx, tx);
 	if (get_int(peer, "keepalive_seconds"))
 		status_line("keepalive", "%" PRId64 " s", get_int(peer, "keepalive_seconds"));
+	print_psk(get_text(peer, "psk"));
 	print_lazy_peer(peer);
 }
 

@@ -497,9 +497,8 @@ static void set_peer(struct model *m, struct model_link *link, const struct wg_p
 		return;
 	if (!peer) {
 		m->hooks->peer_made(&config->public_key, m->user);
-		peer = model_add_peer(link, &config->public_key); g_printerr("@@ %02x made\n", peer->key.b[0]);
+		peer = model_add_peer(link, &config->public_key);
 	}
-	if (config->preshared_key && memcmp(&peer->psk, config->preshared_key, 32)) g_printerr("@@ %02x psk %02x->%02x update_only %d\n", peer->key.b[0], peer->psk.b[0], config->preshared_key->b[0], config->update_only);
 	if (config->preshared_key)
 		peer->psk = *config->preshared_key;
 	if (config->endpoint)

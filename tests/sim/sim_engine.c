@@ -478,8 +478,7 @@ static void check_endpoint(
 }
 
 /* Somebody else's stays, unless ours has changed. */
-static void check_psk(
-	struct sim *s, const struct netmap_host *host, const struct model_peer *peer)
+static void check_psk(struct sim *s, const struct netmap_host *host, const struct model_peer *peer)
 {
 	unsigned i = number_of(s, &host->key);
 	const char *name = netmap_text(s->wanted, host->name);

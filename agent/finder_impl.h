@@ -31,6 +31,7 @@ struct finder {
 	guint queue_source;
 	struct binding *binding; /* NULL: no port for it */
 
+	struct finder_gathering gathering;
 	struct ice_local locals[GATHER_MAX]; /* as last seen */
 	size_t n_locals;
 

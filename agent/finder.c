@@ -208,6 +208,7 @@ struct finder *finder_new(struct engine *engine, const struct wg_key *own, const
 	f->user = user;
 	f->nego = nego_new(own, random32, NULL);
 	nego_watch(f->nego, finder_tell, f);
+	f->aim = aim_new();
 	finder_ice_open(f);
 	finder_net_open(f);
 	take_locals(f);
@@ -228,6 +229,7 @@ void finder_free(struct finder *f)
 	finder_ice_close(f);
 	finder_net_close(f);
 	nego_free(f->nego);
+	aim_free(f->aim);
 	g_free(f);
 }
 
@@ -288,7 +290,7 @@ static void take_candidate(struct finder *f, const struct wg_key *from, const st
 
 	candidate_format(c, line);
 	/* ICE looks again, but WireGuard's packets go without it. */
-	if (!finder_may_send_to(f, c) ||
+	if (!finder_may_send_to(f, c) || !aim_allows(f->aim, &c->address, now_ms()) ||
 		g_strlcpy(heard.line, line, sizeof(heard.line)) >= sizeof(heard.line) ||
 		g_strlcpy(heard.ufrag, c->ufrag, sizeof(heard.ufrag)) >= sizeof(heard.ufrag)) {
 		f->refused++;

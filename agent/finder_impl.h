@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/finder.h"
+#include "agent/nego/aim.h"
 #include "agent/nego/nego.h"
 #include "agent/resolve.h"
 #include "agent/base/candidate.h"
@@ -20,7 +21,8 @@ struct finder {
 	struct nego *nego;
 	GSource *work;
 	bool hushed; /* the other side has said that it sleeps: it need not be told */
-	uint64_t refused; /* candidates that nothing may be sent to */
+	uint64_t refused; /* candidates that nothing may be sent to, or not so often */
+	struct aim *aim;
 
 	/* ICE */
 	GHashTable *agents; /* struct wg_key -> struct agent */

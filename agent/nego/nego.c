@@ -79,7 +79,7 @@ static void talk_free(gpointer data)
 {
 	struct talk *t = data;
 
-	g_array_unref(t->early);
+	g_clear_pointer(&t->early, g_array_unref);
 	explicit_bzero(&t->local, sizeof(t->local));
 	g_free(t);
 }
@@ -121,7 +121,6 @@ struct talk *nego_meet(struct nego *n, const struct wg_key *key, int64_t now_ms)
 		return t;
 	t = g_new0(struct talk, 1);
 	t->key = *key;
-	t->early = g_array_new(FALSE, FALSE, sizeof(struct nego_candidate));
 	random_text(n, t->local.ufrag, NEGO_UFRAG_LEN);
 	random_text(n, t->local.pwd, NEGO_PWD_LEN);
 	t->local.has_session = t->local.lapwing = true;

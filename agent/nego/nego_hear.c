@@ -59,9 +59,13 @@ void nego_hear_candidate(struct nego *n, const struct wg_key *key,
 {
 	struct talk *t = nego_meet(n, key, now_ms);
 
-	if (t->ice && belongs(t, candidate))
+	if (t->ice && belongs(t, candidate)) {
 		take_candidate(n, t, candidate, now_ms);
-	else if (t->early->len < NEGO_CANDIDATES_MAX)
+		return;
+	}
+	if (!t->early)
+		t->early = g_array_new(FALSE, FALSE, sizeof(struct nego_candidate));
+	if (t->early->len < NEGO_CANDIDATES_MAX)
 		g_array_append_vals(t->early, candidate, 1);
 	else
 		t->shown.limited++;
@@ -69,13 +73,14 @@ void nego_hear_candidate(struct nego *n, const struct wg_key *key,
 
 static void take_early(struct nego *n, struct talk *t, int64_t now_ms)
 {
-	for (guint i = 0; i < t->early->len; i++) {
-		const struct nego_candidate *c = &g_array_index(t->early, struct nego_candidate, i);
+	g_autoptr(GArray) early = g_steal_pointer(&t->early);
+
+	for (guint i = 0; early && i < early->len; i++) {
+		const struct nego_candidate *c = &g_array_index(early, struct nego_candidate, i);
 
 		if (belongs(t, c))
 			take_candidate(n, t, c, now_ms);
 	}
-	g_array_set_size(t->early, 0);
 }
 
 /* -- offers and answers ------------------------------------------------------------------------ */

@@ -19,7 +19,7 @@ struct talk {
 	struct nego_path path;
 	struct endpoint endpoints[NEGO_ENDPOINTS_MAX];
 	uint8_t n_endpoints;
-	GArray *early; /* struct nego_candidate: before we knew the session */
+	GArray *early; /* struct nego_candidate: before we knew the session; NULL: none */
 	uint32_t n_candidates;
 
 	/* offers */

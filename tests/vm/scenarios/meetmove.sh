@@ -19,23 +19,11 @@ behind_nat a ra 10.1.0
 behind_nat b rb 10.2.0
 firewall a 'iifname wt0 accept'
 firewall b 'iifname wt0 accept'
-ip netns exec hub turnserver -n --log-file=stdout --no-cli --no-auth --stun-only --no-tcp --no-tls --no-dtls \
-	--listening-ip=203.0.113.9 --pidfile=/tmp/hub/pid >/tmp/hub/stunlog 2>&1 {tap}>&- {never}<&- &
-pids[stun]=$!
+stun_server hub 203.0.113.9
 start_hub hub
 hubctl hub services signal=203.0.113.9:33073 'stuns=["stun:203.0.113.9:3478"]' >/dev/null
 hubctl hub set lazy=true >/dev/null
-key=$(hubctl hub add-key)
-for h in a b; do
-	echo '{}' >"/tmp/$h/lapwing.json"
-	(umask 077 && echo "$key" >"/tmp/$h/setup.key")
-	start_daemon $h
-	within 20 "$h joins" lw $h enroll --management-url http://203.0.113.9:33073 --setup-key-file /tmp/$h/setup.key --hostname $h
-done
-for h in a b; do
-	within 20 "$h is registered with the signal server" is_member $h "['control']['signal']['state']" connected
-	within 10 "$h has its peer" eval '[ "$(on $h wg show wt0 peers | wc -l)" = 1 ]'
-done
+joins http://203.0.113.9:33073 "$(hubctl hub add-key)" a b
 name=.netbird.selfhosted
 for h in a b; do
 	lw $h monitor --json >>/tmp/$h/events {tap}>&- {never}<&- &

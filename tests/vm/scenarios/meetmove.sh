@@ -31,23 +31,20 @@ for h in a b; do
 done
 
 # events HOST: the steps of its negotiation since, as one line.
-events() { python3 -c '
-import json, sys
-for line in open(sys.argv[1]):
-    e = json.loads(line)
-    if e["event"] == "negotiation":
-        print(e["state"] + (" " + e["local_type"] + ">" + e["remote_type"] if e["state"] == "path found" else ""), end=", ")
-' /tmp/$1/events; }
+events() {
+	sed -n '/"event":"negotiation"/ { s/.*"state":"\([^"]*\)".*"local_type":\([^,]*\),"remote_type":\([^,]*\),.*/\1 \2>\3/; s/ null>null//; s/"//g; p }' \
+		"/tmp/$1/events" | paste -sd ,
+}
 forget_events() { for h in a b; do : >/tmp/$h/events; done; }
 saw() { [[ $(events "$1") == *"$2"* ]]; }
 
 # ---- Each step is told
 within 30 "the first packets find the way" reaches a 100.64.0.2 8
-for h in a b; do within 10 "$h tells that it is up" saw $h "up, "; done
+for h in a b; do within 10 "$h tells that it is up" saw $h up; done
 echo "# a: $(events a)"
 echo "# b: $(events b)"
-ok "a tells that it has asked and was answered" saw a 'offered, answered, checking, '
-ok "b tells that it was asked" saw b 'asked, checking, '
+ok "a tells that it has asked and was answered" saw a offered,answered,checking
+ok "b tells that it was asked" saw b asked,checking
 ok "for people it is a line" grep -q "  *negotiation b$name: offered\$" /tmp/a/told
 within 10 "nothing is being looked for any more" eval '[ "$(on a ss -Hlun sport ge :61000 | wc -l)" -le 2 ]'
 handshake=$(on a wg show wt0 latest-handshakes | cut -f 2)
@@ -58,7 +55,7 @@ ip -n a address flush dev eth0
 ip -n a address add 10.1.0.7/24 dev eth0
 ip -n a route add default via 10.1.0.1
 changed=$EPOCHSECONDS
-within 4 "a asks at once" saw a "offered, "
+within 4 "a asks at once" saw a offered
 within 15 "and is heard from its new address" reaches a 100.64.0.2 2
 echo "# after $((EPOCHSECONDS - changed)) s; a: $(events a)"
 ok "there was another path" saw a "path found"
@@ -68,10 +65,10 @@ ok "their session is the one from before" [ "$(on a wg show wt0 latest-handshake
 forget_events
 ip -n a link set eth0 down
 pause 3
-ok "from nowhere nobody is asked" not saw a "offered"
+ok "from nowhere nobody is asked" not saw a offered
 ip -n a link set eth0 up
 ip -n a route replace default via 10.1.0.1
-within 8 "back again, a asks" saw a "offered, "
+within 8 "back again, a asks" saw a offered
 within 15 "and is heard" reaches a 100.64.0.2 2
 
 # ---- Another public address: neither host sees it; what is sent is not answered any more
@@ -90,5 +87,5 @@ kill "${pids[traffic]}"
 # ---- Not needed any more
 forget_events
 ok "a parks b" lw a idle b$name
-within 5 "and tells that it has forgotten it" saw a "forgotten, "
+within 5 "and tells that it has forgotten it" saw a forgotten
 finish

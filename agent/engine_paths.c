@@ -72,19 +72,27 @@ bool engine_is_unanswered(const struct engine *e, uint32_t host)
 		!(e->peers[host].flags & PEER_HEARD);
 }
 
-/* The path that answers is where it is, unless its tunnel says something better. */
+/* What its tunnel says counts more than what others find, as long as it says something. */
+static bool is_where_it_is_heard(const struct engine *e, uint32_t host)
+{
+	if (lazy_state(e->lazy, host) == LAZY_PERMANENT)
+		return e->peers[host].state == PEER_UP;
+	return !engine_is_asleep(e, host) && !engine_is_unanswered(e, host);
+}
+
+/* The path that answers is where it is. */
 static void use_proven(struct engine *e, uint32_t host, const struct engine_paths *found)
 {
+	bool permanent = lazy_state(e->lazy, host) == LAZY_PERMANENT;
 	struct peer *peer = &e->peers[host];
-	bool asleep = engine_is_asleep(e, host);
 
 	if (endpoint_is_same(&peer->endpoint, found->at) ||
-		(!asleep && !found->replaces && !engine_is_unanswered(e, host)))
+		(is_where_it_is_heard(e, host) && !found->replaces))
 		return;
 	peer->endpoint = *found->at;
 	peer->chosen = 0;
-	if (!asleep)
-		engine_mark_peer(e, host, PEER_NEW_ENDPOINT);
+	if (!engine_is_asleep(e, host))
+		engine_mark_peer(e, host, PEER_NEW_ENDPOINT | (permanent ? PEER_POKE : 0));
 }
 
 void engine_set_paths(struct engine *e, const struct wg_key *key, const struct engine_paths *found,

@@ -125,6 +125,12 @@ static int record_mtu(uint32_t mtu, void *user)
 	return record_failed(state_set_mtu(((struct daemon *)user)->state, mtu), "the MTU");
 }
 
+static int record_psks(const struct engine_psk_memory *psks, size_t n, void *user)
+{
+	return record_failed(
+		state_save_psks(((struct daemon *)user)->state, psks, n), "pre-shared keys");
+}
+
 static int read_psk(const char *path, struct wg_key *ret, void *user)
 {
 	return key_read_file(path, ret);
@@ -157,6 +163,7 @@ static const struct engine_ops engine_ops = {
 	.record_interface = record_interface,
 	.record_memory = record_memory,
 	.record_mtu = record_mtu,
+	.record_psks = record_psks,
 	.read_psk = read_psk,
 	.path = path,
 	.write_path = write_path,
@@ -365,6 +372,7 @@ static int open_engine(struct daemon *d)
 	};
 	g_autofree struct wg_key *recorded = NULL;
 	g_autofree struct engine_memory *memory = NULL;
+	g_autofree struct engine_psk_memory *psks = NULL;
 	int r = kernel_open(&d->kernel);
 
 	if (r < 0)
@@ -377,9 +385,15 @@ static int open_engine(struct daemon *d)
 	if (r < 0)
 		log_warn_errno(r, "cannot read where peers were, going on without");
 	identity.memory = memory;
+	r = state_load_psks(d->state, &psks, &identity.n_psks);
+	if (r < 0)
+		log_warn_errno(r, "cannot read which pre-shared keys were given, going on without");
+	identity.psks = psks;
 	if (!privs_has_net_raw())
 		identity.no_lazy = "CAP_NET_RAW is missing";
 	d->engine = engine_new(d->kernel, &engine_ops, d, &identity);
+	if (psks)
+		explicit_bzero(psks, identity.n_psks * sizeof(*psks));
 	d->resolve = resolve_new(looked_up, d);
 	engine_set_config(d->engine, d->config);
 	return EXIT_OK;

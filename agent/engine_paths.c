@@ -8,7 +8,7 @@ struct paths {
 	struct wg_key key;
 	bool yields;
 	uint8_t n;
-	struct endpoint at[ENGINE_PATHS_MAX];
+	struct endpoint at[]; /* n of them */
 };
 
 static int64_t find_host(const struct engine *e, const struct wg_key *key)
@@ -99,17 +99,18 @@ void engine_set_paths(struct engine *e, const struct wg_key *key, const struct e
 	int64_t now_ms)
 {
 	int64_t host = find_host(e, key);
+	size_t n = MIN(found->n, ENGINE_PATHS_MAX);
 	struct paths *p;
 
 	if (host < 0 || !found->n) {
 		g_hash_table_remove(e->paths, key);
 		return;
 	}
-	p = g_new0(struct paths, 1);
+	p = g_malloc(sizeof(*p) + n * sizeof(*p->at));
 	p->key = *key;
 	p->yields = found->yields;
-	p->n = (uint8_t)MIN(found->n, ENGINE_PATHS_MAX);
-	memcpy(p->at, found->at, p->n * sizeof(*p->at));
+	p->n = (uint8_t)n;
+	memcpy(p->at, found->at, n * sizeof(*p->at));
 	g_hash_table_replace(e->paths, &p->key, p);
 	if (found->proven) {
 		use_proven(e, (uint32_t)host, found);

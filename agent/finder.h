@@ -9,7 +9,15 @@
 #include "agent/engine.h"
 
 struct finder;
+struct gather_map;
 struct signal_body;
+
+/* Which of this host's addresses are told to others, and as what; see ice/gather.h. */
+struct finder_gathering {
+	const char *const *blacklist; /* ends with NULL; NULL: the usual one */
+	const struct gather_map *maps;
+	size_t n_maps;
+};
 
 struct finder_ops {
 	/* To one peer, by the signal server. 0 or -errno. */
@@ -28,6 +36,8 @@ void finder_free(struct finder *f); /* NULL is fine */
 void finder_set_signal(struct finder *f, bool ready);
 /* STUN servers, as the management server writes them; `uris` ends with NULL. */
 void finder_set_servers(struct finder *f, const char *const *uris, size_t n);
+/* Borrowed until the next one. What is negotiated from now on goes by it. */
+void finder_set_gathering(struct finder *f, const struct finder_gathering *how);
 /* The engine says; nothing of the engine is called before the loop turns. */
 void finder_need(struct finder *f, const struct wg_key *key, enum engine_need need);
 /* A peer says. */

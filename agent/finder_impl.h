@@ -34,6 +34,7 @@ struct finder {
 	struct binding *binding; /* NULL: no port for it */
 
 	/* this host */
+	struct finder_gathering gathering;
 	struct ice_local locals[GATHER_MAX]; /* as last seen */
 	size_t n_locals;
 	struct prefix ways

@@ -447,6 +447,7 @@ void network_set_config(struct network *n, const struct config *config)
 	n->config = config;
 	if (!before)
 		return;
+	network_renew_gathering(n);
 	network_save_now(n);
 	if (engine_map(n->engine))
 		reread_map(n);

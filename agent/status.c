@@ -160,6 +160,7 @@ static void write_peer(const struct engine *e, GString *out, uint32_t host, int6
 	jwrite_int(out, "rx_bytes", (int64_t)peer->rx);
 	jwrite_int(out, "tx_bytes", (int64_t)peer->tx);
 	jwrite_int(out, "keepalive_seconds", engine_wanted_keepalive(e, host));
+	jwrite_string(out, "psk", engine_psk_state(e, host));
 	write_lazy_peer(e, out, host, now_ms);
 	if (e->ops->write_path)
 		e->ops->write_path(&h->key, out, e->user);

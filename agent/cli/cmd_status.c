@@ -147,6 +147,21 @@ static void print_negotiation(const json_t *talk)
 		status_line("path", "%s%s%s", phase, sep, problem);
 }
 
+static void print_psk(const char *psk)
+{
+	static const struct {
+		const char *state, *words;
+	} table[] = {
+		{ "mesh", "of the mesh" },
+		{ "set", "set on this host" },
+		{ "outside", "set by somebody else" },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(table); i++)
+		if (!strcmp(psk, table[i].state))
+			status_line("psk", "%s", table[i].words);
+}
+
 static void print_peer(const json_t *peer)
 {
 	g_autofree char *rx = text_bytes(get_int(peer, "rx_bytes"));
@@ -165,6 +180,7 @@ static void print_peer(const json_t *peer)
 	status_line("traffic", "%s in, %s out", rx, tx);
 	if (get_int(peer, "keepalive_seconds"))
 		status_line("keepalive", "%" PRId64 " s", get_int(peer, "keepalive_seconds"));
+	print_psk(get_text(peer, "psk"));
 	print_lazy_peer(peer);
 }
 

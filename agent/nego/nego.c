@@ -189,11 +189,25 @@ void nego_set_signal(struct nego *n, bool ready, int64_t now_ms)
 			nego_offer_after(n, t, 0, nego_blur(n, NEGO_AFRESH_MS), now_ms);
 }
 
+/* Those that are up have had their turn. */
+static size_t count_without_tunnel(const struct nego *n)
+{
+	GHashTableIter iter;
+	struct talk *t;
+	size_t count = 0;
+
+	g_hash_table_iter_init(&iter, n->talks);
+	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&t))
+		count += !t->up;
+	return count;
+}
+
 void nego_want(struct nego *n, const struct wg_key *key, enum nego_urgency urgency, int64_t now_ms)
 {
 	struct talk *t;
 
-	if (urgency == NEGO_PERMANENT && nego_count(n) >= NEGO_KNOWN_MAX && !nego_find(n, key))
+	if (urgency == NEGO_PERMANENT && !nego_find(n, key) &&
+		count_without_tunnel(n) >= NEGO_KNOWN_MAX)
 		return;
 	t = nego_meet(n, key, now_ms);
 	t->urgency = (uint8_t)urgency;

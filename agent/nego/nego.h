@@ -31,7 +31,8 @@ enum {
 	NEGO_BURST =
 		8, /* so many are asked at once, and then so many a second; who waits for a packet comes */
 	NEGO_PER_S = 50, /* first */
-	NEGO_KNOWN_MAX = 1024, /* beyond so many those that nobody waits for are not taken on */
+	NEGO_KNOWN_MAX =
+		1024, /* beyond so many without a tunnel those that nobody waits for are not taken on */
 	NEGO_SESSION_LEN = 5,
 	NEGO_UFRAG_LEN = 8, /* ours: steering knows them by this length */
 	NEGO_PWD_LEN = 32, /* ours */

@@ -282,6 +282,25 @@ static void test_many(void)
 	nego_free(s.nego);
 }
 
+/* All of a big mesh that is always up get their turn. */
+static void test_big(void)
+{
+	enum { PEERS = 2 * NEGO_KNOWN_MAX };
+	struct setup s;
+
+	begin(&s);
+	for (int round = 0; round < 3; round++)
+		for (unsigned i = 0; i < PEERS; i++) {
+			struct wg_key key = { { 7, (uint8_t)i, (uint8_t)(i >> 8) } };
+
+			nego_want(s.nego, &key, NEGO_PERMANENT, s.now_ms);
+			if (i < NEGO_KNOWN_MAX && round == 1)
+				nego_up(s.nego, &key, s.now_ms);
+		}
+	g_assert_cmpuint(nego_count(s.nego), ==, PEERS);
+	nego_free(s.nego);
+}
+
 /* Who only asked and went away leaves nothing behind. */
 static void test_is_forgotten(void)
 {
@@ -561,6 +580,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/nego/fails", test_fails);
 	g_test_add_func("/nego/floods", test_floods);
 	g_test_add_func("/nego/many", test_many);
+	g_test_add_func("/nego/big", test_big);
 	g_test_add_func("/nego/is_forgotten", test_is_forgotten);
 	g_test_add_func("/nego/prune", test_prune);
 	g_test_add_func("/nego/no_ice", test_no_ice);

@@ -259,6 +259,7 @@ void engine_block(struct engine *e, uint32_t host, enum peer_block why, int erro
 void engine_unblock(struct engine *e, uint32_t host);
 void engine_all_peers_gone(struct engine *e, int64_t now_ms); /* the device is new and empty */
 void engine_all_sessions_lost(struct engine *e, int64_t now_ms); /* it was down */
+void engine_end_session(struct engine *e, uint32_t host, int64_t now_ms);
 void engine_elect(struct engine *e, int64_t now_ms);
 bool engine_holds_self(const struct engine *e, uint32_t host);
 int engine_wanted_keepalive(const struct engine *e, uint32_t host);

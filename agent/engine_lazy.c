@@ -304,10 +304,10 @@ void engine_watch_drops(struct engine *e, int64_t now_ms)
 	if (now_ms - e->drops_ms < DROPS_LOOK_MS)
 		return;
 	KERNEL(e, sentinel_get_status, &status);
-	if (status.drops >= e->drops + DROPS_MANY)
-		engine_refresh(e, now_ms);
-	e->drops = status.drops;
 	e->drops_ms = now_ms;
+	if (status.drops >= e->drops + DROPS_MANY && !engine_refresh(e, now_ms))
+		return; /* the next look is soon enough */
+	e->drops = status.drops;
 }
 
 static bool is_at_its_sentinel(

@@ -118,6 +118,18 @@ void engine_all_sessions_lost(struct engine *e, int64_t now_ms)
 	engine_due(e, STAGE_PEERS, now_ms);
 }
 
+/* Made anew, as the kernel has no other way to end a single session. */
+void engine_end_session(struct engine *e, uint32_t host, int64_t now_ms)
+{
+	struct peer *peer = &e->peers[host];
+
+	engine_remove_peer(e, &e->map->hosts[host].key, now_ms);
+	peer->flags &= (uint8_t)~PEER_INSTALLED;
+	peer->installed = 0;
+	peer_session_lost(peer);
+	engine_mark_peer(e, host, PEER_DIRTY | PEER_NEW_ENDPOINT);
+}
+
 /* -- blocked ones --------------------------------------------------------------------------- */
 
 void engine_block(struct engine *e, uint32_t host, enum peer_block why, int error)

@@ -320,7 +320,10 @@ int engine_stage_peers(struct engine *e, int64_t now_ms)
 	if (e->record_due)
 		record_peers(e);
 	if (e->removals->len)
-		return send_removals(e);
+		r = send_removals(e);
+	if (e->removals->len)
+		return r;
+	/* Some that were removed may be made anew: nothing comes between. */
 	for (size_t i = 0; i < BATCHES_PER_STEP && r > 0; i++)
 		r = send_batch(e);
 	return r;

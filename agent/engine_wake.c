@@ -346,7 +346,14 @@ static enum peer_state shown_state(const struct peer *peer, const struct lazy_vi
 	return PEER_IDLE;
 }
 
-static void tell(struct engine *e, uint32_t host)
+/* Others than lapwings throw their session away when they sleep. Under ours the kernel would send to them for another
+ * three minutes, and ask for a new one only after 15 s without an answer. A key that somebody else has set would go, too. */
+static bool sleeps_without_session(struct engine *e, uint32_t host)
+{
+	return engine_never_yields(e, host) && strcmp(engine_psk_state(e, host), "outside") != 0;
+}
+
+static void tell(struct engine *e, uint32_t host, int64_t now_ms)
 {
 	const char *name = netmap_text(e->map, e->map->hosts[host].name);
 	struct peer *peer = &e->peers[host];
@@ -356,6 +363,8 @@ static void tell(struct engine *e, uint32_t host)
 	lazy_view(e->lazy, host, &view);
 	peer->state = (uint8_t)shown_state(peer, &view);
 	peer->flags &= (uint8_t)~PEER_HEARD;
+	if (view.state == LAZY_PARKED && was_up && sleeps_without_session(e, host))
+		engine_end_session(e, host, now_ms);
 	engine_tell_path(e, host, was_up);
 	log_debug("peer %s: %s", name, lazy_state_name(view.state));
 	engine_tell_lazy(e, name, view.unreachable ? "unreachable" : lazy_state_name(view.state),
@@ -380,7 +389,7 @@ static void finish(struct engine *e, struct work *w, int64_t now_ms)
 	for (guint i = 0; i < w->tell->len; i++) {
 		uint32_t host = g_array_index(w->tell, uint32_t, i);
 
-		tell(e, host);
+		tell(e, host, now_ms);
 		routers += e->map->hosts[host].n_routes > 0;
 	}
 	if (routers)

@@ -238,8 +238,8 @@ struct finder *finder_new(struct engine *engine, const struct wg_key *own, const
 	f->ops = *ops;
 	f->user = user;
 	f->nego = nego_new(own, random32, NULL);
-	f->aim = aim_new();
 	nego_watch(f->nego, finder_tell, f);
+	f->aim = aim_new();
 	finder_ice_open(f);
 	finder_net_open(f);
 	take_place(f);

@@ -128,7 +128,7 @@ struct talk *nego_meet(struct nego *n, const struct wg_key *key, int64_t now_ms)
 	t->cap_ms = NEGO_CAP_MIN_MS + n->random(n->user) % (NEGO_CAP_MAX_MS - NEGO_CAP_MIN_MS);
 	t->credit = NEGO_ANSWER_BURST;
 	t->credit_ms = now_ms;
-	t->offer_ms = t->check_ms = NEGO_NEVER;
+	t->offer_ms = t->check_ms = t->settle_ms = NEGO_NEVER;
 	t->linger_ms = now_ms + NEGO_LINGER_MS;
 	nego_plan(n, t->linger_ms);
 	g_hash_table_insert(n->talks, &t->key, t);
@@ -140,7 +140,7 @@ void nego_stop_ice(struct nego *n, struct talk *t)
 	if (t->ice)
 		nego_act(n, t, NEGO_ACT_ICE_STOP, NULL);
 	t->ice = t->released = false;
-	t->check_ms = NEGO_NEVER;
+	t->check_ms = t->settle_ms = NEGO_NEVER;
 }
 
 /* WireGuard itself has proved the path. Who is one of us knows that, too; others want their checks to be
@@ -315,7 +315,7 @@ size_t nego_endpoints(const struct nego *n, const struct wg_key *key, struct end
 
 	if (!t)
 		return 0;
-	if (t->path.at.family)
+	if (t->path.at.family && t->settle_ms == NEGO_NEVER)
 		ret[count++] = t->path.at;
 	for (size_t i = 0; i < t->n_endpoints; i++)
 		if (!t->path.at.family || !endpoint_is_same(&t->endpoints[i], &t->path.at))

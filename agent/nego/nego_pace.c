@@ -52,12 +52,15 @@ static bool pass_time(struct nego *n, struct talk *t, int64_t now_ms)
 					  : "no candidate answered in time",
 			now_ms);
 	}
+	if (t->settle_ms != NEGO_NEVER && now_ms >= t->settle_ms)
+		nego_settled(n, t);
 	if (!t->wanted && !t->ice && now_ms >= t->linger_ms)
 		return false;
 	if (t->offer_ms != NEGO_NEVER && now_ms >= t->offer_ms &&
 		(!nego_is_needed(t) || !n->signal))
 		t->offer_ms = NEGO_NEVER; /* nego_set_signal begins again */
 	nego_plan(n, t->check_ms);
+	nego_plan(n, t->settle_ms);
 	if (!t->wanted)
 		nego_plan(n, MAX(t->linger_ms, now_ms + 1000));
 	return true;

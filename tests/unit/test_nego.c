@@ -93,6 +93,7 @@ static void test_asks(void)
 	struct nego_words heard = words(1), again;
 	struct nego_candidate c = candidate("one", 1);
 	struct nego_path path = { .at = { .family = AF_INET, .port = 9 } };
+	struct endpoint at[NEGO_ENDPOINTS_MAX + 1];
 	struct setup s;
 
 	begin(&s);
@@ -102,12 +103,17 @@ static void test_asks(void)
 	FOLLOWS(&s, "");
 	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
 	FOLLOWS(&s, "start");
+	/* No lapwing: a handshake from before it has a path itself does not count for it. */
 	nego_hear_candidate(s.nego, &s.peer, &c, s.now_ms);
-	FOLLOWS(&s, "remote:one endpoints");
+	FOLLOWS(&s, "remote:one");
 	nego_local_candidate(s.nego, &s.peer, session(&s), "mine");
 	FOLLOWS(&s, "candidate:mine");
 	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
+	FOLLOWS(&s, "");
+	g_assert_cmpuint(nego_endpoints(s.nego, &s.peer, at), ==, 0);
+	s.now_ms += NEGO_SETTLE_MS;
 	FOLLOWS(&s, "endpoints");
+	g_assert_cmpuint(nego_endpoints(s.nego, &s.peer, at), ==, 1);
 	nego_up(s.nego, &s.peer, s.now_ms);
 	FOLLOWS(&s, "release"); /* the other side is no lapwing: its checks go on */
 	s.now_ms += 3600 * 1000;
@@ -116,6 +122,33 @@ static void test_asks(void)
 	nego_idle(s.nego, &s.peer, true);
 	FOLLOWS(&s, "go-idle stop");
 	g_assert_cmpuint(nego_count(s.nego), ==, 0);
+	nego_free(s.nego);
+}
+
+/* Who is no lapwing and has lost its path asks anew, under the session that it had. */
+static void test_asked_again(void)
+{
+	struct nego_words heard = words(1);
+	struct nego_path path = { .at = { .family = AF_INET, .port = 9 } };
+	uint8_t before[NEGO_SESSION_LEN];
+	struct setup s;
+
+	begin(&s);
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	FOLLOWS(&s, "start answer");
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	FOLLOWS(&s, "answer"); /* still at work */
+	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
+	nego_up(s.nego, &s.peer, s.now_ms);
+	FOLLOWS(&s, "release");
+	s.now_ms += 30 * 1000;
+	FOLLOWS(&s, "endpoints");
+	memcpy(before, session(&s), sizeof(before));
+	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms); /* late */
+	FOLLOWS(&s, "");
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	FOLLOWS(&s, "stop start answer");
+	g_assert_true(memcmp(before, session(&s), sizeof(before)) != 0);
 	nego_free(s.nego);
 }
 
@@ -365,7 +398,7 @@ static void test_path_lost(void)
 	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
 	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
 	nego_up(s.nego, &s.peer, s.now_ms);
-	FOLLOWS(&s, "start endpoints release");
+	FOLLOWS(&s, "start release");
 	nego_failed(s.nego, &s.peer, session(&s), "silence", s.now_ms);
 	FOLLOWS(&s, "stop");
 	s.now_ms += NEGO_AFRESH_MS;
@@ -382,6 +415,7 @@ static void test_no_handshake(void)
 	struct setup s;
 
 	begin(&s);
+	heard.lapwing = true;
 	nego_want(s.nego, &s.peer, NEGO_PACKET_WAITS, s.now_ms);
 	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
 	FOLLOWS(&s, "start");
@@ -405,7 +439,7 @@ static void test_no_handshake(void)
 	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
 	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
 	nego_up(s.nego, &s.peer, s.now_ms);
-	FOLLOWS(&s, "start endpoints release");
+	FOLLOWS(&s, "start endpoints stop");
 	s.now_ms += 2 * NEGO_HANDSHAKE_MS;
 	FOLLOWS(&s, "");
 	nego_free(s.nego);
@@ -419,6 +453,7 @@ static void test_no_handshake_of_theirs(void)
 	struct setup s;
 
 	begin(&s);
+	heard.lapwing = true;
 	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
 	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
 	g_free(actions(&s));
@@ -575,6 +610,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/nego/asks", test_asks);
 	g_test_add_func("/nego/is_asked", test_is_asked);
+	g_test_add_func("/nego/asked_again", test_asked_again);
 	g_test_add_func("/nego/nobody_answers", test_nobody_answers);
 	g_test_add_func("/nego/no_signal", test_no_signal);
 	g_test_add_func("/nego/fails", test_fails);

@@ -80,6 +80,7 @@ static void talk_free(gpointer data)
 	struct talk *t = data;
 
 	g_clear_pointer(&t->early, g_array_unref);
+	g_free(t->endpoints);
 	explicit_bzero(&t->local, sizeof(t->local));
 	g_free(t);
 }
@@ -123,7 +124,6 @@ struct talk *nego_meet(struct nego *n, const struct wg_key *key, int64_t now_ms)
 	t->key = *key;
 	random_text(n, t->local.ufrag, NEGO_UFRAG_LEN);
 	random_text(n, t->local.pwd, NEGO_PWD_LEN);
-	t->local.has_session = t->local.lapwing = true;
 	new_session(n, t);
 	t->cap_ms = NEGO_CAP_MIN_MS + n->random(n->user) % (NEGO_CAP_MAX_MS - NEGO_CAP_MIN_MS);
 	t->credit = NEGO_ANSWER_BURST;
@@ -294,9 +294,13 @@ bool nego_words(const struct nego *n, const struct wg_key *key, struct nego_word
 {
 	const struct talk *t = nego_find(n, key);
 
-	if (t)
-		*ret = t->local;
-	return t != NULL;
+	if (!t)
+		return false;
+	*ret = (struct nego_words){ .has_session = true, .lapwing = true };
+	g_strlcpy(ret->ufrag, t->local.ufrag, sizeof(ret->ufrag));
+	g_strlcpy(ret->pwd, t->local.pwd, sizeof(ret->pwd));
+	memcpy(ret->session, t->local.session, sizeof(ret->session));
+	return true;
 }
 
 bool nego_remote_words(const struct nego *n, const struct wg_key *key, struct nego_words *ret)

@@ -47,6 +47,7 @@ static void take_candidate(
 	if (!t->remote.lapwing || !c->at.family || t->n_endpoints == NEGO_ENDPOINTS_MAX ||
 		is_known(t, &c->at))
 		return;
+	t->endpoints = g_renew(struct endpoint, t->endpoints, t->n_endpoints + 1u);
 	t->endpoints[t->n_endpoints++] = c->at;
 	nego_act(n, t, NEGO_ACT_ENDPOINTS, NULL);
 }

@@ -5,7 +5,13 @@
 
 #include "agent/nego/nego.h"
 
-/* One peer that we talk to, or want to. */
+/* Of our side. */
+struct nego_own {
+	char ufrag[NEGO_UFRAG_LEN + 1], pwd[NEGO_PWD_LEN + 1];
+	uint8_t session[NEGO_SESSION_LEN];
+};
+
+/* One peer that we talk to, or want to; there are many that are connected, so it is to be small. */
 struct talk {
 	struct wg_key key;
 	bool wanted, up;
@@ -15,10 +21,11 @@ struct talk {
 	bool replaces; /* ICE began while the tunnel was up */
 	bool asked_by_remote;
 	uint8_t urgency;
-	struct nego_words local, remote; /* remote: ufrag "" as long as nothing was heard */
+	struct nego_own local;
+	struct nego_words remote; /* ufrag "" as long as nothing was heard */
 	struct nego_path path;
 	int64_t settle_ms; /* the path may be used from then on; NEGO_NEVER: it may */
-	struct endpoint endpoints[NEGO_ENDPOINTS_MAX];
+	struct endpoint *endpoints; /* n_endpoints, at most NEGO_ENDPOINTS_MAX */
 	uint8_t n_endpoints;
 	GArray *early; /* struct nego_candidate: before we knew the session; NULL: none */
 	uint32_t n_candidates;

@@ -104,8 +104,8 @@ class Meeting:
         self.keys, self.addresses = [r['key'] for r in known], [r['address'] for r in known]
         wait(lambda: document(self.daemon)['control']['signal']['state'] == 'connected', 'signal')
         self.all_parked()
-        found = lazynet.make_devices(self.addresses, run('wg', 'show', 'wt0', 'public-key').strip(),
-                                     self.remotes.peer(peer='bench')['address'])
+        own = self.remotes.peer(peer='bench')
+        found = lazynet.make_devices(self.addresses, own['key'], own['address'])
         expect(sorted(found.values()) == sorted(self.keys), 'remotes and devices have other keys')
         self.lead_checks()
         self.sender = common.open_socket(socket.SOCK_DGRAM)
@@ -221,7 +221,7 @@ class Lan:
             self.daemons[name] = start_daemon(home, wrap=('ip', 'netns', 'exec', name))
             enroll(self.daemons[name], home, 'http://198.51.100.9:33073', self.hub, name)
             self.addresses[name] = self.hub.peer(peer=name)['address']
-            self.keys[name] = within(name, 'wg', 'show', 'wt0', 'public-key').strip()
+            self.keys[name] = self.hub.peer(peer=name)['key']
             self.sockets[name] = common.open_socket(socket.SOCK_DGRAM, name, 7000)
         for name in 'ab':
             wait(lambda: document(self.daemons[name])['control']['signal']['state'] == 'connected', 'signal')

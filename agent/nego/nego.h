@@ -133,7 +133,7 @@ struct nego;
 /* `random` gives 32 random bits at a time. */
 struct nego *nego_new(const struct wg_key *own, uint32_t (*random)(void *user), void *user);
 void nego_free(struct nego *n);
-/* Each step is told when it is made, and seldom: none comes oftener than the limits above allow. */
+/* `fn` is told of each step when it is made. What others say counts only as far as the limits above let it in. */
 void nego_watch(struct nego *n, nego_step_fn fn, void *user);
 
 /* -- events of our side ---------------------------------------------------------------------- */

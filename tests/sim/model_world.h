@@ -30,6 +30,8 @@ struct mesh {
 	int64_t *index; /* world number -> host of the map, or -1 */
 };
 
+struct exchange;
+struct finding;
 struct traffic;
 
 enum seen_state { SEEN_PARKED, SEEN_WAKING, SEEN_ACTIVE, SEEN_PERMANENT, SEEN_UNREACHABLE };
@@ -56,6 +58,7 @@ struct node {
 	char name[8];
 	struct model *model;
 	struct engine *engine; /* NULL: the daemon is down */
+	struct finding *finding; /* NULL: it finds no paths */
 	struct config config;
 	struct wg_key private_key, public_key;
 	struct mesh *mesh; /* its file */
@@ -92,6 +95,7 @@ struct world {
 	uint32_t next_session;
 	unsigned depth; /* of calls in calls */
 
+	struct exchange *exchange; /* NULL: there is no signal server */
 	struct traffic *traffic;
 	uint64_t crossings; /* of initiations, both to sentinels; for people */
 
@@ -124,10 +128,15 @@ struct model_link *world_link(const struct node *h);
 const struct netmap_host *world_listed(const struct world *w, unsigned a, unsigned b);
 bool world_lists_present_address(const struct world *w, unsigned a, unsigned b);
 
+int world_number(const struct world *w, const struct wg_key *key); /* -1: nobody */
+
 int64_t host_now_ms(const struct node *h);
 void host_start(struct node *h);
 void host_stop(struct node *h, bool crash);
 void host_kick(struct node *h);
+/* Its daemon does something from here to there. False: it does something else, or is down. */
+bool host_begin(struct node *h);
+void host_end(struct node *h);
 void host_event(struct node *h, unsigned events);
 /* 1: done, and so on: see engine_command. */
 int host_command(struct node *h, enum engine_command command, unsigned other);

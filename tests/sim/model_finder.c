@@ -262,6 +262,12 @@ void exchange_close(struct world *w)
 	present = NULL;
 }
 
+/* An offer, an answer, and candidates behind it; a STUN server may be slow, and checks are made at intervals. */
+int64_t exchange_limit_us(const struct world *w)
+{
+	return 4 * w->exchange->latency_us + S;
+}
+
 /* -- life ---------------------------------------------------------------------------------------- */
 
 void finding_start(struct node *h)

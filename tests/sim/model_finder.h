@@ -23,6 +23,9 @@ void exchange_away(struct world *w, int64_t us);
 /* This host loses its connection, and makes another one. */
 void exchange_drop(struct node *h);
 
+/* How long two hosts need to find each other when nothing is in their way. */
+int64_t exchange_limit_us(const struct world *w);
+
 /* The life of a finder; `w->exchange` NULL: nothing. */
 void finding_start(struct node *h);
 void finding_stop(struct node *h);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "mgmt/netmap.h"
+#include "tests/sim/model_finder.h"
 #include "tests/sim/model_world.h"
 
 #define S (INT64_C(1000000)) /* in microseconds */
@@ -76,7 +77,7 @@ static int64_t limit_us(const struct world *w, const struct record *r)
 	unsigned n = MAX(n_endpoints(w, r->from, r->to), n_endpoints(w, r->to, r->from));
 	bool lazy = world_may_park(w, r->from, r->to) && !w->hosts[r->from].model->sentinel_refused;
 
-	return 4 * rtt(w, r) + SLACK_US + (n > 1 ? n * TRY_US : 0) +
+	return 4 * rtt(w, r) + SLACK_US + (w->exchange ? exchange_limit_us(w) : 0) + (n > 1 ? n * TRY_US : 0) +
 		(n > 1 && !lazy ? ROTATE_US : 0);
 }
 

@@ -172,9 +172,11 @@ void nego_set_signal(struct nego *n, bool ready, int64_t now_ms)
 		return;
 	n->signal = ready;
 	g_hash_table_iter_init(&iter, n->talks);
-	while (ready && g_hash_table_iter_next(&iter, NULL, (gpointer *)&t))
+	while (ready && g_hash_table_iter_next(&iter, NULL, (gpointer *)&t)) {
+		t->vain = 0;
 		if (nego_is_needed(t))
 			nego_offer_after(n, t, 0, nego_blur(n, NEGO_AFRESH_MS), now_ms);
+	}
 }
 
 void nego_want(struct nego *n, const struct wg_key *key, enum nego_urgency urgency, int64_t now_ms)
@@ -203,6 +205,7 @@ void nego_up(struct nego *n, const struct wg_key *key, int64_t now_ms)
 	if (!t)
 		return;
 	t->up = t->wanted = true;
+	t->vain = 0;
 	t->shown.why = NULL;
 	t->offer_ms = NEGO_NEVER;
 	nego_release(n, t);
@@ -252,6 +255,7 @@ void nego_network_changed(struct nego *n, int64_t now_ms)
 			continue;
 		nego_renew(n, t);
 		t->lost = true;
+		t->vain = 0;
 		nego_offer_after(n, t, nego_blur(n, NEGO_AFRESH_MS), NEGO_AFRESH_MS * 2, now_ms);
 	}
 }

@@ -333,6 +333,40 @@ static void test_no_ice(void)
 	nego_free(s.nego);
 }
 
+static unsigned tries_within(struct setup *s, int64_t ms, uint8_t *heard)
+{
+	unsigned tries = 0;
+
+	for (int64_t end = s->now_ms + ms; s->now_ms < end; s->now_ms += 100) {
+		g_autofree char *text = actions(s);
+		struct nego_words answer;
+
+		if (!strstr(text, "offer"))
+			continue;
+		answer = words(++*heard);
+		nego_hear_answer(s->nego, &s->peer, &answer, s->now_ms);
+		tries++;
+	}
+	return tries;
+}
+
+/* The other side answers, and yet there is no path: the next tries are less and less often. */
+static void test_in_vain(void)
+{
+	uint8_t heard = 0;
+	struct setup s;
+
+	begin(&s);
+	nego_want(s.nego, &s.peer, NEGO_PERMANENT, s.now_ms);
+	g_assert_cmpuint(tries_within(&s, 60 * 1000, &heard), >=, 3);
+	tries_within(&s, 120 * 1000, &heard);
+	g_assert_cmpuint(tries_within(&s, 600 * 1000, &heard), <=, 14);
+	/* What changes the odds is tried at once. */
+	nego_network_changed(s.nego, s.now_ms);
+	g_assert_cmpuint(tries_within(&s, 20 * 1000, &heard), >=, 2);
+	nego_free(s.nego);
+}
+
 /* The path of a tunnel that is up breaks: another one is looked for, whatever WireGuard thinks. */
 static void test_path_lost(void)
 {
@@ -367,6 +401,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/nego/is_forgotten", test_is_forgotten);
 	g_test_add_func("/nego/prune", test_prune);
 	g_test_add_func("/nego/no_ice", test_no_ice);
+	g_test_add_func("/nego/in_vain", test_in_vain);
 	g_test_add_func("/nego/path_lost", test_path_lost);
 	return g_test_run();
 }

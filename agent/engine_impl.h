@@ -298,6 +298,8 @@ void engine_paths_init(struct engine *e);
 void engine_prune_paths(struct engine *e); /* there is a new map */
 /* Those of a host. Returns their number, at most max. */
 size_t engine_add_paths(const struct engine *e, uint32_t host, struct endpoint *ret, size_t max);
+/* It was woken by data under a session from before, and nothing has come back yet. */
+bool engine_is_unanswered(const struct engine *e, uint32_t host);
 bool engine_never_yields(const struct engine *e, uint32_t host); /* it is none of us */
 /* Its state has changed; `was_up`: from being up. */
 void engine_tell_path(struct engine *e, uint32_t host, bool was_up);

@@ -61,8 +61,7 @@ void engine_prune_paths(struct engine *e)
 	g_hash_table_foreach_remove(e->paths, is_gone, e);
 }
 
-/* It was woken by data under a session from before, and nothing has come back yet. */
-static bool is_unanswered(const struct engine *e, uint32_t host)
+bool engine_is_unanswered(const struct engine *e, uint32_t host)
 {
 	struct lazy_view view;
 
@@ -75,7 +74,7 @@ static bool is_unanswered(const struct engine *e, uint32_t host)
 static void use_proven(struct engine *e, uint32_t host, const struct endpoint *at)
 {
 	struct peer *peer = &e->peers[host];
-	bool unanswered = is_unanswered(e, host);
+	bool unanswered = engine_is_unanswered(e, host);
 
 	if (endpoint_is_same(&peer->endpoint, at) || (!unanswered && !engine_is_asleep(e, host)))
 		return;
@@ -102,7 +101,8 @@ void engine_set_paths(struct engine *e, const struct wg_key *key, const struct e
 	g_hash_table_replace(e->paths, &p->key, p);
 	if (found->proven)
 		use_proven(e, (uint32_t)host, found->at);
-	if (engine_is_asleep(e, (uint32_t)host)) {
+	if (engine_is_asleep(e, (uint32_t)host) ||
+		(found->proven && engine_is_unanswered(e, (uint32_t)host))) {
 		lazy_new_endpoints(e->lazy, (uint32_t)host, now_ms);
 		engine_lazy_run(e, now_ms);
 	} else if (lazy_state(e->lazy, (uint32_t)host) == LAZY_PERMANENT &&
@@ -159,7 +159,7 @@ static enum engine_need need_of(const struct engine *e, uint32_t host, bool was_
 		lazy_view(e->lazy, host, &view);
 		return view.cause == LAZY_BY_GROUP ? ENGINE_ROUTER_WANTED : ENGINE_PACKET_WAITS;
 	case LAZY_ACTIVE:
-		return is_unanswered(e, host) ? ENGINE_PACKET_WAITS : ENGINE_ANSWERS;
+		return engine_is_unanswered(e, host) ? ENGINE_PACKET_WAITS : ENGINE_ANSWERS;
 	case LAZY_PERMANENT:
 		if (e->peers[host].state == PEER_UP)
 			return ENGINE_ANSWERS;

@@ -173,6 +173,8 @@ static void read_own_peer(
 	peer->flags |= PEER_INSTALLED;
 	if (heard) {
 		peer->flags |= PEER_HEARD;
+		if (lazy_state(e->lazy, host) != LAZY_WAKING)
+			g_hash_table_remove(e->held, GUINT_TO_POINTER(host));
 		if (lazy_state(e->lazy, host) == LAZY_ACTIVE)
 			engine_tell_path(e, host, true);
 	}

@@ -353,6 +353,17 @@ static void tell(struct engine *e, uint32_t host)
 
 /* -- all of it ------------------------------------------------------------------------------ */
 
+/* An initiation beside a session from before may have gone to where nobody is, and the path is still looked for. */
+static void drop(struct engine *e, const GArray *hosts)
+{
+	for (guint i = 0; i < hosts->len; i++) {
+		uint32_t host = g_array_index(hosts, uint32_t, i);
+
+		if (!e->finder || !engine_is_unanswered(e, host))
+			g_hash_table_remove(e->held, GUINT_TO_POINTER(host));
+	}
+}
+
 static void finish(struct engine *e, struct work *w, int64_t now_ms)
 {
 	size_t routers = 0;
@@ -360,8 +371,6 @@ static void finish(struct engine *e, struct work *w, int64_t now_ms)
 	for (guint i = 0; i < w->forward->len; i++)
 		if (!is_repeated(w->forward, i))
 			forward(e, &g_array_index(w->forward, struct lazy_action, i), now_ms);
-	for (guint i = 0; i < w->drop->len; i++)
-		g_hash_table_remove(e->held, GUINT_TO_POINTER(g_array_index(w->drop, uint32_t, i)));
 	for (guint i = 0; i < w->poke->len; i++)
 		engine_mark_peer(e, g_array_index(w->poke, uint32_t, i), PEER_POKE);
 	for (guint i = 0; i < w->tell->len; i++) {
@@ -370,6 +379,7 @@ static void finish(struct engine *e, struct work *w, int64_t now_ms)
 		tell(e, host);
 		routers += e->map->hosts[host].n_routes > 0;
 	}
+	drop(e, w->drop);
 	if (routers)
 		engine_elect(e, now_ms);
 }

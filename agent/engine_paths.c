@@ -70,6 +70,14 @@ bool engine_is_unanswered(const struct engine *e, uint32_t host)
 		!(e->peers[host].flags & PEER_HEARD);
 }
 
+bool engine_anybody_unanswered(const struct engine *e)
+{
+	for (size_t i = 0; i < lazy_n_awake(e->lazy); i++)
+		if (engine_is_unanswered(e, lazy_awake(e->lazy, i)))
+			return true;
+	return false;
+}
+
 /* The path that answers is where it is, unless its tunnel says something better. */
 static void use_proven(struct engine *e, uint32_t host, const struct endpoint *at)
 {
@@ -91,6 +99,8 @@ void engine_set_paths(struct engine *e, const struct wg_key *key, const struct e
 
 	if (host < 0 || !found->n) {
 		g_hash_table_remove(e->paths, key);
+		if (host >= 0)
+			engine_follow_keepalive(e, (uint32_t)host);
 		return;
 	}
 	p = g_new0(struct paths, 1);
@@ -99,6 +109,7 @@ void engine_set_paths(struct engine *e, const struct wg_key *key, const struct e
 	p->n = (uint8_t)MIN(found->n, ENGINE_PATHS_MAX);
 	memcpy(p->at, found->at, p->n * sizeof(*p->at));
 	g_hash_table_replace(e->paths, &p->key, p);
+	engine_follow_keepalive(e, (uint32_t)host);
 	if (found->proven)
 		use_proven(e, (uint32_t)host, found->at);
 	if (engine_is_asleep(e, (uint32_t)host) ||
@@ -119,6 +130,9 @@ void engine_set_finder(struct engine *e, bool present, int64_t now_ms)
 	e->finder = present;
 	if (!present)
 		g_hash_table_remove_all(e->paths);
+	for (uint32_t i = 0; !present && e->map && i < e->map->n_hosts; i++)
+		if (!engine_holds_self(e, i))
+			engine_follow_keepalive(e, i);
 	for (uint32_t i = 0; present && e->map && i < e->map->n_hosts; i++)
 		/* Who sleeps may just be asked by the other side: that is not to be disturbed. */
 		if (!engine_holds_self(e, i) && lazy_state(e->lazy, i) != LAZY_PARKED)

@@ -99,6 +99,17 @@ void engine_mark_peer(struct engine *e, uint32_t host, unsigned flags)
 	e->stages[STAGE_PEERS].due = true;
 }
 
+/* Keepalives begin and end with what is known of its paths, and with its sleep. */
+void engine_follow_keepalive(struct engine *e, uint32_t host)
+{
+	const struct peer *peer = &e->peers[host];
+
+	if (e->map->hosts[e->map->self].keepalive && peer->state != PEER_BLOCKED &&
+		(peer->flags & (PEER_INSTALLED | PEER_DIRTY)) == PEER_INSTALLED &&
+		peer->installed != engine_wanted_hash(e, host))
+		engine_mark_peer(e, host, PEER_DIRTY);
+}
+
 void engine_all_peers_gone(struct engine *e, int64_t now_ms)
 {
 	bool few = e->map->n_hosts <= POKE_ALL_MAX;

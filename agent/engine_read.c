@@ -310,6 +310,7 @@ int engine_stage_read(struct engine *e, int64_t now_ms)
 		engine_look_for_idle(e, now_ms);
 	engine_lazy_run(e, now_ms);
 	e->watch |= !e->nft_lazy.logs && engine_anybody_wakes(e);
+	e->watch |= e->finder && engine_anybody_unanswered(e);
 	engine_elect(e, now_ms);
 	if (!reading.differences)
 		return 0;

@@ -12,6 +12,7 @@ enum {
 	READS_MAX = 16, /* then others have their turn */
 	PROGRAM_AT_ONCE_MAX = 256, /* more are left to the stage, which gives others their turn */
 	CANDIDATES_MAX = NETMAP_ENDPOINTS_MAX + 1,
+	FIRST_LOOK_MS = 1000, /* at who may have answered already */
 };
 
 /* -- packets in ----------------------------------------------------------------------------- */
@@ -333,7 +334,7 @@ static enum peer_state shown_state(const struct peer *peer, const struct lazy_vi
 	return PEER_IDLE;
 }
 
-static void tell(struct engine *e, uint32_t host)
+static void tell(struct engine *e, uint32_t host, int64_t now_ms)
 {
 	const char *name = netmap_text(e->map, e->map->hosts[host].name);
 	struct peer *peer = &e->peers[host];
@@ -344,6 +345,9 @@ static void tell(struct engine *e, uint32_t host)
 	peer->state = (uint8_t)shown_state(peer, &view);
 	peer->flags &= (uint8_t)~PEER_HEARD;
 	engine_tell_path(e, host, was_up);
+	engine_follow_keepalive(e, host);
+	if (e->finder && engine_is_unanswered(e, host))
+		engine_read_within(e, FIRST_LOOK_MS, now_ms);
 	log_debug("peer %s: %s", name, lazy_state_name(view.state));
 	engine_tell_lazy(e, name, view.unreachable ? "unreachable" : lazy_state_name(view.state),
 		view.state == LAZY_WAKING || view.state == LAZY_ACTIVE ? lazy_cause_name(view.cause)
@@ -376,7 +380,7 @@ static void finish(struct engine *e, struct work *w, int64_t now_ms)
 	for (guint i = 0; i < w->tell->len; i++) {
 		uint32_t host = g_array_index(w->tell, uint32_t, i);
 
-		tell(e, host);
+		tell(e, host, now_ms);
 		routers += e->map->hosts[host].n_routes > 0;
 	}
 	drop(e, w->drop);

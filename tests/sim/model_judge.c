@@ -68,7 +68,8 @@ static void check_sentinel(struct node *h, unsigned other)
 {
 	const struct model_peer *peer = world_peer(h->w, h->number, other);
 
-	if (peer && !sentinel_is_one(&peer->endpoint) && !h->model->crashed &&
+	/* With a signal server settings that follow its paths may come first. */
+	if (!h->w->exchange && peer && !sentinel_is_one(&peer->endpoint) && !h->model->crashed &&
 		h->w->n <= AT_ONCE_MAX && now(h) - h->others[other].heard_us > TURN_US &&
 		is_free_since(h, other, now(h)))
 		world_fail(
@@ -87,7 +88,8 @@ static void check_parking(struct node *h, unsigned other)
 			(double)(now(h) - r->inner_us) / 1e6);
 	if (r->seen == SEEN_ACTIVE)
 		check_group(h, other);
-	if (r->seen == SEEN_WAKING && r->asked_us && now(h) - r->asked_us < 29 * S)
+	/* What it asked for before it was parked and woken again is another matter. */
+	if (r->seen == SEEN_WAKING && r->asked_us > r->seen_us - S && now(h) - r->asked_us < 29 * S)
 		world_fail(h->w, "%s parks h%u %.3f s after the kernel asked for it", h->name,
 			other, (double)(now(h) - r->asked_us) / 1e6);
 	if (r->seen == SEEN_WAKING && is_free_since(h, other, r->seen_us) &&
@@ -143,6 +145,8 @@ void judge_told(const char *json, void *user)
 	struct relation *r;
 	unsigned other;
 
+	if (h->w->exchange && !h->model->crashed && strstr(json, "\"event\":\"repair\""))
+		world_fail(h->w, "%s repairs what nobody has touched: %s", h->name, json);
 	if (!name || !strstr(json, "\"event\":\"lazy\""))
 		return;
 	state = state_in(json);
@@ -159,6 +163,7 @@ void judge_told(const char *json, void *user)
 		check_unreachable(h, other);
 	h->group_wakes |= is_member(h, other) && r->seen == SEEN_PARKED &&
 		(state == SEEN_WAKING || state == SEEN_ACTIVE) && !strstr(json, "\"restart\"");
+	r->adopted = state == SEEN_ACTIVE && strstr(json, "\"restart\"");
 	r->seen = (uint8_t)state;
 	r->seen_us = now(h);
 	r->remote_us = 0;

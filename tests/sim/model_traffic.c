@@ -13,6 +13,7 @@ enum {
 	SLACK_US = 200 * 1000, /* what the hosts themselves may take, with much to send on */
 	TRY_US = 250 * 1000, /* between two endpoints */
 	ROTATE_US = 90 * 1000 * 1000, /* a permanent peer's first endpoint is found to be dead */
+	SILENT_US = 30 * 1000 * 1000, /* who was thought to be up is found not to answer */
 	ANSWER_US_MAX = 1000,
 };
 
@@ -70,6 +71,11 @@ static unsigned n_endpoints(const struct world *w, unsigned a, unsigned b)
 	return (listed ? listed->n_endpoints : 1) + moved;
 }
 
+static bool is_adopted(const struct world *w, unsigned a, unsigned b)
+{
+	return w->hosts[a].others[b].adopted || w->hosts[b].others[a].adopted;
+}
+
 /* How long it may take when nothing is in its way. Of two handshakes that cross, either may be the one
  * that has to find the right endpoint. */
 static int64_t limit_us(const struct world *w, const struct record *r)
@@ -77,7 +83,10 @@ static int64_t limit_us(const struct world *w, const struct record *r)
 	unsigned n = MAX(n_endpoints(w, r->from, r->to), n_endpoints(w, r->to, r->from));
 	bool lazy = world_may_park(w, r->from, r->to) && !w->hosts[r->from].model->sentinel_refused;
 
-	return 4 * rtt(w, r) + SLACK_US + (w->exchange ? exchange_limit_us(w) : 0) + (n > 1 ? n * TRY_US : 0) +
+	if (w->exchange)
+		return 4 * rtt(w, r) + SLACK_US + exchange_limit_us(w) +
+			(lazy && !is_adopted(w, r->from, r->to) ? 0 : SILENT_US);
+	return 4 * rtt(w, r) + SLACK_US + (n > 1 ? n * TRY_US : 0) +
 		(n > 1 && !lazy ? ROTATE_US : 0);
 }
 
@@ -107,7 +116,9 @@ static void judge_absence(struct traffic *t, uint32_t id)
 	struct world *w = t->w;
 	int64_t now_us = w->clock.now_us, since_us = free_us(w, r);
 	bool staged = r->last == FATE_STAGED && since_us > r->sent_us;
-	bool captured = r->last == FATE_CAPTURED && w->hosts[r->from].bad_until_us >= r->sent_us;
+	bool captured = r->last == FATE_CAPTURED &&
+		(w->hosts[r->from].bad_until_us >= r->sent_us ||
+			(w->exchange && since_us > r->sent_us));
 
 	r->settled = r->excused || staged || captured;
 	if (r->settled || since_us > now_us - limit_us(w, r) - S)

@@ -46,6 +46,7 @@ struct relation {
 	int64_t bad_until_us; /* packets to it may be late, or lost */
 	bool stuck; /* handshakes have crossed in the kernels, till the next session */
 	bool unknown; /* it has moved, and nothing here can know where */
+	bool adopted; /* found active after a restart; what is known of it may be old */
 	bool pinned;
 	int64_t pinned_us; /* or unpinned */
 	uint8_t seen; /* enum seen_state: as last told */

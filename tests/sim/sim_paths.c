@@ -163,6 +163,12 @@ static void away(struct life *l)
 		exchange_away(&l->w, (1 + draw(l, 200)) * S);
 }
 
+static void start_later(struct life *l, struct node *h, unsigned within_s)
+{
+	timer_set(&l->w.clock, &h->start, now(l) + draw(l, within_s) * S);
+	bad_until(h, h->start.at_us + 8 * S);
+}
+
 static void crash(struct life *l)
 {
 	struct node *h = any(l);
@@ -172,7 +178,7 @@ static void crash(struct life *l)
 		return;
 	}
 	host_stop(h, true);
-	timer_set(&l->w.clock, &h->start, now(l) + draw(l, 40) * S);
+	start_later(l, h, 40);
 }
 
 static void both_crash(struct life *l)
@@ -181,16 +187,18 @@ static void both_crash(struct life *l)
 
 	host_stop(h, true);
 	host_stop(o, true);
-	timer_set(&l->w.clock, &h->start, now(l) + draw(l, 4) * S);
-	timer_set(&l->w.clock, &o->start, now(l) + draw(l, 4) * S);
+	start_later(l, h, 4);
+	start_later(l, o, 4);
 }
 
 static void stop(struct life *l)
 {
 	struct node *h = any(l);
 
+	if (h->bad_until_us > now(l)) /* it may not have looked at its kernel yet */
+		return;
 	host_stop(h, false);
-	timer_set(&l->w.clock, &h->start, now(l) + draw(l, 300) * S);
+	start_later(l, h, 300);
 }
 
 /* A restart that takes the interface along. */
@@ -203,7 +211,7 @@ static void reboot(struct life *l)
 		world_lost_link(&l->w, h);
 		model_delete_link(h->model, world_link(h));
 	}
-	timer_set(&l->w.clock, &h->start, now(l) + draw(l, 60) * S);
+	start_later(l, h, 60);
 }
 
 static void set_apart(struct life *l, unsigned a, unsigned b, bool apart)
@@ -284,6 +292,8 @@ static void command(struct life *l)
 	static const enum engine_command commands[] = { ENGINE_WAKE, ENGINE_IDLE, ENGINE_IDLE };
 	struct node *h = any(l);
 
+	/* Who was active for less than a second is told of again later. */
+	bad_until(h, now(l) + S);
 	host_command(h, commands[draw(l, G_N_ELEMENTS(commands))], other(l, h)->number);
 }
 

@@ -163,7 +163,8 @@ static void read_own_peer(
 		return;
 	}
 	if (!has_what_it_should(e, host, status)) {
-		reading->differences += (peer->flags & PEER_INSTALLED) != 0;
+		/* Our own changes may be on their way. */
+		reading->differences += (peer->flags & (PEER_INSTALLED | PEER_DIRTY)) == PEER_INSTALLED;
 		engine_mark_peer(e, host, PEER_DIRTY);
 	} else {
 		peer->installed = engine_wanted_hash(e, host);

@@ -254,6 +254,7 @@ int engine_apply_rules(struct engine *e, const struct rule *want, size_t n_want,
 /* engine_peers.c */
 void engine_peers_replace(
 	struct engine *e, struct netmap *old, struct peer *old_peers, int64_t now_ms);
+bool engine_is_stalled(const struct engine *e, uint32_t host);
 void engine_follow_keepalive(struct engine *e, uint32_t host);
 void engine_mark_peer(struct engine *e, uint32_t host, unsigned flags);
 /* engine_lazy_run does what follows. */

@@ -180,6 +180,8 @@ static void read_own_peer(
 			engine_tell_path(e, host, true);
 	}
 	follow_up(e, host, actions, reading->now_ms);
+	if (engine_is_stalled(e, host))
+		engine_mark_peer(e, host, PEER_POKE);
 }
 
 /* -- one that the map does not know --------------------------------------------------------- */

@@ -104,8 +104,9 @@ static void check_waking(struct node *h, unsigned other)
 	const struct relation *r = &h->others[other];
 	const struct model_peer *peer = world_peer(h->w, h->number, other);
 	bool asks = peer && peer->tunnel.attempts; /* and has got no answer */
+	bool refused = r->refused_us && now(h) - r->refused_us < 20 * S;
 
-	if (r->seen == SEEN_ACTIVE && now(h) - r->seen_us > ROUNDING_US && !asks &&
+	if (r->seen == SEEN_ACTIVE && now(h) - r->seen_us > ROUNDING_US && !asks && !refused &&
 		is_free_since(h, other, now(h)))
 		world_fail(h->w, "%s wakes h%u, which was active and undisturbed", h->name, other);
 }

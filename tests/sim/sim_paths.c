@@ -247,7 +247,7 @@ static void set_habits(struct life *l, unsigned host)
 	struct spec *spec = &l->w.specs[host];
 
 	spec->lazy = !(l->powers & PERMANENT) || draw(l, 4);
-	spec->idle_minutes = draw(l, 4) ? 0 : 1 + draw(l, 3);
+	spec->idle_minutes = l->powers & LISTED || draw(l, 4) ? 0 : 1 + draw(l, 3);
 	spec->n_endpoints = 0;
 	spec->keepalive = l->powers & LISTED ? 0 : 25; /* with one, who has an endpoint never sleeps */
 	if (!(l->powers & LISTED) || l->w.net.hosts[host].nat || draw(l, 2))
@@ -356,8 +356,8 @@ static void check_permanent(struct life *l, struct node *h, struct node *o, stru
 	if (net_find(&l->w.net, &peer->endpoint) != (int)o->number)
 		world_fail(&l->w, "%s does not have %s where it is", h->name, o->name);
 	else if (!peer->tunnel.current)
-		world_fail(&l->w, "%s has no session with %s, which is always up", h->name,
-			o->name);
+		world_fail(&l->w, "%s has no session with %s, which is always up (%u)", h->name,
+			o->name, peer->keepalive);
 }
 
 static void check_pair(struct life *l, struct node *h, struct node *o)
@@ -480,7 +480,8 @@ static void begin(struct life *l, guint32 seed)
 		l->powers &= ~(unsigned)(PERMANENT | SWITCHES);
 	l->powers &= allowed;
 	l->w.lazy_enabled = true;
-	l->w.idle_minutes = draw(l, 3) ? 1 : 2;
+	/* Without keepalives a NAT forgets who is silent for longer. */
+	l->w.idle_minutes = l->powers & LISTED || draw(l, 3) ? 1 : 2;
 	exchange_open(&l->w);
 	make_network(l);
 	for (unsigned i = 0; i < n; i++) {

@@ -98,15 +98,20 @@ static void check_parking(struct node *h, unsigned other)
 			other);
 }
 
+/* Its NAT does not let us in. */
+static bool is_refused(const struct relation *r, int64_t now_us)
+{
+	return r->refused_us && now_us - r->refused_us < 20 * S;
+}
+
 /* What was captured together may be data of its session and a wish for a new one. */
 static void check_waking(struct node *h, unsigned other)
 {
 	const struct relation *r = &h->others[other];
 	const struct model_peer *peer = world_peer(h->w, h->number, other);
 	bool asks = peer && peer->tunnel.attempts; /* and has got no answer */
-	bool refused = r->refused_us && now(h) - r->refused_us < 20 * S;
 
-	if (r->seen == SEEN_ACTIVE && now(h) - r->seen_us > ROUNDING_US && !asks && !refused &&
+	if (r->seen == SEEN_ACTIVE && now(h) - r->seen_us > ROUNDING_US && !asks && !is_refused(r, now(h)) &&
 		is_free_since(h, other, now(h)))
 		world_fail(h->w, "%s wakes h%u, which was active and undisturbed", h->name, other);
 }
@@ -204,7 +209,7 @@ void judge_move(
 		r->unknown |= !world_lists_present_address(h->w, h->number, other);
 	if (!has_session(h, peer) || h->told_to_sleep || !is_free_since(h, other, now(h)))
 		return;
-	if (!sentinel_is_one(to) && now(h) - r->heard_us > TURN_US)
+	if (!sentinel_is_one(to) && now(h) - r->heard_us > TURN_US && !is_refused(r, now(h)))
 		world_fail(h->w, "%s moves h%u from where it answers", h->name, other);
 	/* What goes out is noticed at the sentinel only, and what comes in is told once a second. */
 	if (sentinel_is_one(to) && r->seen == SEEN_PARKED &&

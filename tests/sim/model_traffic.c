@@ -14,6 +14,7 @@ enum {
 	TRY_US = 250 * 1000, /* between two endpoints */
 	ROTATE_US = 90 * 1000 * 1000, /* a permanent peer's first endpoint is found to be dead */
 	SILENT_US = 30 * 1000 * 1000, /* who was thought to be up is found not to answer */
+	UNSEEN_US = 75 * 1000 * 1000,
 	AGAIN_US = 6 * 1000 * 1000, /* an initiation is repeated */
 	ANSWER_US_MAX = 1000,
 };
@@ -26,6 +27,7 @@ struct record {
 	bool excused, arrived, settled;
 	bool reply, grouped;
 	bool old_session; /* there was one: the kernel may send to where its peer was, and wait 5 s */
+	bool direct; /* nobody sees it ask there, before the peers are looked at */
 };
 
 struct flow {
@@ -88,7 +90,8 @@ static int64_t limit_us(const struct world *w, const struct record *r)
 	if (w->exchange)
 		return 4 * rtt(w, r) + SLACK_US + exchange_limit_us(w) +
 			(lazy && !is_adopted(w, r->from, r->to) ? 0 : SILENT_US) +
-			(r->old_session && w->net.hosts[r->to].nat ? AGAIN_US : 0);
+			(r->old_session && w->net.hosts[r->to].nat ? AGAIN_US : 0) +
+			(r->direct && w->net.hosts[r->to].nat ? UNSEEN_US : 0);
 	return 4 * rtt(w, r) + SLACK_US + (n > 1 ? n * TRY_US : 0) +
 		(n > 1 && !lazy ? ROTATE_US : 0);
 }
@@ -201,6 +204,7 @@ static void send_one(struct traffic *t, unsigned from, unsigned to, struct inner
 	const struct model_peer *peer = world_peer(t->w, from, to);
 
 	r.old_session = peer && peer->tunnel.current;
+	r.direct = peer && !sentinel_is_one(&peer->endpoint);
 	g_array_append_val(t->records, r);
 	packet->id = t->records->len;
 	model_send(t->w->hosts[from].model, packet);

@@ -225,7 +225,7 @@ static void on_lost(unsigned from, int to, const void *data, size_t len, enum fa
 		return;
 	if (to >= 0 && network)
 		both_ways(w, from, (unsigned)to, w->clock.now_us + 17 * S);
-	if (id && to >= 0 && why == FATE_REFUSED)
+	if (to >= 0 && why == FATE_REFUSED)
 		w->hosts[from].others[to].refused_us = w->clock.now_us;
 	if (id)
 		traffic_fate(w->traffic, id, why, network || why == FATE_REFUSED);

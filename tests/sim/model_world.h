@@ -44,7 +44,7 @@ struct relation {
 	int64_t came_us; /* when an inner packet did */
 	int64_t remote_us; /* when an inner packet came in that nobody has noticed yet; 0: none */
 	int64_t bad_until_us; /* packets to it may be late, or lost */
-	int64_t refused_us; /* when its NAT last refused data */
+	int64_t refused_us; /* when its NAT last refused a packet */
 	bool stuck; /* handshakes have crossed in the kernels, till the next session */
 	bool unknown; /* it has moved, and nothing here can know where */
 	bool adopted; /* found active after a restart; what is known of it may be old */

@@ -8,6 +8,7 @@
 #include "agent/finder_impl.h"
 #include "mgmt/netmap.h"
 #include "signal/body.h"
+#include "tests/sim/model_judge.h"
 
 #define S (INT64_C(1000000)) /* in microseconds */
 
@@ -182,6 +183,8 @@ static int send_body(const struct wg_key *remote, const struct signal_body *body
 		return -ENOTCONN;
 	}
 	if (body->type == SIGNAL_OFFER)
+		judge_offer(h, (unsigned)to);
+	if (body->type == SIGNAL_OFFER)
 		count_offer(h, (unsigned)to);
 	if (chance(w, w->exchange->twice))
 		post(w, h->number, (unsigned)to, body);
@@ -265,7 +268,7 @@ void exchange_close(struct world *w)
 /* An offer, an answer, and candidates behind it; a STUN server may be slow, and checks are made at intervals. */
 int64_t exchange_limit_us(const struct world *w)
 {
-	return 4 * w->exchange->latency_us + S;
+	return 6 * w->exchange->latency_us + S;
 }
 
 /* -- life ---------------------------------------------------------------------------------------- */

@@ -8,6 +8,7 @@
 
 enum {
 	ROUNDING_US = 50000,
+	LOOK_US = 6 * 1000 * 1000, /* within it the peers are looked at, when somebody has not answered */
 	TURN_US = 500 * 1000, /* with much to send on; the clock is read before */
 	NOTICE_US = 2 * 1000 * 1000, /* a packet of a parked peer is told */
 	SESSION_S = 180,
@@ -235,6 +236,17 @@ void judge_leave(struct node *h)
 			world_lists_present_address(h->w, h->number, i))
 			world_fail(h->w, "%s leaves h%u at its sentinel", h->name, i);
 	}
+}
+
+/* Who has answered since it is awake needs no other path. */
+void judge_offer(struct node *h, unsigned other)
+{
+	const struct relation *r = &h->others[other];
+
+	if (r->seen == SEEN_ACTIVE && r->first_us > r->seen_us && now(h) - r->first_us > LOOK_US &&
+		!r->adopted && r->heard_us > MAX(r->refused_us, r->bad_until_us) &&
+		is_free_since(h, other, r->seen_us) && has_session(h, world_peer(h->w, h->number, other)))
+		world_fail(h->w, "%s offers h%u another path, though it answers", h->name, other);
 }
 
 /* When one of a group wakes, all do. */

@@ -80,6 +80,18 @@ static bool is_adopted(const struct world *w, unsigned a, unsigned b)
 	return w->hosts[a].others[b].adopted || w->hosts[b].others[a].adopted;
 }
 
+/* Under an old session the kernel has asked where its peer was, beside the packet: it waits before it asks again. */
+static bool asks_astray(const struct world *w, const struct record *r)
+{
+	const struct relation *o = &w->hosts[r->from].others[r->to];
+	const int64_t asked_us[] = { o->direct_us, o->direct_before_us };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(asked_us); i++)
+		if (asked_us[i] > r->sent_us - AGAIN_US && asked_us[i] < r->sent_us + S)
+			return r->old_session && w->net.hosts[r->to].nat;
+	return false;
+}
+
 /* How long it may take when nothing is in its way. Of two handshakes that cross, either may be the one
  * that has to find the right endpoint. */
 static int64_t limit_us(const struct world *w, const struct record *r)
@@ -90,7 +102,7 @@ static int64_t limit_us(const struct world *w, const struct record *r)
 	if (w->exchange)
 		return 4 * rtt(w, r) + SLACK_US + exchange_limit_us(w) +
 			(lazy && !is_adopted(w, r->from, r->to) ? 0 : SILENT_US) +
-			(r->old_session && w->net.hosts[r->to].nat ? AGAIN_US : 0) +
+			(asks_astray(w, r) ? AGAIN_US : 0) +
 			(r->direct && w->net.hosts[r->to].nat ? UNSEEN_US : 0);
 	return 4 * rtt(w, r) + SLACK_US + (n > 1 ? n * TRY_US : 0) +
 		(n > 1 && !lazy ? ROTATE_US : 0);

@@ -273,8 +273,11 @@ static void on_heard(const struct wg_key *key, const struct endpoint *from, void
 
 	int at = net_find(&h->w->net, from);
 
-	if (other >= 0)
+	if (other >= 0) {
+		if (h->others[other].heard_us <= h->others[other].seen_us)
+			h->others[other].first_us = h->w->clock.now_us;
 		h->others[other].heard_us = h->w->clock.now_us;
+	}
 	if (other >= 0 && at >= 0 && at != other)
 		world_fail(h->w, "%s takes h%d for h%d", h->name, at, other);
 	if (other >= 0 && at == other)
@@ -286,8 +289,12 @@ static void on_asked(const struct wg_key *key, bool sentinel, void *user)
 	struct node *h = user;
 	int other = world_number(h->w, key);
 
-	if (other >= 0 && sentinel)
+	if (other >= 0 && sentinel) {
 		h->others[other].asked_us = h->w->clock.now_us;
+	} else if (other >= 0) {
+		h->others[other].direct_before_us = h->others[other].direct_us;
+		h->others[other].direct_us = h->w->clock.now_us;
+	}
 }
 
 static void on_inner(const struct wg_key *key, bool in, void *user)

@@ -40,7 +40,9 @@ enum seen_state { SEEN_PARKED, SEEN_WAKING, SEEN_ACTIVE, SEEN_PERMANENT, SEEN_UN
 struct relation {
 	int64_t inner_us; /* when an inner packet last passed */
 	int64_t asked_us; /* when the kernel last asked at the sentinel */
+	int64_t direct_us, direct_before_us; /* when it last asked elsewhere, and before that */
 	int64_t heard_us; /* when anything genuine last came in */
+	int64_t first_us; /* the first time since its state was told */
 	int64_t came_us; /* when an inner packet did */
 	int64_t remote_us; /* when an inner packet came in that nobody has noticed yet; 0: none */
 	int64_t bad_until_us; /* packets to it may be late, or lost */

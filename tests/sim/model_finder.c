@@ -113,8 +113,11 @@ static bool chance(struct world *w, double rate)
 	return rate > 0 && g_rand_double(w->random) < rate;
 }
 
-static void spoil(struct world *w, unsigned a, unsigned b)
+/* That somebody sleeps may be said in vain, or late, and harms nobody for longer than a wake takes. */
+static void spoil(struct world *w, unsigned a, unsigned b, const struct signal_body *body)
 {
+	if (body->type == SIGNAL_GO_IDLE)
+		return;
 	world_disturb(w, a, b, w->clock.now_us + SIGNAL_LOST_S * S);
 	world_disturb(w, b, a, w->clock.now_us + SIGNAL_LOST_S * S);
 }
@@ -133,7 +136,7 @@ static void on_letter(void *arg)
 		h->told_to_sleep = false;
 		end(h);
 	} else {
-		spoil(l->w, l->from, l->to);
+		spoil(l->w, l->from, l->to, &l->body);
 	}
 	g_free(l);
 }
@@ -150,7 +153,7 @@ static void post(struct world *w, unsigned from, unsigned to, const struct signa
 		.to = to,
 		.body = *body };
 	if (late_us > S / 2)
-		spoil(w, from, to);
+		spoil(w, from, to, body);
 	timer_set(&w->clock, &l->timer, w->clock.now_us + x->latency_us + late_us);
 }
 
@@ -179,7 +182,7 @@ static int send_body(const struct wg_key *remote, const struct signal_body *body
 	if (to < 0)
 		return -EINVAL;
 	if (!h->finding->connected) {
-		spoil(w, h->number, (unsigned)to);
+		spoil(w, h->number, (unsigned)to, body);
 		return -ENOTCONN;
 	}
 	if (body->type == SIGNAL_OFFER)
@@ -189,7 +192,7 @@ static int send_body(const struct wg_key *remote, const struct signal_body *body
 	if (chance(w, w->exchange->twice))
 		post(w, h->number, (unsigned)to, body);
 	if (chance(w, w->exchange->loss))
-		spoil(w, h->number, (unsigned)to);
+		spoil(w, h->number, (unsigned)to, body);
 	else
 		post(w, h->number, (unsigned)to, body);
 	return 0;

@@ -211,7 +211,7 @@ static void reboot(struct life *l)
 		world_lost_link(&l->w, h);
 		model_delete_link(h->model, world_link(h));
 	}
-	start_later(l, h, 60);
+	start_later(l, h, draw(l, 2) ? 3 : 60);
 }
 
 static void set_apart(struct life *l, unsigned a, unsigned b, bool apart)
@@ -316,7 +316,8 @@ static const struct {
 	{ "a crash", CRASHES, crash },
 	{ "two crashes", CRASHES, both_crash },
 	{ "a stop", STOPS, stop },
-	{ "a reboot", STOPS | CRASHES, reboot },
+	{ "a reboot", CRASHES, reboot },
+	{ "a reboot", CRASHES, reboot },
 	{ "apart", APART, apart },
 	{ "a cut", CUTS, cut },
 	{ "an edit", EDITS, edit },

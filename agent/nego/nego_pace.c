@@ -35,6 +35,15 @@ static void offer(struct nego *n, struct talk *t, int64_t now_ms)
 
 /* -- time -------------------------------------------------------------------------------------- */
 
+/* A remote asked and then did nothing. Others than us may have a tunnel that nothing passes, and want their checks
+ * answered. */
+static bool is_over(const struct talk *t, int64_t now_ms)
+{
+	bool unused = t->path.family && t->remote.lapwing;
+
+	return !t->wanted && (!t->ice || unused) && now_ms >= t->linger_ms;
+}
+
 /* Returns false: nobody talks any more. */
 static bool pass_time(struct nego *n, struct talk *t, int64_t now_ms)
 {
@@ -42,8 +51,10 @@ static bool pass_time(struct nego *n, struct talk *t, int64_t now_ms)
 		t->check_ms = NEGO_NEVER;
 		nego_failed(n, &t->key, t->local.session, "no candidate answered in time", now_ms);
 	}
-	if (!t->wanted && !t->ice && now_ms >= t->linger_ms)
+	if (is_over(t, now_ms)) {
+		nego_stop_ice(n, t);
 		return false;
+	}
 	if (t->offer_ms != NEGO_NEVER && now_ms >= t->offer_ms &&
 		(!nego_is_needed(t) || !n->signal))
 		t->offer_ms = NEGO_NEVER; /* nego_set_signal begins again */

@@ -333,6 +333,26 @@ static void test_no_ice(void)
 	nego_free(s.nego);
 }
 
+/* It asked, a path was found, and then it fell asleep. */
+static void test_not_used(void)
+{
+	struct nego_words heard = words(1);
+	struct endpoint path = { .family = AF_INET, .port = 9 };
+	struct setup s;
+
+	begin(&s);
+	heard.lapwing = true;
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
+	FOLLOWS(&s, "start answer endpoints");
+	s.now_ms += NEGO_LINGER_MS - 1;
+	FOLLOWS(&s, "");
+	s.now_ms += 1001;
+	FOLLOWS(&s, "stop");
+	g_assert_cmpuint(nego_count(s.nego), ==, 0);
+	nego_free(s.nego);
+}
+
 static unsigned tries_within(struct setup *s, int64_t ms, uint8_t *heard)
 {
 	unsigned tries = 0;
@@ -401,6 +421,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/nego/is_forgotten", test_is_forgotten);
 	g_test_add_func("/nego/prune", test_prune);
 	g_test_add_func("/nego/no_ice", test_no_ice);
+	g_test_add_func("/nego/not_used", test_not_used);
 	g_test_add_func("/nego/in_vain", test_in_vain);
 	g_test_add_func("/nego/path_lost", test_path_lost);
 	return g_test_run();

@@ -340,6 +340,8 @@ static void check_document(struct jread *r, const struct config *config)
 		jread_fail(r, "\"mesh_file\" and \"management\" exclude each other");
 	if (config->mesh_file && config->hosts)
 		jread_fail(r, "\"mesh_file\" and \"endpoints\" exclude each other");
+	if (config->mesh_file && (config->ice.external_ips || config->ice.interfaces_exclude))
+		jread_fail(r, "\"mesh_file\" and \"ice\" exclude each other");
 }
 
 static const struct jread_field document_fields[] = {
@@ -347,6 +349,7 @@ static const struct jread_field document_fields[] = {
 	{ "private_key_file", read_private_key_file, false },
 	{ "management", read_management, false },
 	{ "endpoints", config_read_endpoints, false },
+	{ "ice", config_read_ice, false },
 	{ "interface", read_interface, false },
 	{ "policy", read_policy, false },
 	{ "tune", read_tune, false },

@@ -20,6 +20,7 @@ enum {
 	CONFIG_CHECKS_MAX = 64,
 	CONFIG_HOSTS_MAX = 4096,
 	CONFIG_ENDPOINTS_MAX = 8, /* of one host */
+	CONFIG_ICE_MAX = 64, /* external addresses; interfaces */
 };
 
 struct config_endpoint {
@@ -49,6 +50,10 @@ struct config {
 	} management;
 	struct config_host *hosts; /* "endpoints"; NULL: not given */
 	size_t n_hosts;
+	struct { /* NULL-terminated; NULL: not given */
+		char **external_ips; /* as gather_map_parse reads them */
+		char **interfaces_exclude; /* what their names begin with */
+	} ice;
 	struct {
 		char name[IFNAMSIZ]; /* "": as the mesh file says */
 		int listen_port; /* -1: as the mesh file says */

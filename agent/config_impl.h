@@ -8,5 +8,6 @@ void config_read_path(struct jread *r, char **ret);
 /* config_network.c; all take a struct config. */
 void config_read_management(struct jread *r, void *into);
 void config_read_endpoints(struct jread *r, void *into);
+void config_read_ice(struct jread *r, void *into);
 void config_read_file_checks(struct jread *r, void *into);
 void config_network_done(struct config *config);

@@ -5,6 +5,7 @@
 
 #include "agent/base/text.h"
 #include "agent/config_impl.h"
+#include "ice/gather.h"
 
 enum { MAP_AGE_MAX_H = 365 * 24 };
 
@@ -203,6 +204,52 @@ const struct config_host *config_find_host(
 	return host;
 }
 
+/* -- ice -------------------------------------------------------------------------------------- */
+
+static void check_external_ip(struct jread *r, struct slice s)
+{
+	struct gather_map map;
+
+	if (gather_map_parse(s.s, s.len, &map) < 0)
+		jread_fail(r, "not EXTERNAL, EXTERNAL/LOCAL (addresses) or EXTERNAL/INTERFACE");
+}
+
+static void read_external_ips(struct jread *r, void *into)
+{
+	char ***texts = &((struct config *)into)->ice.external_ips;
+	struct gather_map maps[CONFIG_ICE_MAX];
+	size_t n = 0;
+
+	read_texts(r, CONFIG_ICE_MAX, check_external_ip, texts);
+	for (; !r->error && (*texts)[n]; n++)
+		gather_map_parse((*texts)[n], strlen((*texts)[n]), &maps[n]);
+	if (!gather_maps_are_good(maps, n))
+		jread_fail(r, "of a family only one can be for all addresses");
+}
+
+static void check_name(struct jread *r, struct slice s)
+{
+	if (!gather_name_is_good(s.s, s.len))
+		jread_fail(r, "not what an interface's name begins with");
+}
+
+static void read_interfaces_exclude(struct jread *r, void *into)
+{
+	struct config *c = into;
+
+	read_texts(r, CONFIG_ICE_MAX, check_name, &c->ice.interfaces_exclude);
+}
+
+static const struct jread_field ice_fields[] = {
+	{ "external_ips", read_external_ips, false },
+	{ "interfaces_exclude", read_interfaces_exclude, false },
+};
+
+void config_read_ice(struct jread *r, void *into)
+{
+	jread_object(r, ice_fields, G_N_ELEMENTS(ice_fields), into);
+}
+
 /* -- policy ----------------------------------------------------------------------------------- */
 
 static void check_path(struct jread *r, struct slice s)
@@ -229,6 +276,8 @@ void config_network_done(struct config *config)
 	g_free(config->management.hostname);
 	g_strfreev(config->management.dns_labels);
 	g_strfreev(config->policy.file_checks);
+	g_strfreev(config->ice.external_ips);
+	g_strfreev(config->ice.interfaces_exclude);
 	for (size_t i = 0; i < config->n_hosts; i++) {
 		g_free(config->hosts[i].host);
 		for (size_t j = 0; j < config->hosts[i].n_endpoints; j++)

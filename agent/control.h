@@ -15,6 +15,7 @@
 #include <sys/types.h>
 
 #include "agent/base/exitcode.h"
+#include "agent/base/key.h"
 #include "agent/base/text.h"
 #include "agent/base/uuid.h"
 
@@ -45,6 +46,7 @@ struct control_request {
 	enum control_until until; /* up, enroll: when it is done; only with `wait` */
 	char url[256]; /* enroll: of the server */
 	char setup_key[UUID_STRLEN]; /* enroll; in lower case; "": none is given */
+	struct wg_key psk; /* set-psk; zero: none is given */
 	char hostname[HOSTNAME_MAX + 1]; /* enroll; "": that of the host */
 	bool force; /* enroll, import: although something speaks against it */
 	bool purge; /* deregister: the key too */

@@ -101,6 +101,14 @@ static void read_setup_key(struct jread *r, void *into)
 		jread_fail(r, "not a setup key");
 }
 
+static void read_psk(struct jread *r, void *into)
+{
+	struct slice s = jread_string(r);
+
+	if (!r->error && key_parse(s.s, s.len, &((struct control_request *)into)->psk) < 0)
+		jread_fail(r, "not a key");
+}
+
 static void read_hostname(struct jread *r, void *into)
 {
 	struct control_request *request = into;
@@ -149,6 +157,7 @@ static const struct jread_field fields[] = {
 	{ "until", read_until, false },
 	{ "url", read_url, false },
 	{ "setup_key", read_setup_key, false },
+	{ "psk", read_psk, false },
 	{ "hostname", read_hostname, false },
 	{ "force", read_force, false },
 	{ "purge", read_purge, false },
@@ -168,7 +177,7 @@ int control_parse(
 		g_strlcpy(error, r.message, error_len);
 	else
 		*ret = request;
-	/* A setup key may have been in either. */
+	/* A secret may have been in either. */
 	explicit_bzero(r.scratch, sizeof(r.scratch));
 	explicit_bzero(&request, sizeof(request));
 	return r.error;

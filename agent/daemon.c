@@ -125,6 +125,12 @@ static int record_mtu(uint32_t mtu, void *user)
 	return record_failed(state_set_mtu(((struct daemon *)user)->state, mtu), "the MTU");
 }
 
+static int record_psks(const struct engine_psk_memory *psks, size_t n, void *user)
+{
+	return record_failed(
+		state_save_psks(((struct daemon *)user)->state, psks, n), "pre-shared keys");
+}
+
 static int read_psk(const char *path, struct wg_key *ret, void *user)
 {
 	return key_read_file(path, ret);
@@ -157,6 +163,7 @@ static const struct engine_ops engine_ops = {
 	.record_interface = record_interface,
 	.record_memory = record_memory,
 	.record_mtu = record_mtu,
+	.record_psks = record_psks,
 	.read_psk = read_psk,
 	.path = path,
 	.write_path = write_path,
@@ -176,6 +183,16 @@ static void something_happened(void *user)
 {
 	daemon_kick(user);
 }
+
+static void moved(void *user)
+{
+	struct daemon *d = user;
+
+	if (d->network) /* not yet while it starts */
+		network_moved(d->network);
+}
+
+static const struct events_ops events_ops = { .happened = something_happened, .moved = moved };
 
 static void tell_status(const struct daemon *d)
 {
@@ -355,6 +372,7 @@ static int open_engine(struct daemon *d)
 	};
 	g_autofree struct wg_key *recorded = NULL;
 	g_autofree struct engine_memory *memory = NULL;
+	g_autofree struct engine_psk_memory *psks = NULL;
 	int r = kernel_open(&d->kernel);
 
 	if (r < 0)
@@ -367,9 +385,15 @@ static int open_engine(struct daemon *d)
 	if (r < 0)
 		log_warn_errno(r, "cannot read where peers were, going on without");
 	identity.memory = memory;
+	r = state_load_psks(d->state, &psks, &identity.n_psks);
+	if (r < 0)
+		log_warn_errno(r, "cannot read which pre-shared keys were given, going on without");
+	identity.psks = psks;
 	if (!privs_has_net_raw())
 		identity.no_lazy = "CAP_NET_RAW is missing";
 	d->engine = engine_new(d->kernel, &engine_ops, d, &identity);
+	if (psks)
+		explicit_bzero(psks, identity.n_psks * sizeof(*psks));
 	d->resolve = resolve_new(looked_up, d);
 	engine_set_config(d->engine, d->config);
 	return EXIT_OK;
@@ -454,7 +478,7 @@ static int start_all(struct daemon *d, const struct daemon_options *o)
 		privs_describe(privileges, sizeof(privileges)));
 	if (!privs_has_net_raw())
 		log_warn("CAP_NET_RAW is missing: peers are not parked");
-	d->events = events_new(d->engine, kernel_packet_fd(d->kernel), something_happened, d);
+	d->events = events_new(d->engine, kernel_packet_fd(d->kernel), &events_ops, d);
 	open_network(d);
 	daemon_watch_mesh(d); /* before the first reading: what is written after that is heard */
 	code = open_mesh(d);

@@ -78,7 +78,7 @@ struct engine *engine_new(const struct kernel *kernel, const struct engine_ops *
 	engine_acl_may_exist(e, e->recorded);
 	e->removals = g_array_new(FALSE, FALSE, sizeof(struct wg_key));
 	e->foreign = g_array_new(FALSE, FALSE, sizeof(struct wg_key));
-	e->psks = g_array_new(FALSE, FALSE, sizeof(struct psk));
+	engine_psk_init(e, identity);
 	e->names = g_array_new(FALSE, FALSE, sizeof(struct name));
 	e->scratch = g_array_new(FALSE, FALSE, sizeof(struct prefix));
 	engine_lazy_init(e, identity);
@@ -94,7 +94,7 @@ void engine_free(struct engine *e)
 	if (!e)
 		return;
 	key_wipe(&e->private_key);
-	engine_wipe_psks(e);
+	engine_psk_free(e);
 	engine_lazy_free(e);
 	engine_acl_free(e);
 	routing_free(e->routing);
@@ -103,7 +103,6 @@ void engine_free(struct engine *e)
 	g_free(e->recorded_peers);
 	g_array_unref(e->removals);
 	g_array_unref(e->foreign);
-	g_array_unref(e->psks);
 	g_array_unref(e->names);
 	g_array_unref(e->scratch);
 	g_free(e);
@@ -357,7 +356,7 @@ void engine_check(struct engine *e, int64_t now_ms)
 	if (!e->map || e->down)
 		return;
 	e->mtu_stale = true;
-	engine_load_psks(e, true, now_ms);
+	engine_psk_retry(e, now_ms);
 	engine_probe_groups(e, now_ms);
 	e->policy_due |= e->no_sentinel;
 	e->no_sentinel = false;
@@ -400,7 +399,8 @@ static void plan_next_read(struct engine *e, int64_t now_ms)
 		return;
 	else if (e->early_reads < G_N_ELEMENTS(early_read_s))
 		in_s = early_read_s[e->early_reads++];
-	else if (routing_n_groups(e->routing) && engine_anybody_up(e))
+	/* Prefixes are to move, and paths to be looked for anew, soon after a tunnel has died. */
+	else if ((routing_n_groups(e->routing) || e->finder) && engine_anybody_up(e))
 		in_s = 15;
 	if (in_s >= 0)
 		e->next_read_ms = sooner(e->next_read_ms, now_ms + in_s * 1000);
@@ -472,6 +472,8 @@ static bool stage_is_ready(const struct engine *e, enum stage_id id)
 {
 	if (id == STAGE_ACL)
 		return true;
+	if (id == STAGE_PEERS && !e->was_read)
+		return false;
 	/* Without interface nothing can be said or done about the others. */
 	return engine_acl_is_settled(e) &&
 		(id == STAGE_LINK || (e->index && !e->stages[STAGE_LINK].due));
@@ -530,6 +532,8 @@ int64_t engine_step(struct engine *e, int64_t now_ms)
 		due_as(e, STAGE_READ, now_ms, false);
 	}
 	engine_names_step(e, now_ms);
+	if (!e->stages[STAGE_PEERS].due) /* once for all of them */
+		engine_psk_record(e);
 	next = sooner(e->names_ms, lazy_step(e, now_ms));
 	for (size_t i = 0; i < N_STAGES; i++) {
 		struct stage *s = &e->stages[i];

@@ -41,6 +41,14 @@ struct engine_memory {
 	bool pinned;
 };
 
+/* Of a peer's pre-shared key, over restarts. */
+struct engine_psk_memory {
+	struct wg_key peer;
+	struct wg_key given; /* on this host; zero: none */
+	struct wg_key set,
+		tried; /* which one was set last, or may have been, without telling it; zero: none */
+};
+
 struct engine_ops {
 	/* Look a name up; engine_looked_up is to be called with the same id, later. */
 	void (*look_up)(uint32_t id, const char *name, void *user);
@@ -51,6 +59,7 @@ struct engine_ops {
 	int (*record_interface)(const char *name, uint32_t table, void *user);
 	int (*record_memory)(const struct engine_memory *memory, size_t n, void *user);
 	int (*record_mtu)(uint32_t mtu, void *user);
+	int (*record_psks)(const struct engine_psk_memory *psks, size_t n, void *user);
 	/* A pre-shared key from its file. 0 or -errno. */
 	int (*read_psk)(const char *path, struct wg_key *ret, void *user);
 	/* A peer is wanted, or not any more; only after engine_set_finder. Calls nothing of the engine. NULL: nobody
@@ -72,6 +81,8 @@ struct engine_identity {
 	size_t n_recorded;
 	const struct engine_memory *memory;
 	size_t n_memory;
+	const struct engine_psk_memory *psks;
+	size_t n_psks;
 	const char *no_lazy; /* why no peer can be parked here; NULL: they can */
 };
 
@@ -116,6 +127,7 @@ struct engine_paths {
 	const struct endpoint *at;
 	size_t n;
 	bool proven; /* the first one answers */
+	bool replaces; /* and where the peer was till now may not, though its tunnel is up */
 	bool yields; /* it is one of us, and knows which of two handshakes that cross is to be dropped */
 };
 void engine_set_paths(struct engine *e, const struct wg_key *key, const struct engine_paths *found,
@@ -148,6 +160,10 @@ void engine_leave(struct engine *e);
 enum engine_command { ENGINE_WAKE, ENGINE_IDLE, ENGINE_PIN, ENGINE_UNPIN };
 int engine_command(struct engine *e, enum engine_command command, const char *peer, int64_t now_ms,
 	struct wg_key *ret_key, const char **ret_why);
+/* Gives a peer this pre-shared key, whatever the map says; NULL: what the map says. 1: done, 0: it was so already,
+ * -ENOENT: no such peer; or it could not be written down, and nothing was done. */
+int engine_set_psk(struct engine *e, const char *peer, const struct wg_key *psk, int64_t now_ms,
+	struct wg_key *ret_key);
 /* How a wake goes on: 1 it is up, 0 not yet, -EHOSTUNREACH unanswered for too long, -ENOENT gone. */
 int engine_wake_result(const struct engine *e, const struct wg_key *key);
 
@@ -160,6 +176,11 @@ bool engine_is_placed(const struct engine *e);
 /* The first problem as an exit code and one line; 0: none. For the start of the daemon. */
 int engine_problem_code(const struct engine *e, const char **ret_text);
 size_t engine_count_peers(const struct engine *e);
+
+/* An event about a peer for monitors: its first members, to which the caller adds others; then it is published
+ * with a few words for people, which takes it. */
+GString *engine_begin_event(const struct engine *e, const char *event, const struct wg_key *peer);
+void engine_publish(struct engine *e, GString *event, const struct wg_key *peer, const char *words);
 
 /* Members of the status and peers documents (see lapwing(8)), without the outer braces. */
 void engine_write_status(const struct engine *e, GString *out, bool detail, int64_t now_ms);

@@ -34,7 +34,7 @@ enum {
 	FOREIGN_NAMED_MAX = 16,
 	BATCHES_PER_STEP = 4,
 	POKE_ALL_MAX = 256, /* in a mesh of this size every session is begun anew */
-	PEER_WORK = PEER_DIRTY | PEER_NEW_ENDPOINT | PEER_POKE,
+	PEER_WORK = PEER_DIRTY | PEER_NEW_ENDPOINT | PEER_POKE | PEER_PSK,
 };
 
 struct stage {
@@ -61,11 +61,6 @@ struct name {
 	int64_t next_ms;
 	struct endpoint addresses[4];
 	char error[64];
-};
-
-struct psk {
-	uint32_t host;
-	struct wg_key key;
 };
 
 /* A packet that came to a sentinel in the turn under way. */
@@ -135,7 +130,9 @@ struct engine {
 	struct wg_key *recorded_peers; /* of the previous run, sorted; until the first reading */
 	size_t n_recorded;
 	bool record_due;
-	GArray *psks; /* struct psk, by host */
+	GHashTable *psks; /* struct wg_key of the peer -> struct psk */
+	bool psks_due; /* to be written down */
+	bool psks_gone; /* some are of peers that have left */
 	GArray *names; /* struct name */
 	uint32_t next_name_id;
 	int64_t names_ms; /* when one of them may have to be asked */
@@ -146,6 +143,8 @@ struct engine {
 	/* paths that are found */
 	bool finder;
 	GHashTable *paths; /* struct wg_key -> struct paths */
+	GHashTable *kept; /* struct wg_key -> struct kept */
+	size_t kept_bytes; /* of all of them */
 	struct {
 		char table[NFT_TABLE_NAME_MAX]; /* in place; "": none */
 		uint64_t fingerprint;
@@ -183,7 +182,7 @@ struct engine {
 	unsigned early_reads; /* done since something was programmed */
 	unsigned read_retries;
 	bool watch; /* some peer is asking */
-	bool was_read; /* since this interface is ours */
+	bool was_read; /* since this interface is ours: who is there is known */
 	uint64_t resyncs;
 	bool was_ready; /* settled once with this interface */
 };
@@ -264,13 +263,11 @@ void engine_block(struct engine *e, uint32_t host, enum peer_block why, int erro
 void engine_unblock(struct engine *e, uint32_t host);
 void engine_all_peers_gone(struct engine *e, int64_t now_ms); /* the device is new and empty */
 void engine_all_sessions_lost(struct engine *e, int64_t now_ms); /* it was down */
-void engine_load_psks(struct engine *e, bool only_missing, int64_t now_ms);
-void engine_wipe_psks(struct engine *e);
+void engine_end_session(struct engine *e, uint32_t host, int64_t now_ms);
 void engine_elect(struct engine *e, int64_t now_ms);
 bool engine_holds_self(const struct engine *e, uint32_t host);
 int engine_wanted_keepalive(const struct engine *e, uint32_t host);
 uint32_t engine_wanted_hash(struct engine *e, uint32_t host);
-const struct wg_key *engine_psk(const struct engine *e, uint32_t host);
 struct netmap_host;
 size_t engine_n_prefixes(const struct netmap_host *host);
 /* Room for n prefixes, valid until the next call. */
@@ -306,8 +303,17 @@ size_t engine_add_paths(const struct engine *e, uint32_t host, struct endpoint *
 bool engine_is_unanswered(const struct engine *e, uint32_t host);
 bool engine_anybody_unanswered(const struct engine *e);
 bool engine_never_yields(const struct engine *e, uint32_t host); /* it is none of us */
+/* It was woken by data under a session from before, and nothing has come back yet. */
+bool engine_is_unanswered(const struct engine *e, uint32_t host);
 /* Its state has changed; `was_up`: from being up. */
 void engine_tell_path(struct engine *e, uint32_t host, bool was_up);
+
+/* engine_kept.c */
+void engine_kept_init(struct engine *e);
+void engine_keep(struct engine *e, uint32_t host, const uint8_t *data, size_t len, int64_t now_ms);
+/* There is where it is, by now: what is kept goes there. */
+void engine_send_kept(struct engine *e, uint32_t host, const struct endpoint *to, int64_t now_ms);
+void engine_forget_kept(struct engine *e, const struct wg_key *key);
 
 /* engine_lazy.c: who may sleep; what a new map, a reading and a command mean for that. */
 void engine_lazy_init(struct engine *e, const struct engine_identity *identity);
@@ -328,6 +334,8 @@ int engine_set_sentinel_sender(struct engine *e); /* to what WireGuard should ha
 void engine_release_sentinel(struct engine *e, uint32_t slot);
 /* What many drops at the sentinels mean. */
 void engine_watch_drops(struct engine *e, int64_t now_ms);
+/* By name, key or address; NETMAP_NONE: no such peer. */
+int64_t engine_find_host(const struct engine *e, const char *peer);
 /* Where it can be tried: where it was last, then what the map says. */
 size_t engine_lazy_candidates(
 	const struct engine *e, uint32_t host, struct endpoint *ret, size_t max);
@@ -338,6 +346,22 @@ bool engine_anybody_up(const struct engine *e); /* not parked */
 void engine_probe_groups(struct engine *e, int64_t now_ms);
 bool engine_anybody_wakes(const struct engine *e);
 
+/* engine_psk.c: pre-shared keys. */
+void engine_psk_init(struct engine *e, const struct engine_identity *identity);
+void engine_psk_free(struct engine *e);
+void engine_psk_replace(struct engine *e, int64_t now_ms); /* there is a new map */
+void engine_psk_drop(struct engine *e); /* there is none any more */
+void engine_psk_prune(struct engine *e); /* a reading is complete */
+void engine_psk_retry(struct engine *e, int64_t now_ms); /* files that could not be read */
+/* The one that a peer is made with; NULL: none. */
+const struct wg_key *engine_psk(const struct engine *e, uint32_t host);
+/* The kernel has this one (zero: none): is it to stay? */
+bool engine_psk_stays(struct engine *e, uint32_t host, const struct wg_key *has);
+/* It was made with its key, or has got it now. */
+void engine_psk_was_set(struct engine *e, uint32_t host);
+const char *engine_psk_state(const struct engine *e, uint32_t host);
+void engine_psk_record(struct engine *e); /* if there is something new */
+
 /* engine_memory.c: what is remembered of peers over restarts. */
 void engine_memory_init(struct engine *e, const struct engine_identity *identity);
 void engine_recall(struct engine *e, uint32_t host); /* it is new in the map */
@@ -346,6 +370,9 @@ int64_t engine_memorize(struct engine *e, int64_t now_ms);
 
 /* engine_wake.c: packets in, actions out. */
 void engine_lazy_run(struct engine *e, int64_t now_ms);
+/* Sends what was captured on, from WireGuard's port. */
+void engine_resend(
+	struct engine *e, uint32_t host, const struct endpoint *to, const void *data, size_t len);
 
 /* engine_count.c: inner packets. */
 /* The ranges of all whose packets are counted (struct nft_range). */

@@ -68,6 +68,7 @@ void engine_lazy_free(struct engine *e)
 	g_byte_array_unref(e->captured);
 	g_array_unref(e->memory);
 	g_hash_table_unref(e->paths);
+	g_hash_table_unref(e->kept);
 	g_array_unref(e->steer.ufrags);
 }
 
@@ -399,7 +400,7 @@ void engine_lazy_seen(
 
 /* -- commands ------------------------------------------------------------------------------- */
 
-static int64_t find_host(const struct engine *e, const char *peer)
+int64_t engine_find_host(const struct engine *e, const char *peer)
 {
 	for (uint32_t i = 0; e->map && i < e->map->n_hosts; i++)
 		if (!engine_holds_self(e, i) && engine_host_matches(e, i, peer))
@@ -446,7 +447,7 @@ static int pin(struct engine *e, uint32_t host, bool pinned, int64_t now_ms)
 int engine_command(struct engine *e, enum engine_command command, const char *peer, int64_t now_ms,
 	struct wg_key *ret_key, const char **ret_why)
 {
-	int64_t host = find_host(e, peer);
+	int64_t host = engine_find_host(e, peer);
 	int r = 0;
 
 	*ret_why = "";

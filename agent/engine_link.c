@@ -66,6 +66,7 @@ static void use_link(struct engine *e, const struct link_info *link, bool adopte
 	e->adopted = adopted;
 	e->was_up = link->up;
 	e->conflict = false;
+	e->was_read = !adopted;
 	for (enum stage_id s = STAGE_READ; s < N_STAGES; s++)
 		engine_due(e, s, now_ms);
 	if (adopted)

@@ -73,7 +73,7 @@ void engine_drop_map(struct engine *e)
 {
 	e->forgetting = false;
 	engine_lazy_drop(e);
-	engine_wipe_psks(e);
+	engine_psk_drop(e);
 	g_array_set_size(e->names, 0);
 	e->names_ms = ENGINE_NEVER;
 	g_array_set_size(e->removals, 0);

@@ -8,7 +8,7 @@ struct paths {
 	struct wg_key key;
 	bool yields;
 	uint8_t n;
-	struct endpoint at[ENGINE_PATHS_MAX];
+	struct endpoint at[]; /* n of them */
 };
 
 static int64_t find_host(const struct engine *e, const struct wg_key *key)
@@ -21,6 +21,7 @@ static int64_t find_host(const struct engine *e, const struct wg_key *key)
 void engine_paths_init(struct engine *e)
 {
 	e->paths = g_hash_table_new_full(key_hash, key_equal, NULL, g_free);
+	engine_kept_init(e);
 	e->steer.ufrags = g_array_new(FALSE, FALSE, sizeof(struct steer_ufrag));
 }
 
@@ -59,6 +60,7 @@ static gboolean is_gone(gpointer key, gpointer value, gpointer user)
 void engine_prune_paths(struct engine *e)
 {
 	g_hash_table_foreach_remove(e->paths, is_gone, e);
+	g_hash_table_foreach_remove(e->kept, is_gone, e);
 }
 
 bool engine_is_unanswered(const struct engine *e, uint32_t host)
@@ -79,15 +81,17 @@ bool engine_anybody_unanswered(const struct engine *e)
 }
 
 /* The path that answers is where it is, unless its tunnel says something better. */
-static void use_proven(struct engine *e, uint32_t host, const struct endpoint *at)
+static void use_proven(struct engine *e, uint32_t host, const struct engine_paths *found)
 {
 	struct peer *peer = &e->peers[host];
-	bool unanswered = engine_is_unanswered(e, host);
+	bool asleep = engine_is_asleep(e, host);
 
-	if (endpoint_is_same(&peer->endpoint, at) || (!unanswered && !engine_is_asleep(e, host)))
+	if (endpoint_is_same(&peer->endpoint, found->at) ||
+		(!asleep && !found->replaces && !engine_is_unanswered(e, host)))
 		return;
-	peer->endpoint = *at;
-	if (unanswered)
+	peer->endpoint = *found->at;
+	peer->chosen = 0;
+	if (!asleep)
 		engine_mark_peer(e, host, PEER_NEW_ENDPOINT);
 }
 
@@ -95,6 +99,7 @@ void engine_set_paths(struct engine *e, const struct wg_key *key, const struct e
 	int64_t now_ms)
 {
 	int64_t host = find_host(e, key);
+	size_t n = MIN(found->n, ENGINE_PATHS_MAX);
 	struct paths *p;
 
 	if (host < 0 || !found->n) {
@@ -103,15 +108,17 @@ void engine_set_paths(struct engine *e, const struct wg_key *key, const struct e
 			engine_follow_keepalive(e, (uint32_t)host);
 		return;
 	}
-	p = g_new0(struct paths, 1);
+	p = g_malloc(sizeof(*p) + n * sizeof(*p->at));
 	p->key = *key;
 	p->yields = found->yields;
-	p->n = (uint8_t)MIN(found->n, ENGINE_PATHS_MAX);
-	memcpy(p->at, found->at, p->n * sizeof(*p->at));
+	p->n = (uint8_t)n;
+	memcpy(p->at, found->at, n * sizeof(*p->at));
 	g_hash_table_replace(e->paths, &p->key, p);
 	engine_follow_keepalive(e, (uint32_t)host);
-	if (found->proven)
-		use_proven(e, (uint32_t)host, found->at);
+	if (found->proven) {
+		use_proven(e, (uint32_t)host, found);
+		engine_send_kept(e, (uint32_t)host, found->at, now_ms);
+	}
 	if (engine_is_asleep(e, (uint32_t)host) ||
 		(found->proven && engine_is_unanswered(e, (uint32_t)host))) {
 		lazy_new_endpoints(e->lazy, (uint32_t)host, now_ms);
@@ -128,8 +135,10 @@ void engine_set_finder(struct engine *e, bool present, int64_t now_ms)
 	if (e->finder != present)
 		engine_due(e, STAGE_STEER, now_ms);
 	e->finder = present;
-	if (!present)
+	if (!present) {
 		g_hash_table_remove_all(e->paths);
+		g_hash_table_remove_all(e->kept);
+	}
 	for (uint32_t i = 0; !present && e->map && i < e->map->n_hosts; i++)
 		if (!engine_holds_self(e, i))
 			engine_follow_keepalive(e, i);
@@ -188,8 +197,12 @@ void engine_tell_path(struct engine *e, uint32_t host, bool was_up)
 {
 	enum engine_need need = need_of(e, host, was_up);
 
+	const struct wg_key *key = &e->map->hosts[host].key;
+
 	if (need == ENGINE_GIVEN_UP || need == ENGINE_SLEEPS)
-		g_hash_table_remove(e->paths, &e->map->hosts[host].key);
+		g_hash_table_remove(e->paths, key);
+	if (need != ENGINE_PACKET_WAITS)
+		engine_forget_kept(e, key);
 	if (e->finder && e->ops->path)
-		e->ops->path(&e->map->hosts[host].key, need, e->user);
+		e->ops->path(key, need, e->user);
 }

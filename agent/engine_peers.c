@@ -27,23 +27,6 @@ int engine_wanted_keepalive(const struct engine *e, uint32_t host)
 	return e->map->hosts[e->map->self].keepalive;
 }
 
-static int psk_order(const void *a, const void *b)
-{
-	const struct psk *x = a, *y = b;
-
-	return (x->host > y->host) - (x->host < y->host);
-}
-
-const struct wg_key *engine_psk(const struct engine *e, uint32_t host)
-{
-	struct psk key = { .host = host }, *found;
-
-	if (!e->psks->len)
-		return NULL;
-	found = bsearch(&key, e->psks->data, e->psks->len, sizeof(key), psk_order);
-	return found ? &found->key : NULL;
-}
-
 /* FNV-1a, a word at a time: only compared with itself within one run. */
 uint32_t engine_hash(const void *data, size_t len, uint32_t seed)
 {
@@ -71,17 +54,15 @@ size_t engine_n_prefixes(const struct netmap_host *host)
 	return (size_t)host->n_addresses + host->n_routes;
 }
 
-/* Everything that the kernel should have of a peer except its endpoint, as one number. */
+/* Everything that the kernel should have of a peer except its endpoint and its pre-shared key, as one number. */
 uint32_t engine_wanted_hash(struct engine *e, uint32_t host)
 {
-	const struct wg_key *psk = engine_psk(e, host);
 	const struct prefix *allowed;
 	size_t n = routing_allowed(e->routing, host,
 		engine_scratch(e, engine_n_prefixes(&e->map->hosts[host])), &allowed);
-	uint32_t h = engine_hash(
-		allowed, n * sizeof(*allowed), (uint32_t)engine_wanted_keepalive(e, host) + 1);
 
-	return psk ? engine_hash(psk, sizeof(*psk), h) : h;
+	return engine_hash(
+		allowed, n * sizeof(*allowed), (uint32_t)engine_wanted_keepalive(e, host) + 1);
 }
 
 /* -- marking -------------------------------------------------------------------------------- */
@@ -140,7 +121,6 @@ void engine_all_peers_gone(struct engine *e, int64_t now_ms)
 		 * to be asked still is: this comes when the device is gone and when it is made again. */
 		engine_mark_peer(e, i, PEER_DIRTY | (poke ? PEER_POKE : 0));
 	}
-	e->was_read = true;
 	e->n_foreign = 0;
 	g_array_set_size(e->foreign, 0);
 }
@@ -161,7 +141,19 @@ void engine_all_sessions_lost(struct engine *e, int64_t now_ms)
 	engine_due(e, STAGE_PEERS, now_ms);
 }
 
-/* -- pre-shared keys ------------------------------------------------------------------------ */
+/* Made anew, as the kernel has no other way to end a single session. */
+void engine_end_session(struct engine *e, uint32_t host, int64_t now_ms)
+{
+	struct peer *peer = &e->peers[host];
+
+	engine_remove_peer(e, &e->map->hosts[host].key, now_ms);
+	peer->flags &= (uint8_t)~PEER_INSTALLED;
+	peer->installed = 0;
+	peer_session_lost(peer);
+	engine_mark_peer(e, host, PEER_DIRTY | PEER_NEW_ENDPOINT);
+}
+
+/* -- blocked ones --------------------------------------------------------------------------- */
 
 void engine_block(struct engine *e, uint32_t host, enum peer_block why, int error)
 {
@@ -186,60 +178,6 @@ void engine_unblock(struct engine *e, uint32_t host)
 	peer->state = PEER_IDLE;
 	peer->block = PEER_BLOCK_NONE;
 	peer->error = 0;
-}
-
-static void reserve_psks(struct engine *e)
-{
-	guint n = 0;
-
-	for (size_t i = 0; i < e->map->n_hosts; i++)
-		n += e->map->hosts[i].psk_file != 0;
-	engine_wipe_psks(e);
-	g_array_unref(e->psks);
-	/* Never grows: growing would leave copies behind. */
-	e->psks = g_array_sized_new(FALSE, FALSE, sizeof(struct psk), n);
-}
-
-void engine_wipe_psks(struct engine *e)
-{
-	for (guint i = 0; i < e->psks->len; i++)
-		key_wipe(&g_array_index(e->psks, struct psk, i).key);
-	g_array_set_size(e->psks, 0);
-}
-
-static void load_psk(struct engine *e, uint32_t i, int64_t now_ms)
-{
-	struct psk psk = { .host = i };
-	int r = e->ops->read_psk(netmap_text(e->map, e->map->hosts[i].psk_file), &psk.key, e->user);
-
-	if (r < 0) {
-		engine_block(e, i, PEER_BLOCK_PSK, r);
-		if (e->peers[i].flags & PEER_INSTALLED)
-			engine_remove_peer(e, &e->map->hosts[i].key, now_ms);
-		e->peers[i].flags &= (uint8_t)~PEER_INSTALLED;
-		e->peers[i].installed = 0;
-		return;
-	}
-	g_array_append_val(e->psks, psk);
-	key_wipe(&psk.key);
-	g_array_sort(e->psks, psk_order);
-	engine_unblock(e, i);
-}
-
-/* Host numbers belong to a map, so a new one reads them all; those that were missing are tried again
- * at each check. */
-void engine_load_psks(struct engine *e, bool only_missing, int64_t now_ms)
-{
-	if (!only_missing)
-		reserve_psks(e);
-	for (uint32_t i = 0; i < e->map->n_hosts; i++) {
-		if (!e->map->hosts[i].psk_file || engine_holds_self(e, i) ||
-			(only_missing && engine_psk(e, i)))
-			continue;
-		load_psk(e, i, now_ms);
-		if (only_missing && engine_psk(e, i))
-			engine_mark_peer(e, i, PEER_DIRTY | PEER_NEW_ENDPOINT);
-	}
 }
 
 /* -- shared prefixes ------------------------------------------------------------------------ */
@@ -330,7 +268,7 @@ static int64_t carry_over(struct engine *e, uint32_t i, struct netmap *old, stru
 	if (j < 0)
 		return j;
 	*peer = old_peers[j];
-	peer->flags &= (uint8_t)~PEER_SEEN;
+	peer->flags &= (uint8_t) ~(PEER_SEEN | PEER_PSK);
 	old_peers[j].flags = 0; /* not to be removed */
 	if (peer->block == PEER_BLOCK_KERNEL || (!host->psk_file && peer->block))
 		engine_unblock(e, i);
@@ -362,7 +300,7 @@ void engine_peers_replace(
 	for (size_t j = 0; old && j < old->n_hosts; j++)
 		if (old_peers[j].flags & PEER_INSTALLED)
 			engine_remove_peer(e, &old->hosts[j].key, now_ms);
-	engine_load_psks(e, false, now_ms);
+	engine_psk_replace(e, now_ms);
 	elect_quietly(e, now_ms);
 	engine_lazy_policy(e, now_ms);
 	for (uint32_t i = 0; i < e->map->n_hosts; i++) {

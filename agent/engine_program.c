@@ -137,7 +137,8 @@ static void add_settings(struct engine *e, struct batch *b, uint32_t host, struc
 	if (request->allowed == *room)
 		*room += request->n_allowed;
 	request->replace_allowed = !fresh;
-	request->preshared_key = psk ? psk : fresh ? NULL : &no_psk;
+	if (fresh || peer->flags & PEER_PSK)
+		request->preshared_key = psk ? psk : fresh ? NULL : &no_psk;
 	request->keepalive = engine_wanted_keepalive(e, host);
 	if (fresh && !request->keepalive)
 		request->keepalive = -1;
@@ -240,9 +241,12 @@ static void note_results(struct engine *e, const struct batch *b)
 		uint32_t host = b->hosts[i];
 		int result = 0;
 
-		for (; i < b->n && b->hosts[i] == host; i++)
+		for (; i < b->n && b->hosts[i] == host; i++) {
+			if (b->requests[i].preshared_key && !b->results[i])
+				engine_psk_was_set(e, host);
 			if (!result)
 				result = b->results[i];
+		}
 		note_result(e, host, result);
 	}
 }
@@ -321,7 +325,10 @@ int engine_stage_peers(struct engine *e, int64_t now_ms)
 	if (e->record_due)
 		record_peers(e);
 	if (e->removals->len)
-		return send_removals(e);
+		r = send_removals(e);
+	if (e->removals->len)
+		return r;
+	/* Some that were removed may be made anew: nothing comes between. */
 	for (size_t i = 0; i < BATCHES_PER_STEP && r > 0; i++)
 		r = send_batch(e);
 	return r;
@@ -330,6 +337,7 @@ int engine_stage_peers(struct engine *e, int64_t now_ms)
 void engine_leave(struct engine *e)
 {
 	engine_steer_remove(e); /* the sockets that it leads to end */
+	engine_psk_record(e);
 	if (!e->map || e->down || !e->index || !e->lazy)
 		return;
 	engine_note_endpoints(e);

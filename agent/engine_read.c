@@ -61,14 +61,11 @@ static bool same_prefixes(
 
 static bool has_what_it_should(struct engine *e, uint32_t host, const struct wg_peer_status *status)
 {
-	static const struct wg_key none;
-	const struct wg_key *psk = engine_psk(e, host);
 	const struct prefix *want;
 	size_t n = routing_allowed(e->routing, host,
 		engine_scratch(e, engine_n_prefixes(&e->map->hosts[host])), &want);
 
 	return status->keepalive == engine_wanted_keepalive(e, host) &&
-		key_is_same(&status->preshared_key, psk ? psk : &none) &&
 		same_prefixes(want, n, status->allowed, status->n_allowed);
 }
 
@@ -133,6 +130,26 @@ static bool has_moved(const struct peer *peer, const struct endpoint *to)
 	return to->family && !endpoint_is_same(to, &peer->endpoint);
 }
 
+/* A pre-shared key is new, and no repair, unless somebody has taken it away. */
+static void compare(struct reading *reading, uint32_t host, const struct wg_peer_status *status)
+{
+	struct engine *e = reading->e;
+	struct peer *peer = &e->peers[host];
+	bool good = has_what_it_should(e, host, status);
+	bool psk_stays = engine_psk_stays(e, host, &status->preshared_key);
+	/* Our own changes may be on their way. */
+	bool ours = peer->flags & PEER_DIRTY || !(peer->flags & PEER_INSTALLED);
+
+	peer->flags &= (uint8_t) ~(PEER_DIRTY | PEER_PSK);
+	if (good && psk_stays) {
+		peer->installed = engine_wanted_hash(e, host);
+		return;
+	}
+	if (!good || key_is_zero(&status->preshared_key))
+		reading->differences += !ours;
+	engine_mark_peer(e, host, PEER_DIRTY | (psk_stays ? 0 : PEER_PSK));
+}
+
 static void read_own_peer(
 	struct reading *reading, uint32_t host, const struct wg_peer_status *status)
 {
@@ -162,14 +179,7 @@ static void read_own_peer(
 		peer->flags &= (uint8_t)~PEER_INSTALLED;
 		return;
 	}
-	if (!has_what_it_should(e, host, status)) {
-		/* Our own changes may be on their way. */
-		reading->differences += (peer->flags & (PEER_INSTALLED | PEER_DIRTY)) == PEER_INSTALLED;
-		engine_mark_peer(e, host, PEER_DIRTY);
-	} else {
-		peer->installed = engine_wanted_hash(e, host);
-		peer->flags &= (uint8_t)~PEER_DIRTY;
-	}
+	compare(reading, host, status);
 	engine_lazy_seen(e, host, status, reading->now_ms);
 	peer->flags |= PEER_INSTALLED;
 	if (heard) {
@@ -305,6 +315,8 @@ int engine_stage_read(struct engine *e, int64_t now_ms)
 	if (r < 0)
 		return engine_fail(e, STAGE_READ, EXIT_FAILED, r, "cannot read WireGuard's peers");
 	find_missing(&reading);
+	e->was_read = true;
+	engine_psk_prune(e);
 	engine_acl_count(e);
 	g_clear_pointer(&e->recorded_peers, g_free);
 	e->n_recorded = 0;

@@ -113,6 +113,18 @@ static void take_packet(const struct packet *packet, void *user)
 	}
 }
 
+/* It goes to where the peers were, and once more to where they are found to be. */
+static void keep_data(struct engine *e, int64_t now_ms)
+{
+	for (guint i = 0; e->finder && i < e->captures->len; i++) {
+		const struct capture *c = &g_array_index(e->captures, struct capture, i);
+
+		if (c->session &&
+			(engine_is_asleep(e, c->host) || engine_is_unanswered(e, c->host)))
+			engine_keep(e, c->host, e->captured->data + c->offset, c->len, now_ms);
+	}
+}
+
 /* All that came in one reading is one piece of work: the kernel is told once about all of them. */
 void engine_packets(struct engine *e, int64_t now_ms)
 {
@@ -129,6 +141,7 @@ void engine_packets(struct engine *e, int64_t now_ms)
 			lazy_captured(e->lazy, c->host, c->session, now_ms);
 		}
 		engine_lazy_run(e, now_ms);
+		keep_data(e, now_ms);
 		g_array_set_size(e->captures, 0);
 		g_byte_array_set_size(e->captured, 0);
 		if (!n)
@@ -255,7 +268,7 @@ static void watch(struct engine *e, struct work *w)
 	}
 }
 
-static void resend(
+void engine_resend(
 	struct engine *e, uint32_t host, const struct endpoint *to, const void *data, size_t len)
 {
 	int r = KERNEL(e, resend, e->device.listen_port, engine_mark(e), to, data, len);
@@ -287,7 +300,7 @@ static void forward_data(struct engine *e, uint32_t host, const struct endpoint 
 		const struct capture *c = &g_array_index(e->captures, struct capture, i);
 
 		for (size_t j = 0; j < n && c->host == host && c->session; j++)
-			resend(e, host, &known[j], e->captured->data + c->offset, c->len);
+			engine_resend(e, host, &known[j], e->captured->data + c->offset, c->len);
 	}
 }
 
@@ -304,7 +317,7 @@ static void forward(struct engine *e, const struct lazy_action *action, int64_t 
 		engine_names_wanted(e, action->host, now_ms);
 	}
 	if (held && !has_lost(e, action->host, &known[action->arg]))
-		resend(e, action->host, &known[action->arg], g_bytes_get_data(held, NULL),
+		engine_resend(e, action->host, &known[action->arg], g_bytes_get_data(held, NULL),
 			g_bytes_get_size(held));
 }
 
@@ -334,6 +347,13 @@ static enum peer_state shown_state(const struct peer *peer, const struct lazy_vi
 	return PEER_IDLE;
 }
 
+/* Others than lapwings throw their session away when they sleep. Under ours the kernel would send to them for another
+ * three minutes, and ask for a new one only after 15 s without an answer. A key that somebody else has set would go, too. */
+static bool sleeps_without_session(struct engine *e, uint32_t host)
+{
+	return engine_never_yields(e, host) && strcmp(engine_psk_state(e, host), "outside") != 0;
+}
+
 static void tell(struct engine *e, uint32_t host, int64_t now_ms)
 {
 	const char *name = netmap_text(e->map, e->map->hosts[host].name);
@@ -344,6 +364,8 @@ static void tell(struct engine *e, uint32_t host, int64_t now_ms)
 	lazy_view(e->lazy, host, &view);
 	peer->state = (uint8_t)shown_state(peer, &view);
 	peer->flags &= (uint8_t)~PEER_HEARD;
+	if (view.state == LAZY_PARKED && was_up && sleeps_without_session(e, host))
+		engine_end_session(e, host, now_ms);
 	engine_tell_path(e, host, was_up);
 	engine_follow_keepalive(e, host);
 	if (e->finder && engine_is_unanswered(e, host))

@@ -10,7 +10,7 @@
 
 struct events {
 	struct engine *engine;
-	void (*happened)(void *user);
+	const struct events_ops *ops;
 	void *user;
 	struct monitor *monitor; /* NULL: being tried again */
 	struct backoff backoff;
@@ -57,11 +57,13 @@ static gboolean on_kernel_event(int fd, GIOCondition condition, gpointer user)
 	struct events *ev = user;
 	unsigned events = monitor_read(ev->monitor, fd);
 
-	if (events)
+	if (events & ~(unsigned)MONITOR_ELSEWHERE) {
 		engine_kernel_event(ev->engine, events, monitor_last_pid(ev->monitor),
 			g_get_monotonic_time() / 1000);
-	if (events)
-		ev->happened(ev->user);
+		ev->ops->happened(ev->user);
+	}
+	if (events & (MONITOR_ELSEWHERE | MONITOR_LOST))
+		ev->ops->moved(ev->user);
 	if (!(events & MONITOR_DEAD))
 		return G_SOURCE_CONTINUE;
 	log_warn("lost the kernel's event socket, opening it again");
@@ -88,7 +90,8 @@ static void start_monitor(struct events *ev)
 	if (monitor_nft_fd(ev->monitor) >= 0)
 		ev->nft = g_unix_fd_add(monitor_nft_fd(ev->monitor), G_IO_IN, on_kernel_event, ev);
 	engine_kernel_event(ev->engine, MONITOR_LOST, 0, g_get_monotonic_time() / 1000);
-	ev->happened(ev->user);
+	ev->ops->happened(ev->user);
+	ev->ops->moved(ev->user);
 }
 
 static gboolean on_packets(int fd, GIOCondition condition, gpointer user)
@@ -96,17 +99,17 @@ static gboolean on_packets(int fd, GIOCondition condition, gpointer user)
 	struct events *ev = user;
 
 	engine_packets(ev->engine, g_get_monotonic_time() / 1000);
-	ev->happened(ev->user);
+	ev->ops->happened(ev->user);
 	return G_SOURCE_CONTINUE;
 }
 
 struct events *events_new(
-	struct engine *engine, int packet_fd, void (*happened)(void *user), void *user)
+	struct engine *engine, int packet_fd, const struct events_ops *ops, void *user)
 {
 	struct events *ev = g_new0(struct events, 1);
 
 	ev->engine = engine;
-	ev->happened = happened;
+	ev->ops = ops;
 	ev->user = user;
 	ev->backoff = (struct backoff){ .first_ms = 200, .max_ms = 60 * 1000 };
 	ev->packets = g_unix_fd_add(packet_fd, G_IO_IN, on_packets, ev);

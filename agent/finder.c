@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include "agent/base/candidate.h"
-#include "agent/base/jwrite.h"
 #include "agent/base/log.h"
 #include "mgmt/netmap.h"
 #include "signal/body.h"
@@ -69,7 +68,8 @@ static void set_paths(struct finder *f, const struct wg_key *key)
 	struct nego_view view;
 
 	if (nego_view(f->nego, key, &view)) {
-		found.proven = view.path.family;
+		found.proven = view.path.at.family;
+		found.replaces = view.replaces;
 		found.yields = view.lapwing;
 	}
 	engine_set_paths(f->engine, key, &found, now_ms());
@@ -135,6 +135,56 @@ static gboolean dispatch_work(GSource *source, GSourceFunc callback, gpointer us
 
 static GSourceFuncs work_funcs = { .dispatch = dispatch_work };
 
+/* -- this host ------------------------------------------------------------------------------------ */
+
+/* Returns whether they are others than before. */
+static bool take_locals(struct finder *f)
+{
+	struct ice_local now[GATHER_MAX];
+	size_t n = finder_locals(f, now);
+	bool same = n == f->n_locals;
+
+	for (size_t i = 0; i < n && same; i++)
+		same = prefix_is_same(&now[i].address, &f->locals[i].address);
+	memcpy(f->locals, now, n * sizeof(*now));
+	f->n_locals = n;
+	return !same;
+}
+
+static void look(struct finder *f)
+{
+	if (!take_locals(f))
+		return;
+	f->moved_ms = now_ms();
+	f->asked_ms = 0; /* STUN servers see us elsewhere */
+	f->n_mapped = 0;
+	if (!f->n_locals) /* nothing can be done from nowhere */
+		return;
+	nego_network_changed(f->nego, now_ms());
+	kick(f);
+	f->ops.moved(f->user);
+}
+
+static gboolean look_now(gpointer user)
+{
+	struct finder *f = user;
+
+	f->looks = 0;
+	look(f);
+	return G_SOURCE_REMOVE;
+}
+
+/* One change comes as many events. */
+void finder_look_soon(struct finder *f)
+{
+	enum { SETTLE_MS = 1000, AGAIN_MS = 5000 };
+	int64_t since = f->moved_ms ? now_ms() - f->moved_ms : AGAIN_MS;
+
+	if (!f->looks)
+		f->looks = g_timeout_add(
+			(guint)CLAMP(AGAIN_MS - since, SETTLE_MS, AGAIN_MS), look_now, f);
+}
+
 /* -- life ---------------------------------------------------------------------------------------- */
 
 /* Passwords are made of it. */
@@ -157,8 +207,11 @@ struct finder *finder_new(struct engine *engine, const struct wg_key *own, const
 	f->ops = *ops;
 	f->user = user;
 	f->nego = nego_new(own, random32, NULL);
+	f->aim = aim_new();
+	nego_watch(f->nego, finder_tell, f);
 	finder_ice_open(f);
 	finder_net_open(f);
+	take_locals(f);
 	f->work = g_source_new(&work_funcs, sizeof(GSource));
 	g_source_set_callback(f->work, work, f, NULL);
 	g_source_attach(f->work, NULL);
@@ -170,11 +223,13 @@ void finder_free(struct finder *f)
 	if (!f)
 		return;
 	engine_set_finder(f->engine, false, now_ms());
+	g_clear_handle_id(&f->looks, g_source_remove);
 	g_source_destroy(f->work);
 	g_source_unref(f->work);
 	finder_ice_close(f);
 	finder_net_close(f);
 	nego_free(f->nego);
+	aim_free(f->aim);
 	g_free(f);
 }
 
@@ -235,7 +290,7 @@ static void take_candidate(struct finder *f, const struct wg_key *from, const st
 
 	candidate_format(c, line);
 	/* ICE looks again, but WireGuard's packets go without it. */
-	if (!finder_may_send_to(f, c) ||
+	if (!finder_may_send_to(f, c) || !aim_allows(f->aim, &c->address, now_ms()) ||
 		g_strlcpy(heard.line, line, sizeof(heard.line)) >= sizeof(heard.line) ||
 		g_strlcpy(heard.ufrag, c->ufrag, sizeof(heard.ufrag)) >= sizeof(heard.ufrag)) {
 		f->refused++;
@@ -289,91 +344,6 @@ void finder_tick(struct finder *f)
 	/* Those that found no room. */
 	engine_set_finder(f->engine, true, now_ms());
 	kick(f);
-}
-
-bool finder_look_at_addresses(struct finder *f)
-{
-	struct ice_local now[GATHER_MAX];
-	size_t n = finder_locals(f, now);
-	bool first = !f->n_locals, same = n == f->n_locals;
-
-	for (size_t i = 0; i < n && same; i++)
-		same = prefix_is_same(&now[i].address, &f->locals[i].address);
-	if (same)
-		return false;
-	memcpy(f->locals, now, n * sizeof(*now));
-	f->n_locals = n;
-	if (first)
-		return false;
-	f->asked_ms = 0; /* STUN servers see us elsewhere */
-	nego_network_changed(f->nego, now_ms());
-	kick(f);
-	return true;
-}
-
-/* -- status -------------------------------------------------------------------------------------- */
-
-static void write_age(GString *out, const char *key, int64_t at_ms)
-{
-	if (at_ms)
-		jwrite_int(out, key, now_ms() - at_ms);
-	else
-		jwrite_null(out, key);
-}
-
-/* From being wanted to there. */
-static void write_stage(GString *out, const char *key, int64_t from_ms, int64_t at_ms)
-{
-	if (from_ms && at_ms >= from_ms)
-		jwrite_int(out, key, at_ms - from_ms);
-	else
-		jwrite_null(out, key);
-}
-
-void finder_write_peer(const struct finder *f, GString *out, const struct wg_key *key)
-{
-	char session[2 * NEGO_SESSION_LEN + 1], text[ENDPOINT_STRLEN];
-	struct nego_view v;
-
-	if (!nego_view(f->nego, key, &v))
-		return;
-	for (size_t i = 0; i < NEGO_SESSION_LEN; i++)
-		g_snprintf(session + 2 * i, 3, "%02x", v.session[i]);
-	jwrite_open(out, "negotiation", '{');
-	jwrite_string(out, "phase", nego_phase_name(v.phase));
-	jwrite_string(out, "session", session);
-	jwrite_bool(out, "lapwing", v.lapwing);
-	jwrite_bool(out, "asked_by_remote", v.asked_by_remote);
-	jwrite_int(out, "offers_sent", v.offers_sent);
-	jwrite_int(out, "offers_heard", v.offers_heard);
-	jwrite_int(out, "answers_sent", v.answers_sent);
-	jwrite_int(out, "answers_heard", v.answers_heard);
-	jwrite_int(out, "candidates", v.candidates);
-	jwrite_int(out, "limited", v.limited);
-	write_age(out, "last_offer_ms", v.offered_ms);
-	write_stage(out, "offer_ms", v.wanted_ms, v.offered_ms);
-	write_stage(out, "answer_ms", v.wanted_ms, v.answered_ms);
-	write_stage(out, "candidate_ms", v.wanted_ms, v.candidate_ms);
-	write_stage(out, "path_ms", v.wanted_ms, v.path_ms);
-	jwrite_string(out, "path", v.path.family ? endpoint_format(&v.path, text) : NULL);
-	jwrite_string(out, "problem", v.why);
-	jwrite_close(out, '}');
-}
-
-void finder_write_status(const struct finder *f, GString *out)
-{
-	struct nego_load load;
-
-	if (!f) {
-		jwrite_null(out, "negotiations");
-		return;
-	}
-	nego_get_load(f->nego, &load, now_ms());
-	jwrite_open(out, "negotiations", '{');
-	jwrite_int(out, "known", (int64_t)nego_count(f->nego));
-	jwrite_int(out, "busy", (int64_t)load.busy);
-	jwrite_int(out, "waiting", (int64_t)load.waiting);
-	jwrite_int(out, "longest_wait_ms", load.longest_ms);
-	jwrite_int(out, "candidates_refused", (int64_t)f->refused);
-	jwrite_close(out, '}');
+	if (!f->looks)
+		look(f);
 }

@@ -9,13 +9,23 @@
 #include "agent/engine.h"
 
 struct finder;
+struct gather_map;
 struct signal_body;
+
+/* Which of this host's addresses are told to others, and as what; see ice/gather.h. */
+struct finder_gathering {
+	const char *const *blacklist; /* ends with NULL; NULL: the usual one */
+	const struct gather_map *maps;
+	size_t n_maps;
+};
 
 struct finder_ops {
 	/* To one peer, by the signal server. 0 or -errno. */
 	int (*send)(const struct wg_key *remote, const struct signal_body *body, void *user);
 	/* The engine has something to do. */
 	void (*changed)(void *user);
+	/* This host's addresses have changed. */
+	void (*moved)(void *user);
 };
 
 /* `version` is what we tell others that we are; copied by reference. */
@@ -26,6 +36,8 @@ void finder_free(struct finder *f); /* NULL is fine */
 void finder_set_signal(struct finder *f, bool ready);
 /* STUN servers, as the management server writes them; `uris` ends with NULL. */
 void finder_set_servers(struct finder *f, const char *const *uris, size_t n);
+/* Borrowed until the next one. What is negotiated from now on goes by it. */
+void finder_set_gathering(struct finder *f, const struct finder_gathering *how);
 /* The engine says; nothing of the engine is called before the loop turns. */
 void finder_need(struct finder *f, const struct wg_key *key, enum engine_need need);
 /* A peer says. */
@@ -34,9 +46,9 @@ void finder_hear(struct finder *f, const struct wg_key *from, const struct signa
 void finder_map_changed(struct finder *f);
 /* Once a minute. */
 void finder_tick(struct finder *f);
-/* Once a minute: have our own addresses changed since the last time? Then paths that are being looked for, and those
- * that others keep checking, are negotiated anew. */
-bool finder_look_at_addresses(struct finder *f);
+/* This host's addresses may have changed. If they have indeed, all paths are negotiated anew: at once, but not again
+ * and again when they keep changing. */
+void finder_look_soon(struct finder *f);
 /* The member of the status document about all of them; `f` may be NULL. */
 void finder_write_status(const struct finder *f, GString *out);
 /* Members of a peer's document about how it is reached; nothing when nobody talks to it. */

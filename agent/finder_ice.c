@@ -52,7 +52,8 @@ static void on_selected(const struct ice_path *path, void *user)
 
 	log_debug("peer %s: %s answers", key_format(&a->key, key),
 		endpoint_format(&path->endpoint, text));
-	nego_selected(a->finder->nego, &a->key, a->session, &path->endpoint, now_ms());
+	nego_selected(a->finder->nego, &a->key, a->session,
+		&(struct nego_path){ path->endpoint, path->local, path->remote }, now_ms());
 	kick(a->finder);
 }
 

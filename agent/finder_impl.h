@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/finder.h"
+#include "agent/nego/aim.h"
 #include "agent/nego/nego.h"
 #include "agent/resolve.h"
 #include "agent/base/candidate.h"
@@ -20,7 +21,8 @@ struct finder {
 	struct nego *nego;
 	GSource *work;
 	bool hushed; /* the other side has said that it sleeps: it need not be told */
-	uint64_t refused; /* candidates that nothing may be sent to */
+	uint64_t refused; /* candidates that nothing may be sent to, or not so often */
+	struct aim *aim;
 
 	/* ICE */
 	GHashTable *agents; /* struct wg_key -> struct agent */
@@ -31,8 +33,12 @@ struct finder {
 	guint queue_source;
 	struct binding *binding; /* NULL: no port for it */
 
+	/* this host */
+	struct finder_gathering gathering;
 	struct ice_local locals[GATHER_MAX]; /* as last seen */
 	size_t n_locals;
+	guint looks; /* source */
+	int64_t moved_ms; /* when they changed; 0: never */
 
 	/* STUN servers */
 	GArray *servers; /* struct stun_server */
@@ -54,6 +60,11 @@ void finder_ice_release(struct finder *f, const struct wg_key *key);
 void finder_ice_mapped(struct finder *f, const struct endpoint *mapped);
 /* Whom nobody talks to any more. */
 void finder_ice_forget(struct finder *f, const struct wg_key *key);
+
+/* finder_show.c */
+/* A step of the negotiation, for monitors. */
+void finder_tell(
+	const struct wg_key *key, enum nego_step step, const struct nego_view *v, void *user);
 
 /* finder_net.c */
 void finder_net_open(struct finder *f);

@@ -51,8 +51,11 @@ size_t finder_locals(const struct finder *f, struct ice_local ret[static GATHER_
 {
 	g_autofree struct gather_address *found = g_new0(struct gather_address, ADDRESSES_MAX);
 	struct prefix overlay[FINDER_OVERLAYS];
-	const struct gather_policy policy = { .overlay = overlay,
-		.n_overlay = finder_overlays(f, overlay) };
+	const struct gather_policy policy = { .blacklist = f->gathering.blacklist,
+		.overlay = overlay,
+		.n_overlay = finder_overlays(f, overlay),
+		.maps = f->gathering.maps,
+		.n_maps = f->gathering.n_maps };
 	struct ifaddrs *list;
 	size_t n = 0;
 
@@ -68,6 +71,14 @@ size_t finder_locals(const struct finder *f, struct ice_local ret[static GATHER_
 	}
 	freeifaddrs(list);
 	return gather_locals(&policy, found, n, ret);
+}
+
+void finder_set_gathering(struct finder *f, const struct finder_gathering *how)
+{
+	f->gathering = *how;
+	/* The host is where it was: no reason to negotiate anything anew. */
+	if (f->n_locals)
+		f->n_locals = finder_locals(f, f->locals);
 }
 
 size_t finder_overlays(const struct finder *f, struct prefix ret[static FINDER_OVERLAYS])

@@ -12,7 +12,7 @@
 #include "agent/base/log.h"
 #include "agent/state_records.h"
 
-enum { VERSION = 1 };
+enum { VERSION = 1, LIST_MAX = 64 };
 
 static void read_version(struct jread *r, void *into)
 {
@@ -88,6 +88,33 @@ static void read_psk(struct jread *r, void *into)
 	((struct membership *)into)->has_psk = jread_bool(r);
 }
 
+static void read_item(struct jread *r, void *into)
+{
+	char *text = NULL;
+
+	read_text(r, &text);
+	g_ptr_array_add(into, text);
+}
+
+static void read_list(struct jread *r, char ***ret)
+{
+	GPtrArray *items = g_ptr_array_new();
+
+	jread_array(r, LIST_MAX, read_item, items);
+	g_ptr_array_add(items, NULL);
+	*ret = (char **)g_ptr_array_free(items, FALSE);
+}
+
+static void read_external_ips(struct jread *r, void *into)
+{
+	read_list(r, &((struct membership *)into)->external_ips);
+}
+
+static void read_interfaces_exclude(struct jread *r, void *into)
+{
+	read_list(r, &((struct membership *)into)->interfaces_exclude);
+}
+
 static const struct jread_field fields[] = {
 	{ "version", read_version, true },
 	{ "url", read_url, true },
@@ -98,6 +125,8 @@ static const struct jread_field fields[] = {
 	{ "interface", read_interface, false },
 	{ "listen_port", read_listen_port, false },
 	{ "mtu", read_mtu, false },
+	{ "external_ips", read_external_ips, false },
+	{ "interfaces_exclude", read_interfaces_exclude, false },
 	{ "psk", read_psk, false },
 };
 
@@ -131,6 +160,16 @@ int membership_load(const char *state_dir, struct membership *ret)
 	return 0;
 }
 
+static void write_list(GString *out, const char *key, char *const *list)
+{
+	if (!list)
+		return;
+	jwrite_open(out, key, '[');
+	for (; *list; list++)
+		jwrite_string(out, NULL, *list);
+	jwrite_close(out, ']');
+}
+
 int membership_save(const char *state_dir, const struct membership *m)
 {
 	g_autofree char *path = path_in(state_dir);
@@ -154,6 +193,8 @@ int membership_save(const char *state_dir, const struct membership *m)
 		jwrite_int(out, "listen_port", m->listen_port);
 	if (m->mtu)
 		jwrite_int(out, "mtu", m->mtu);
+	write_list(out, "external_ips", m->external_ips);
+	write_list(out, "interfaces_exclude", m->interfaces_exclude);
 	jwrite_bool(out, "psk", m->has_psk);
 	jwrite_close(out, '}');
 	g_string_append_c(out, '\n');
@@ -173,5 +214,7 @@ void membership_done(struct membership *m)
 	g_free(m->address);
 	g_free(m->signal);
 	g_free(m->hostname);
+	g_strfreev(m->external_ips);
+	g_strfreev(m->interfaces_exclude);
 	*m = (struct membership){ 0 };
 }

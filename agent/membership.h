@@ -20,6 +20,7 @@ struct membership {
 	/* What another agent's profile said about this host; unset: as always. */
 	char interface[IFNAMSIZ];
 	uint16_t listen_port, mtu;
+	char **external_ips, **interfaces_exclude; /* as in lapwing.json, which goes before */
 	bool has_psk; /* one pre-shared key for all peers, in the file "network.psk" */
 };
 

@@ -447,6 +447,7 @@ void network_set_config(struct network *n, const struct config *config)
 	n->config = config;
 	if (!before)
 		return;
+	network_renew_gathering(n);
 	network_save_now(n);
 	if (engine_map(n->engine))
 		reread_map(n);
@@ -469,10 +470,6 @@ void network_tick(struct network *n)
 		network_confirm_saved(n);
 	if (n->finder)
 		finder_tick(n->finder);
-	if (n->finder && finder_look_at_addresses(n->finder)) {
-		log_info("this host's addresses have changed: paths are looked for anew");
-		signal_client_retry(n->signal);
-	}
 	/* The clock may have been set since. */
 	if (n->map_is_stale && !engine_map(n->engine)) {
 		use_disk(n);

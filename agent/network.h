@@ -55,6 +55,8 @@ bool network_is_connected(const struct network *n);
 void network_set_down(struct network *n, bool down);
 /* Once a minute. */
 void network_tick(struct network *n);
+/* This host may have other addresses now. */
+void network_moved(struct network *n);
 
 struct network_enrolment {
 	const char *url, *setup_key, *hostname; /* hostname: NULL: the host's */

@@ -11,6 +11,7 @@
 #include "signal/client.h"
 
 struct detail;
+struct gather_map;
 struct update;
 struct update_servers;
 
@@ -59,6 +60,7 @@ struct network {
 
 	struct signal_client *signal; /* NULL: no such server is known */
 	struct finder *finder; /* there is one when there is the other */
+	struct gather_map *maps; /* that the finder has */
 	enum signal_state told_signal_state; /* last logged */
 	char told_signal_error[LIFE_ERROR_MAX];
 };
@@ -82,6 +84,11 @@ void network_forget_signal(struct network *n);
 /* The management server has said something of its other servers: follows, and writes it down. */
 void network_learn_signal(struct network *n);
 void network_set_signal_down(struct network *n, bool down);
+/* What this host says of its addresses, NULL: nothing. */
+char *const *network_external_ips(const struct network *n);
+char *const *network_interfaces_exclude(const struct network *n);
+/* That may be something else now. */
+void network_renew_gathering(struct network *n);
 
 /* network_disk.c */
 

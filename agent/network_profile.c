@@ -12,11 +12,24 @@
 #include "agent/identity.h"
 #include "agent/mapcache.h"
 #include "agent/network_impl.h"
+#include "ice/gather.h"
 #include "mgmt/profile.h"
 
 enum { DEFAULT_PORT = 51820, DEFAULT_MTU = 1280 };
 
 static const char default_interface[] = "wt0";
+
+static bool excludes_as_ever(const struct profile *p)
+{
+	struct profile usual;
+	bool same;
+
+	profile_init(&usual);
+	same = g_strv_equal((const char *const *)usual.ignored_interfaces,
+		(const char *const *)p->ignored_interfaces);
+	profile_done(&usual);
+	return same;
+}
 
 /* What is as everywhere is not written down. */
 static void to_membership(const struct profile *p, char *url, struct membership *ret)
@@ -27,6 +40,29 @@ static void to_membership(const struct profile *p, char *url, struct membership 
 		.has_psk = !key_is_zero(&p->preshared_key) };
 	if (strcmp(p->interface, default_interface))
 		g_strlcpy(ret->interface, p->interface, sizeof(ret->interface));
+	if (*p->external_ips)
+		ret->external_ips = g_strdupv(p->external_ips);
+	if (!excludes_as_ever(p))
+		ret->interfaces_exclude = g_strdupv(p->ignored_interfaces);
+}
+
+/* What it says of this host's addresses has to make sense here too. NULL: it does. */
+static const char *check_ice(const struct profile *p)
+{
+	struct gather_map maps[CONFIG_ICE_MAX];
+	size_t n = g_strv_length(p->external_ips);
+
+	if (n > CONFIG_ICE_MAX || g_strv_length(p->ignored_interfaces) > CONFIG_ICE_MAX)
+		return "NATExternalIPs, IFaceBlackList: too many";
+	for (size_t i = 0; i < n; i++)
+		if (gather_map_parse(p->external_ips[i], strlen(p->external_ips[i]), &maps[i]) < 0)
+			return "NATExternalIPs: not EXTERNAL, EXTERNAL/LOCAL or EXTERNAL/INTERFACE";
+	if (!gather_maps_are_good(maps, n))
+		return "NATExternalIPs: of a family only one can be for all addresses";
+	for (char **name = p->ignored_interfaces; *name; name++)
+		if (!gather_name_is_good(*name, strlen(*name)))
+			return "IFaceBlackList: not what an interface's name begins with";
+	return NULL;
 }
 
 static int write_psk(const struct network *n, const struct profile *p)
@@ -138,16 +174,29 @@ void network_import(struct network *n, uint32_t id, const char *text, size_t len
 {
 	char error[MAX((int)NETWORK_ERROR_MAX, (int)PROFILE_ERROR_MAX)];
 	struct profile p;
-	const char *hint;
+	const char *hint, *problem;
 	enum exit_code code = network_check_free(n, error, &hint);
 
 	if (code)
 		return network_refuse(n, id, code, error, hint);
 	if (profile_parse(text, len, &p, error) < 0)
 		return network_refuse(n, id, EXIT_CONFIG, error, NULL);
-	network_replace_trial(n);
-	import(n, id, &p, force);
+	problem = check_ice(&p);
+	if (problem) {
+		network_refuse(n, id, EXIT_CONFIG, problem, NULL);
+	} else {
+		network_replace_trial(n);
+		import(n, id, &p, force);
+	}
 	profile_done(&p);
+}
+
+static void export_list(char *const *from, char ***to)
+{
+	if (!from)
+		return;
+	g_strfreev(*to);
+	*to = g_strdupv((char **)from);
 }
 
 GString *network_export(const struct network *n, char error[static NETWORK_ERROR_MAX])
@@ -170,6 +219,8 @@ GString *network_export(const struct network *n, char error[static NETWORK_ERROR
 	p.mtu = m->mtu ? m->mtu : DEFAULT_MTU;
 	if (m->has_psk)
 		key_read_file(n->psk_path, &p.preshared_key);
+	export_list(network_external_ips(n), &p.external_ips);
+	export_list(network_interfaces_exclude(n), &p.ignored_interfaces);
 	text = profile_format(&p);
 	profile_done(&p);
 	return text;

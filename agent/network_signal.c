@@ -7,6 +7,7 @@
 #include "agent/config.h"
 #include "agent/engine.h"
 #include "agent/network_impl.h"
+#include "ice/gather.h"
 #include "mgmt/netmap.h"
 #include "mgmt/request.h"
 #include "mgmt/update.h"
@@ -60,6 +61,14 @@ static void engine_changed(void *user)
 	n->ops.changed(n->user);
 }
 
+static void moved(void *user)
+{
+	struct network *n = user;
+
+	log_info("this host's addresses have changed: paths are looked for anew");
+	signal_client_doubt(n->signal);
+}
+
 static void set_stun_servers(struct network *n)
 {
 	size_t n_stuns = n->servers ? n->servers->n_stuns : 0;
@@ -71,11 +80,47 @@ static void set_stun_servers(struct network *n)
 	finder_set_servers(n->finder, uris, n_stuns);
 }
 
-static const struct finder_ops finder_ops = { .send = send_body, .changed = engine_changed };
+char *const *network_external_ips(const struct network *n)
+{
+	return n->config->ice.external_ips ? n->config->ice.external_ips
+					   : n->membership.external_ips;
+}
+
+char *const *network_interfaces_exclude(const struct network *n)
+{
+	return n->config->ice.interfaces_exclude ? n->config->ice.interfaces_exclude
+						 : n->membership.interfaces_exclude;
+}
+
+void network_renew_gathering(struct network *n)
+{
+	char *const *texts = network_external_ips(n);
+	struct finder_gathering how = {
+		.blacklist = (const char *const *)network_interfaces_exclude(n),
+	};
+	size_t room = texts ? g_strv_length((char **)texts) : 0;
+
+	if (!n->finder)
+		return;
+	g_free(n->maps);
+	n->maps = g_new(struct gather_map, room);
+	for (size_t i = 0; i < room; i++) /* all are good, unless somebody else wrote the file */
+		if (gather_map_parse(texts[i], strlen(texts[i]), &n->maps[how.n_maps]) == 0)
+			how.n_maps++;
+	how.maps = n->maps;
+	finder_set_gathering(n->finder, &how);
+}
+
+static const struct finder_ops finder_ops = {
+	.send = send_body,
+	.changed = engine_changed,
+	.moved = moved,
+};
 
 static void begin(struct network *n)
 {
 	n->finder = finder_new(n->engine, &n->public_key, request_version, &finder_ops, n);
+	network_renew_gathering(n);
 	set_stun_servers(n);
 	signal_client_start(n->signal);
 }
@@ -105,6 +150,7 @@ void network_forget_signal(struct network *n)
 {
 	g_clear_pointer(&n->finder, finder_free);
 	g_clear_pointer(&n->signal, signal_client_free);
+	g_clear_pointer(&n->maps, g_free);
 	n->told_signal_state = SIGNAL_STOPPED;
 	n->told_signal_error[0] = '\0';
 }
@@ -150,6 +196,12 @@ void network_path(struct network *n, const struct wg_key *key, enum engine_need 
 {
 	if (n->finder)
 		finder_need(n->finder, key, need);
+}
+
+void network_moved(struct network *n)
+{
+	if (n->finder)
+		finder_look_soon(n->finder);
 }
 
 void network_write_path(const struct network *n, GString *out, const struct wg_key *key)

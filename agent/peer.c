@@ -78,9 +78,18 @@ static void note_sent(struct peer *peer, const struct peer_observation *o)
 		peer->asking_ms = o->now_ms;
 }
 
+/* When the session was over at the last look, and no other has begun, what came in since are handshakes that the other
+ * side begins: our answers do not reach it. */
+static bool is_answered(const struct peer *peer, const struct peer_observation *o)
+{
+	return o->rx != peer->rx &&
+		(peer->state == PEER_UP || peer_has_session(peer, o->now_ms) ||
+			(uint32_t)o->handshake_s != peer->handshake_s);
+}
+
 static void note_traffic(struct peer *peer, const struct peer_observation *o)
 {
-	if (o->rx != peer->rx || o->tx < peer->tx || !peer->answered_ms)
+	if (is_answered(peer, o) || o->rx < peer->rx || o->tx < peer->tx || !peer->answered_ms)
 		nothing_unanswered(peer, o->now_ms);
 	else if (o->tx != peer->tx)
 		note_sent(peer, o);

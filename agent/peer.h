@@ -24,7 +24,7 @@ enum peer_flag {
 	PEER_DIRTY = 2, /* settings or allowed IPs */
 	PEER_NEW_ENDPOINT = 4, /* also sets the endpoint */
 	PEER_POKE = 8, /* starts a handshake: its session is gone */
-	PEER_PSK = 16, /* a pre-shared key is loaded for it */
+	PEER_PSK = 16, /* with PEER_DIRTY: the pre-shared key too */
 	PEER_SEEN = 32, /* met in the dump under work */
 	PEER_COUNTED = 64, /* the kernel counts its inner packets */
 	PEER_HEARD = 128, /* something came from it since it was woken */

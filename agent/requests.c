@@ -297,6 +297,29 @@ void requests_look(struct requests *r)
 	}
 }
 
+static void handle_psk(struct requests *r, const struct control_request *request, bool set)
+{
+	struct control *control = daemon_control(r->daemon);
+	struct wg_key key;
+	int rc;
+
+	if (!request->peer[0] || (set && key_is_zero(&request->psk))) {
+		control_error(control, request->client, EXIT_USAGE, NULL,
+			request->peer[0] ? "the pre-shared key is missing" : "which peer?");
+		return;
+	}
+	rc = engine_set_psk(daemon_engine(r->daemon), request->peer, set ? &request->psk : NULL,
+		daemon_now_ms(), &key);
+	daemon_kick(r->daemon);
+	if (rc >= 0)
+		answer_peer(r, request->client, &key, rc > 0, "");
+	else if (rc == -ENOENT)
+		refuse_peer(r, request, rc, "");
+	else
+		control_error(control, request->client, EXIT_FAILED, NULL,
+			"cannot write it down, everything stays as it is: %s", strerror(-rc));
+}
+
 /* -- the MTU -------------------------------------------------------------------------------- */
 
 static void handle_mtu(struct requests *r, const struct control_request *request)
@@ -363,6 +386,10 @@ void requests_handle(const struct control_request *request, void *user)
 		handle_up_down(r, request, false);
 	else if (!strcmp(request->command, "down"))
 		handle_up_down(r, request, true);
+	else if (!strcmp(request->command, "set-psk"))
+		handle_psk(r, request, true);
+	else if (!strcmp(request->command, "clear-psk"))
+		handle_psk(r, request, false);
 	else if (!strcmp(request->command, "mtu"))
 		handle_mtu(r, request);
 	else if (!strcmp(request->command, "log-level"))

@@ -282,6 +282,8 @@ enum { RECORD_PINNED = 1 };
 
 static const struct state_records peers_kind = { "lwpeers", 1, sizeof(struct wg_key) };
 static const struct state_records memory_kind = { "lwmemo", 1, sizeof(struct record) };
+static const struct state_records psks_kind = { "lwpsks", 1, sizeof(struct engine_psk_memory) };
+static_assert(sizeof(struct engine_psk_memory) == 128, "the file's form is that of the struct");
 
 int state_load_peers(struct state *state, struct wg_key **ret, size_t *ret_n)
 {
@@ -364,4 +366,18 @@ int state_save_memory(struct state *state, const struct engine_memory *memory, s
 	for (size_t i = 0; i < n; i++)
 		encode(&memory[i], &records[i]);
 	return state_records_save(path, &memory_kind, records, n);
+}
+
+int state_load_psks(struct state *state, struct engine_psk_memory **ret, size_t *ret_n)
+{
+	g_autofree char *path = path_of(state, "psks");
+
+	return state_records_load(path, &psks_kind, (uint8_t **)ret, ret_n);
+}
+
+int state_save_psks(struct state *state, const struct engine_psk_memory *psks, size_t n)
+{
+	g_autofree char *path = path_of(state, "psks");
+
+	return state_records_save(path, &psks_kind, psks, n);
 }

@@ -10,6 +10,7 @@
 #include "agent/base/key.h"
 
 struct engine_memory;
+struct engine_psk_memory;
 struct state;
 
 /* Makes the directory (0700) when it is missing, locks it. -EBUSY: another daemon holds it,
@@ -42,3 +43,7 @@ int state_save_peers(struct state *state, const struct wg_key *keys, size_t n);
 /* What is remembered of peers, in the same way; "memory" holds only those of which there is something. */
 int state_load_memory(struct state *state, struct engine_memory **ret, size_t *ret_n);
 int state_save_memory(struct state *state, const struct engine_memory *memory, size_t n);
+
+/* Pre-shared keys that were given on this host, and which were set last; wipe what was loaded. */
+int state_load_psks(struct state *state, struct engine_psk_memory **ret, size_t *ret_n);
+int state_save_psks(struct state *state, const struct engine_psk_memory *psks, size_t n);

@@ -83,10 +83,12 @@ int state_records_load(
 	problem = r < 0 ? file_strerror(r) : check(kind, data, len);
 	if (problem) {
 		state_move_aside(path, problem);
-		return 0;
+	} else {
+		*ret_n = get_u32(data + COUNT_AT);
+		*ret = g_memdup2(data + HEAD, *ret_n * kind->size);
 	}
-	*ret_n = get_u32(data + COUNT_AT);
-	*ret = g_memdup2(data + HEAD, *ret_n * kind->size);
+	if (data) /* there may be secrets in it */
+		explicit_bzero(data, len);
 	return 0;
 }
 
@@ -95,6 +97,7 @@ int state_records_save(
 {
 	size_t len = HEAD + n * kind->size;
 	g_autofree char *data = NULL;
+	int r;
 
 	if (n > STATE_RECORDS_MAX)
 		return -EFBIG;
@@ -105,5 +108,7 @@ int state_records_save(
 	if (n)
 		memcpy(data + HEAD, records, n * kind->size);
 	sum(data, len, data + len);
-	return file_write(path, data, len + SUM, 0600);
+	r = file_write(path, data, len + SUM, 0600);
+	explicit_bzero(data, len);
+	return r;
 }

@@ -160,6 +160,7 @@ static void write_peer(const struct engine *e, GString *out, uint32_t host, int6
 	jwrite_int(out, "rx_bytes", (int64_t)peer->rx);
 	jwrite_int(out, "tx_bytes", (int64_t)peer->tx);
 	jwrite_int(out, "keepalive_seconds", engine_wanted_keepalive(e, host));
+	jwrite_string(out, "psk", engine_psk_state(e, host));
 	write_lazy_peer(e, out, host, now_ms);
 	if (e->ops->write_path)
 		e->ops->write_path(&h->key, out, e->user);
@@ -376,6 +377,38 @@ void engine_tell_lazy(struct engine *e, const char *name, const char *state, con
 	jwrite_string(out, "message", message);
 	jwrite_close(out, '}');
 	e->ops->event(out->str, e->user);
+}
+
+/* Who has just left the map goes by its key. */
+static const char *name_of(
+	const struct engine *e, const struct wg_key *peer, char text[static KEY_STRLEN])
+{
+	int64_t host = e->map ? netmap_find_key(e->map, peer) : NETMAP_NONE;
+
+	return host < 0 ? key_format(peer, text) : netmap_text(e->map, e->map->hosts[host].name);
+}
+
+GString *engine_begin_event(const struct engine *e, const char *event, const struct wg_key *peer)
+{
+	GString *out = g_string_new(NULL);
+	char text[KEY_STRLEN];
+
+	jwrite_open(out, NULL, '{');
+	jwrite_string(out, "event", event);
+	write_time(out, "time", e->ops->wall_s(e->user));
+	jwrite_string(out, "name", name_of(e, peer, text));
+	return out;
+}
+
+void engine_publish(struct engine *e, GString *event, const struct wg_key *peer, const char *words)
+{
+	char text[KEY_STRLEN];
+	g_autofree char *message = g_strdup_printf("%s: %s", name_of(e, peer, text), words);
+
+	jwrite_string(event, "message", message);
+	jwrite_close(event, '}');
+	e->ops->event(event->str, e->user);
+	g_string_free(event, TRUE);
 }
 
 static void write_foreign(const struct engine *e, GString *out)

@@ -317,12 +317,6 @@ static void on_state(NiceAgent *agent, guint stream, guint component, guint stat
 
 /* -- life ----------------------------------------------------------------------------------- */
 
-void ice_make_credentials(struct ice_config *config)
-{
-	candidate_random_text(config->ufrag, ICE_UFRAG_LEN);
-	candidate_random_text(config->password, ICE_PASSWORD_LEN);
-}
-
 /* Nothing is sent to it: what arrives is the remote's try to send data on the path. */
 static void drop_data(
 	NiceAgent *agent, guint stream, guint component, guint len, gchar *data, gpointer user)

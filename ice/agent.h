@@ -45,8 +45,8 @@ struct ice_config {
 	 * of interest to the controlling side. */
 	bool aggressive;
 	uint16_t port, announced_port;
-	char ufrag[ICE_UFRAG_LEN + 1],
-		password[ICE_PASSWORD_LEN + 1]; /* from ice_make_credentials */
+	/* Letters and digits that nobody can guess, of just these lengths. */
+	char ufrag[ICE_UFRAG_LEN + 1], password[ICE_PASSWORD_LEN + 1];
 	const struct ice_local *locals;
 	size_t n_locals;
 	const struct prefix *overlay; /* networks that no candidate may be in */
@@ -65,9 +65,6 @@ struct ice_ops {
 	/* -ETIMEDOUT: no path within ICE_LIMIT_MS; -ECONNRESET: it does not work any more. Comes once; free it. */
 	void (*failed)(int error, void *user);
 };
-
-/* Fills in config->ufrag and config->password, at random. */
-void ice_make_credentials(struct ice_config *config);
 
 /* `config` is not needed afterwards. 0; -EADDRINUSE: take another port; -EADDRNOTAVAIL: no local addresses. */
 int ice_new(

@@ -153,7 +153,8 @@ static void take_request(struct binding *b, const struct stun_message *m,
 	msg->msg_iov->iov_len = stun_write_success(m, from, password, answer);
 	/* What is lost is asked again. */
 	(void)sendmsg(socket_for(b, from), msg, 0);
-	b->ops->checked(ufrag, from, b->user);
+	if (b->ops->checked)
+		b->ops->checked(ufrag, from, b->user);
 }
 
 void binding_answer(struct binding *b, const char *ufrag, const char *password)

@@ -17,7 +17,7 @@ enum { BINDING_SERVERS_MAX = 8, BINDING_LIMIT_MS = 5 * 1000 };
 struct binding_ops {
 	/* A server's answer. */
 	void (*mapped)(const struct endpoint *server, const struct endpoint *mapped, void *user);
-	/* A request of that session's other side was answered. */
+	/* A request of that session's other side was answered. May be NULL. */
 	void (*checked)(const char *ufrag, const struct endpoint *from, void *user);
 };
 

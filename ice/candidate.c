@@ -20,19 +20,17 @@ static const uint32_t preferences[] = {
 
 /* -- our own -------------------------------------------------------------------------------- */
 
-void candidate_random_text(char *ret, size_t len)
+static void put_id(struct candidate *c)
 {
 	static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 				      "0123456789+/";
 	uint8_t bytes[CANDIDATE_ID_LEN];
 
-	g_assert(len <= sizeof(bytes));
-	if (getentropy(bytes, len) < 0)
+	if (getentropy(bytes, sizeof(bytes)) < 0)
 		g_error("no random bytes");
-	for (size_t i = 0; i < len; i++)
-		ret[i] = letters[bytes[i] % 64];
-	ret[len] = '\0';
-	explicit_bzero(bytes, sizeof(bytes));
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		c->id[i] = letters[bytes[i] % 64];
+	c->id[sizeof(bytes)] = '\0';
 }
 
 static void put_foundation(struct candidate *c)
@@ -49,7 +47,7 @@ void candidate_complete(struct candidate *c)
 {
 	c->priority = (preferences[c->type] << 24) + (LOCAL_PREFERENCE << 8) + 256 - COMPONENT;
 	put_foundation(c);
-	candidate_random_text(c->id, CANDIDATE_ID_LEN);
+	put_id(c);
 }
 
 /* -- those of others ------------------------------------------------------------------------ */

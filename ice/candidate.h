@@ -11,8 +11,6 @@ enum { CANDIDATE_ID_LEN = 32 };
 
 /* Sets priority, foundation and a new random id, from type and address. */
 void candidate_complete(struct candidate *c);
-/* `len` random letters and a terminator: for ufrags, passwords and ids. */
-void candidate_random_text(char *ret, size_t len);
 
 /* Why nothing may ever be sent to this candidate of somebody else, in a few words; NULL: it may. What lies in the
  * networks `overlay` is reached through tunnels only. */

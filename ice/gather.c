@@ -59,16 +59,27 @@ int gather_map_parse(const char *text, size_t len, struct gather_map *ret)
 		(slash && !rest_len))
 		return -EINVAL;
 	if (slash && prefix_parse(rest, rest_len, &map.local) < 0) {
-		if (rest_len >= IFNAMSIZ || memchr(rest, '/', rest_len) ||
-			memchr(rest, '\0', rest_len) || map.external.family != AF_INET)
+		if (!gather_name_is_good(rest, rest_len) || map.external.family != AF_INET)
 			return -EINVAL;
 		memcpy(map.ifname, rest, rest_len);
+		if (!map.ifname[strspn(map.ifname, "0123456789")])
+			return -EINVAL; /* meant as a length */
 	}
 	if (map.local.family &&
 		(map.local.family != map.external.family || !prefix_is_host(&map.local)))
 		return -EINVAL;
 	*ret = map;
 	return 0;
+}
+
+bool gather_name_is_good(const char *text, size_t len)
+{
+	if (len < 1 || len >= IFNAMSIZ)
+		return false;
+	for (size_t i = 0; i < len; i++)
+		if (!g_ascii_isgraph(text[i]) || text[i] == '/')
+			return false;
+	return true;
 }
 
 bool gather_maps_are_good(const struct gather_map *maps, size_t n)

@@ -45,6 +45,8 @@ extern const char *const gather_default_blacklist[];
 
 /* "EXTERNAL", "EXTERNAL/LOCAL" or "EXTERNAL/INTERFACE". 0 or -EINVAL. */
 int gather_map_parse(const char *text, size_t len, struct gather_map *ret);
+/* May it be what names of interfaces begin with? */
+bool gather_name_is_good(const char *text, size_t len);
 /* Whether they go together: for a family at most one maps all the others. */
 bool gather_maps_are_good(const struct gather_map *maps, size_t n);
 

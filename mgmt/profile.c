@@ -60,7 +60,7 @@ const struct profile_member profile_members[PROFILE_MEMBERS] = {
 		.kind = PROFILE_LIST,
 		.offset = AT(ignored_interfaces),
 		.text = INTERFACES,
-		.instead = "nothing: addresses of all interfaces but tunnels are tried" },
+		.imported = true },
 	FLAG("DisableIPv6Discovery", disable_ipv6_discovery,
 		"nothing: IPv6 is tried where the host has it"),
 	FLAG("DisableIPv6", disable_ipv6, "nothing: the server says which addresses there are"),
@@ -96,7 +96,7 @@ const struct profile_member profile_members[PROFILE_MEMBERS] = {
 	{ .key = "NATExternalIPs",
 		.kind = PROFILE_LIST,
 		.offset = AT(external_ips),
-		.instead = "nothing: addresses before a NAT are found out" },
+		.imported = true },
 	{ .key = "CustomDNSAddress",
 		.kind = PROFILE_STRING,
 		.offset = AT(dns_address),
@@ -171,15 +171,21 @@ static bool was_given(const struct profile *profile, size_t i)
 	return profile->given >> i & 1;
 }
 
+static bool is_none(const struct profile_member *m, const void *at)
+{
+	if (m->kind == PROFILE_LIST)
+		return !**(char **const *)at;
+	return m->kind == PROFILE_KEY && key_is_zero(at);
+}
+
 char **profile_imported(const struct profile *profile)
 {
 	g_autoptr(GPtrArray) keys = g_ptr_array_new();
 
 	for (size_t i = 0; i < PROFILE_MEMBERS; i++) {
 		const struct profile_member *m = &profile_members[i];
-		bool none = m->kind == PROFILE_KEY && key_is_zero(profile_at(profile, m));
 
-		if (m->imported && was_given(profile, i) && !none)
+		if (m->imported && was_given(profile, i) && !is_none(m, profile_at(profile, m)))
 			g_ptr_array_add(keys, g_strdup(m->key));
 	}
 	g_ptr_array_add(keys, NULL);

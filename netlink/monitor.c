@@ -146,7 +146,7 @@ static unsigned take_messages(struct monitor *m, bool nft, size_t len)
 		m->seen++;
 		event = nft ? monitor_filter_nft(m->self, nlh, &m->last_pid)
 			    : monitor_filter_route(&m->filter, nlh, &m->last_pid);
-		m->passed += event != 0;
+		m->passed += event && event != MONITOR_ELSEWHERE;
 		events |= event;
 	}
 	return events;

@@ -1,4 +1,5 @@
-/* netlink/monitor.h - "look again": kernel events about one interface and our nft table. */
+/* netlink/monitor.h - "look again": kernel events about one interface and our nft table, and about the addresses of
+ * this host. */
 #pragma once
 
 #include <net/if.h>
@@ -14,6 +15,8 @@ enum monitor_event {
 	MONITOR_NFT = 16, /* somebody else committed an nftables transaction */
 	MONITOR_LOST = 32, /* events were lost (ENOBUFS): everything may have changed */
 	MONITOR_DEAD = 64, /* the socket failed: open a new one, then look at everything */
+	MONITOR_ELSEWHERE =
+		128, /* addresses of other interfaces came or went, or these went up or down */
 };
 
 /* What to watch for; compared per event before anything else is done. */
@@ -35,9 +38,9 @@ int monitor_nft_fd(const struct monitor *m);
  * returns the events as a set of bits, 0 when none concerned us. */
 unsigned monitor_read(struct monitor *m, int fd);
 
-/* Counts of messages seen and of those that passed the filter, for status. */
+/* Counts of messages seen and of those that passed the filter, but for MONITOR_ELSEWHERE, for status. */
 void monitor_counts(const struct monitor *m, uint64_t *ret_seen, uint64_t *ret_passed);
 
-/* The process that caused the last event that passed, where the kernel tells: its id, else 0, also
+/* The process that caused the last event that was counted so, where the kernel tells: its id, else 0, also
  * for this process. A hint: routing events have the netlink port, mostly the same as the id. */
 uint32_t monitor_last_pid(const struct monitor *m);

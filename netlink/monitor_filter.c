@@ -54,19 +54,31 @@ static bool link_concerns(const struct monitor_filter *filter, const struct nlms
 {
 	const struct ifinfomsg *ifi = NLMSG_DATA(nlh);
 
-	if (!is_long_enough(nlh, sizeof(*ifi)))
-		return false;
 	if (filter->ifindex && (unsigned)ifi->ifi_index == filter->ifindex)
 		return true;
 	return has_name(nlh, filter->name);
 }
 
-static bool addr_concerns(const struct monitor_filter *filter, const struct nlmsghdr *nlh)
+/* The addresses of one that is made or goes come and go by themselves; those of one that is down stay. */
+static unsigned link_event(const struct monitor_filter *filter, const struct nlmsghdr *nlh)
+{
+	const struct ifinfomsg *ifi = NLMSG_DATA(nlh);
+
+	if (!is_long_enough(nlh, sizeof(*ifi)))
+		return 0;
+	if (link_concerns(filter, nlh))
+		return MONITOR_LINK;
+	return nlh->nlmsg_type == RTM_NEWLINK && ifi->ifi_change & IFF_UP ? MONITOR_ELSEWHERE : 0;
+}
+
+static unsigned addr_event(const struct monitor_filter *filter, const struct nlmsghdr *nlh)
 {
 	const struct ifaddrmsg *ifa = NLMSG_DATA(nlh);
 
-	return is_long_enough(nlh, sizeof(*ifa)) && filter->ifindex &&
-		ifa->ifa_index == filter->ifindex;
+	if (!is_long_enough(nlh, sizeof(*ifa)))
+		return 0;
+	return filter->ifindex && ifa->ifa_index == filter->ifindex ? MONITOR_ADDR
+								    : MONITOR_ELSEWHERE;
 }
 
 static bool route_concerns(const struct monitor_filter *filter, const struct nlmsghdr *nlh)
@@ -95,10 +107,10 @@ static unsigned route_event(const struct monitor_filter *filter, const struct nl
 	switch (nlh->nlmsg_type) {
 	case RTM_NEWLINK:
 	case RTM_DELLINK:
-		return link_concerns(filter, nlh) ? MONITOR_LINK : 0;
+		return link_event(filter, nlh);
 	case RTM_NEWADDR:
 	case RTM_DELADDR:
-		return addr_concerns(filter, nlh) ? MONITOR_ADDR : 0;
+		return addr_event(filter, nlh);
 	/* New routes and rules of others cannot take ours away. */
 	case RTM_DELROUTE:
 		return route_concerns(filter, nlh) ? MONITOR_ROUTE : 0;
@@ -114,7 +126,7 @@ unsigned monitor_filter_route(
 {
 	unsigned event = route_event(filter, nlh);
 
-	if (event)
+	if (event && event != MONITOR_ELSEWHERE)
 		*ret_pid = nlh->nlmsg_pid <= PID_LIMIT ? nlh->nlmsg_pid : 0;
 	return event;
 }

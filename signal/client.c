@@ -330,6 +330,12 @@ void signal_client_retry(struct signal_client *c)
 	settle(c);
 }
 
+void signal_client_doubt(struct signal_client *c)
+{
+	life_doubt(c->life, now_ms());
+	settle(c);
+}
+
 void signal_client_get_status(const struct signal_client *c, struct signal_status *ret)
 {
 	*ret = (struct signal_status){ 0 };

@@ -52,6 +52,8 @@ void signal_client_start(struct signal_client *client);
 void signal_client_stop(struct signal_client *client); /* what waits to be sent is dropped */
 /* Something has changed that may help: try now, but not within 5 seconds of the last try. */
 void signal_client_retry(struct signal_client *client);
+/* The same; and the connection that stands has to prove within seconds that it still does. */
+void signal_client_doubt(struct signal_client *client);
 
 /* To one peer, sealed now. While there is no connection it waits, for at most 45 seconds. Offers, answers
  * and GO_IDLE go in their order, and candidates behind the offer or answer that was given before them; each

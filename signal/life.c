@@ -11,7 +11,7 @@ struct life {
 	struct pace pace;
 	uint64_t random;
 	int64_t began_ms; /* the last attempt */
-	int64_t heard_ms, probed_ms; /* probed 0: no probe is out */
+	int64_t heard_ms, answer_ms; /* a probe is to be answered by then; 0: none is out */
 	unsigned acts;
 };
 
@@ -33,7 +33,7 @@ static void report(struct life *l, enum signal_state state, enum signal_failure 
 static void begin(struct life *l, int64_t now_ms)
 {
 	l->began_ms = now_ms;
-	l->probed_ms = 0;
+	l->answer_ms = 0;
 	l->view.attempts++;
 	l->acts |= LIFE_OPEN;
 	report(l, SIGNAL_CONNECTING, l->view.failure, l->view.error, now_ms);
@@ -80,6 +80,19 @@ void life_retry(struct life *l, int64_t now_ms)
 	l->acts |= LIFE_REPORT;
 }
 
+static void probe(struct life *l, int64_t answer_ms)
+{
+	l->answer_ms = l->answer_ms ? MIN(l->answer_ms, answer_ms) : answer_ms;
+	l->acts |= LIFE_PROBE;
+}
+
+void life_doubt(struct life *l, int64_t now_ms)
+{
+	life_retry(l, now_ms);
+	if (l->view.state == SIGNAL_CONNECTED)
+		probe(l, now_ms + LIFE_DOUBT_MS);
+}
+
 void life_headers(struct life *l, bool registered, int64_t now_ms)
 {
 	if (l->view.state != SIGNAL_CONNECTING)
@@ -94,7 +107,7 @@ void life_headers(struct life *l, bool registered, int64_t now_ms)
 void life_heard(struct life *l, int64_t now_ms)
 {
 	l->heard_ms = l->view.message_ms = now_ms;
-	l->probed_ms = 0;
+	l->answer_ms = 0;
 }
 
 static enum signal_failure failure_of(const struct grpc_result *result)
@@ -131,7 +144,7 @@ static int64_t due(const struct life *l)
 	case SIGNAL_CONNECTING:
 		return l->began_ms + LIFE_CONNECT_MS;
 	case SIGNAL_CONNECTED:
-		return l->probed_ms ? l->probed_ms + LIFE_PROBE_MS : l->heard_ms + LIFE_SILENCE_MS;
+		return l->answer_ms ? l->answer_ms : l->heard_ms + LIFE_SILENCE_MS;
 	}
 	return LIFE_NEVER;
 }
@@ -146,12 +159,11 @@ int64_t life_tick(struct life *l, int64_t now_ms)
 		begin(l, now_ms);
 	} else if (l->view.state == SIGNAL_CONNECTING) {
 		fail(l, SIGNAL_UNREACHABLE, "not registered within 30 seconds", now_ms);
-	} else if (l->probed_ms) {
+	} else if (l->answer_ms) {
 		fail(l, SIGNAL_STALLED, "the stream brings nothing, not even our own heartbeat",
 			now_ms);
 	} else {
-		l->probed_ms = now_ms;
-		l->acts |= LIFE_PROBE;
+		probe(l, now_ms + LIFE_PROBE_MS);
 	}
 	return due(l);
 }

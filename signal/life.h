@@ -14,7 +14,8 @@ enum {
 	LIFE_CONNECT_MS = 30 *
 		1000, /* the whole way, to the server's word that we are registered */
 	LIFE_SILENCE_MS = 30 * 1000, /* then we ask, */
-	LIFE_PROBE_MS = 10 * 1000, /* and give up when nothing came for so long */
+	LIFE_PROBE_MS = 10 * 1000, /* and give up when nothing came for so long, */
+	LIFE_DOUBT_MS = 3 * 1000, /* or for so long, when there is reason to doubt */
 	LIFE_STEADY_MS = 15 *
 		1000, /* a stream that was well for so long: small delays again. Not after
 				     * every one, as two hosts with one key take it from each other. */
@@ -70,6 +71,8 @@ void life_start(struct life *life, int64_t now_ms);
 void life_stop(struct life *life, int64_t now_ms);
 /* Try now, if we wait. */
 void life_retry(struct life *life, int64_t now_ms);
+/* This host may be elsewhere now: is the connection still good? */
+void life_doubt(struct life *life, int64_t now_ms);
 /* The headers of the stream came; `registered`: the server says that we are. */
 void life_headers(struct life *life, bool registered, int64_t now_ms);
 /* A message came, whatever it is. */

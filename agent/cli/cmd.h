@@ -17,6 +17,7 @@ enum exit_code cmd_wake(const struct options *o);
 enum exit_code cmd_idle(const struct options *o);
 enum exit_code cmd_pin(const struct options *o);
 enum exit_code cmd_unpin(const struct options *o);
+enum exit_code cmd_psk(const struct options *o);
 enum exit_code cmd_why(const struct options *o);
 enum exit_code cmd_monitor(const struct options *o);
 enum exit_code cmd_check_config(const struct options *o);

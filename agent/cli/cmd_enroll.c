@@ -17,25 +17,11 @@ enum { KEY_FILE_MAX = 4096 };
 
 /* -- the setup key ---------------------------------------------------------------------------- */
 
-static enum exit_code unreadable(struct failure *f, const char *path, int error)
-{
-	return failure_set(f, error == -EACCES || error == -EPERM ? EXIT_PERMISSION : EXIT_FAILED,
-		NULL, "%s: %s", path, g_strerror(-error));
-}
-
-static bool is_space(char c)
-{
-	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
-}
-
 /* Never a word of what it was: it may be a key with a typing error. */
 static enum exit_code parse_key(const char *text, size_t len, const char *from,
 	char ret[static UUID_STRLEN], struct failure *f)
 {
-	for (; len && is_space(text[len - 1]); len--)
-		;
-	for (; len && is_space(*text); len--)
-		text++;
+	secret_trim(&text, &len);
 	if (uuid_parse(text, len, ret) == 0)
 		return EXIT_OK;
 	return failure_set(f, EXIT_SETUP_KEY,
@@ -46,21 +32,14 @@ static enum exit_code parse_key(const char *text, size_t len, const char *from,
 /* NULL: standard input. */
 static enum exit_code read_key(const char *path, char ret[static UUID_STRLEN], struct failure *f)
 {
-	const char *from = path ? path : "standard input";
-	bool exposed = false;
 	enum exit_code code;
+	const char *from;
 	char *text;
 	size_t len;
-	int r;
 
-	if (path)
-		r = secret_read(path, KEY_FILE_MAX, &text, &len, &exposed);
-	else
-		r = secret_read_fd(STDIN_FILENO, KEY_FILE_MAX, &text, &len);
-	if (r < 0)
-		return unreadable(f, from, r);
-	if (exposed)
-		fprintf(stderr, "lapwing: warning: everybody on this host can read %s\n", path);
+	code = secret_take(path, KEY_FILE_MAX, &text, &len, &from, f);
+	if (code)
+		return code;
 	code = parse_key(text, len, from, ret, f);
 	secret_free(text, len);
 	return code;

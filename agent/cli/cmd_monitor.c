@@ -37,7 +37,13 @@ static void print_members(json_t *event)
 	}
 }
 
-/* Time and kind, then what else there is, in the daemon's order; of a lazy peer the message says it all. */
+/* The message says it all. */
+static bool is_told_by_message(const char *kind)
+{
+	return !strcmp(kind, "lazy") || !strcmp(kind, "negotiation");
+}
+
+/* Time and kind, then what else there is, in the daemon's order. */
 static void print_event(json_t *event)
 {
 	g_autofree char *time = text_safe(get_text(event, "time"));
@@ -45,7 +51,7 @@ static void print_event(json_t *event)
 	g_autofree char *message = text_safe(get_text(event, "message"));
 
 	printf("%-20s %s", *time ? time : "-", kind);
-	if (!strcmp(kind, "lazy") && *message)
+	if (is_told_by_message(kind) && *message)
 		printf(" %s", message);
 	else
 		print_members(event);

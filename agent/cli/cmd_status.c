@@ -40,10 +40,21 @@ static char *short_wakes(const json_t *wakes)
 	return g_string_free(text, FALSE);
 }
 
+/* Of what kind the candidates at both ends are, or how far a negotiation has come. */
+static char *short_path(const json_t *peer)
+{
+	const json_t *talk = json_object_get(peer, "negotiation");
+
+	if (!*get_text(talk, "path"))
+		return g_strdup(get_text(talk, "phase"));
+	return g_strdup_printf(
+		"%s to %s", get_text(talk, "local_type"), get_text(talk, "remote_type"));
+}
+
 static void print_peer_table(const json_t *peers)
 {
 	static const char *const headers[] = { "NAME", "ADDRESS", "STATE", "LAZY", "WAKES",
-		"ENDPOINT", ">HANDSHAKE", ">INNER", ">RX", ">TX", NULL };
+		"ENDPOINT", ">HANDSHAKE", ">INNER", ">RX", ">TX", "PATH", NULL };
 	struct table *table = table_new(headers);
 	const json_t *peer;
 	size_t i;
@@ -52,6 +63,7 @@ static void print_peer_table(const json_t *peers)
 	{
 		const json_t *addresses = json_object_get(peer, "addresses");
 		const char *first = json_string_value(json_array_get(addresses, 0));
+		g_autofree char *path = short_path(peer);
 
 		table_add(table, get_text(peer, "name"));
 		table_add(table, first ? first : "");
@@ -63,6 +75,7 @@ static void print_peer_table(const json_t *peers)
 		table_take(table, duration(peer, "last_inner_seconds"));
 		table_take(table, text_bytes(get_int(peer, "rx_bytes")));
 		table_take(table, text_bytes(get_int(peer, "tx_bytes")));
+		table_add(table, path);
 	}
 	if (json_array_size(peers))
 		table_print(table, stdout);
@@ -122,6 +135,33 @@ static void print_lazy_peer(const json_t *peer)
 	print_wakes(json_object_get(peer, "wakes"));
 }
 
+static void print_negotiation(const json_t *talk)
+{
+	const char *path = get_text(talk, "path"), *problem = get_text(talk, "problem");
+	const char *phase = get_text(talk, "phase"), *sep = *problem ? ": " : "";
+
+	if (*path)
+		status_line("path", "%s, %s (%s to %s)%s%s", phase, path,
+			get_text(talk, "local_type"), get_text(talk, "remote_type"), sep, problem);
+	else if (*phase)
+		status_line("path", "%s%s%s", phase, sep, problem);
+}
+
+static void print_psk(const char *psk)
+{
+	static const struct {
+		const char *state, *words;
+	} table[] = {
+		{ "mesh", "of the mesh" },
+		{ "set", "set on this host" },
+		{ "outside", "set by somebody else" },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(table); i++)
+		if (!strcmp(psk, table[i].state))
+			status_line("psk", "%s", table[i].words);
+}
+
 static void print_peer(const json_t *peer)
 {
 	g_autofree char *rx = text_bytes(get_int(peer, "rx_bytes"));
@@ -135,10 +175,12 @@ static void print_peer(const json_t *peer)
 	print_list("routes", json_object_get(peer, "routes"));
 	print_list("holds", json_object_get(peer, "holds"));
 	status_line("endpoint", "%s", *endpoint ? endpoint : "-");
+	print_negotiation(json_object_get(peer, "negotiation"));
 	print_age("handshake", peer, "last_handshake_seconds");
 	status_line("traffic", "%s in, %s out", rx, tx);
 	if (get_int(peer, "keepalive_seconds"))
 		status_line("keepalive", "%" PRId64 " s", get_int(peer, "keepalive_seconds"));
+	print_psk(get_text(peer, "psk"));
 	print_lazy_peer(peer);
 }
 

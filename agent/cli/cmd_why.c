@@ -126,7 +126,8 @@ static void walk_checks(struct walk *w)
 	if (!w->talk)
 		stage(w, "checks", STAGE_UNUSED, "nothing is being negotiated");
 	else if (*path)
-		stage(w, "checks", STAGE_OK, "%s answers", path);
+		stage(w, "checks", STAGE_OK, "%s answers (%s to %s)", path,
+			get_text(w->talk, "local_type"), get_text(w->talk, "remote_type"));
 	else if (w->up)
 		stage(w, "checks", STAGE_UNUSED, "WireGuard itself found the way");
 	else if (*problem)

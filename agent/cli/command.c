@@ -5,6 +5,7 @@
 #include <glib.h>
 #include <string.h>
 
+#include "agent/base/key.h"
 #include "agent/base/text.h"
 #include "agent/base/uuid.h"
 #include "agent/cli/args.h"
@@ -29,6 +30,7 @@ enum option_bit {
 	OPT_KEY_STDIN = 4096,
 	OPT_HOSTNAME = 8192,
 	OPT_PURGE = 16384,
+	OPT_FILE = 32768,
 	OPT_ENROLL = OPT_URL | OPT_KEY_FILE | OPT_KEY_STDIN | OPT_HOSTNAME | OPT_FORCE | OPT_UNTIL,
 };
 
@@ -42,6 +44,7 @@ static const struct args_option option_table[] = {
 	{ "setup-key-file", 0, "FILE", OPT_KEY_FILE, "the setup key is in it" },
 	{ "setup-key-stdin", 0, NULL, OPT_KEY_STDIN, "the setup key comes from standard input" },
 	{ "hostname", 0, "NAME", OPT_HOSTNAME, "this host's name there (default: its own)" },
+	{ "file", 0, "FILE", OPT_FILE, "the key is in it; -: it comes from standard input" },
 	{ "purge", 0, NULL, OPT_PURGE, "and delete the private key" },
 	{ "force", 0, NULL, OPT_FORCE, "replace, or trust, what is refused otherwise" },
 	/* The first of a name is what is parsed; the help of a command shows its own. */
@@ -76,6 +79,8 @@ const struct command commands[] = {
 	{ "idle", "PEER", "park a peer now", 0, ASK_S, cmd_idle },
 	{ "pin", "PEER", "never park this peer, also after the next start", 0, ASK_S, cmd_pin },
 	{ "unpin", "PEER", "park it again when it is idle", 0, ASK_S, cmd_unpin },
+	{ "psk", "set|clear PEER", "give a peer a pre-shared key, or take that back", OPT_FILE,
+		ASK_S, cmd_psk },
 	{ "why", "PEER", "walk the way to a peer: which stage fails", 0, ASK_S, cmd_why },
 	{ "monitor", NULL, "print events until interrupted", 0, ASK_S, cmd_monitor },
 	{ "check-config", "[FILE]", "check configuration and mesh file", 0, ASK_S,
@@ -111,7 +116,7 @@ bool command_timeout(const char *text, int *ret_ms)
 struct parser {
 	struct options *o;
 	unsigned given; /* bits of options */
-	const char *words[2]; /* command and operand */
+	const char *words[3]; /* command and operands */
 	size_t n_words;
 	char *error;
 };
@@ -125,6 +130,25 @@ static bool usage(struct parser *p, const char *format, ...)
 	g_vsnprintf(p->error, COMMAND_ERROR_MAX, format, ap);
 	va_end(ap);
 	return false;
+}
+
+/* It can be read by all in the list of processes, and is in the history of the shell. */
+static bool refuse_key(struct parser *p, const char *text)
+{
+	struct wg_key key;
+	bool is_key = key_parse(text, strlen(text), &key) == 0;
+
+	key_wipe(&key);
+	return !is_key ||
+		usage(p,
+			"a key is no argument: everybody on this host can read it there. Give it "
+			"by --file, and another one than this");
+}
+
+static bool take_file(struct parser *p, const char *value)
+{
+	p->o->file = value;
+	return refuse_key(p, value) && (*value || usage(p, "--file: a file is wanted"));
 }
 
 static bool take_option(struct parser *p, enum option_bit bit, const char *value)
@@ -178,6 +202,8 @@ static bool take_option(struct parser *p, enum option_bit bit, const char *value
 	case OPT_PURGE:
 		o->purge = true;
 		return true;
+	case OPT_FILE:
+		return take_file(p, value);
 	case OPT_DETAIL:
 		o->detail = true;
 		return true;
@@ -192,7 +218,7 @@ static bool take_option(struct parser *p, enum option_bit bit, const char *value
 static bool take_word(struct parser *p, const char *word)
 {
 	if (p->n_words == G_N_ELEMENTS(p->words))
-		return usage(p, "what is '%s'?", word);
+		return refuse_key(p, word) && usage(p, "what is '%s'?", word);
 	p->words[p->n_words++] = word;
 	return true;
 }
@@ -261,6 +287,11 @@ static bool is_required(const char *argument)
 	return argument && argument[0] != '[';
 }
 
+static bool has_object(const struct command *command)
+{
+	return command->argument && strchr(command->argument, ' ');
+}
+
 static bool check_command(struct parser *p, const struct command **ret)
 {
 	const struct command *command;
@@ -281,9 +312,13 @@ static bool check_command(struct parser *p, const struct command **ret)
 			args_name(option_table, strange));
 	if (p->words[1] && !command->argument)
 		return usage(p, "%s takes no argument", command->name);
-	if (!p->words[1] && is_required(command->argument) && !p->o->help && !p->o->version)
+	if (p->words[2] && !has_object(command))
+		return usage(p, "what is '%s'?", p->words[2]);
+	if (!p->words[has_object(command) ? 2 : 1] && is_required(command->argument) &&
+		!p->o->help && !p->o->version)
 		return usage(p, "%s: %s is missing", command->name, command->argument);
 	p->o->argument = p->words[1];
+	p->o->object = p->words[2];
 	if (!p->o->timeout_ms)
 		p->o->timeout_ms = command->timeout_s * 1000;
 	*ret = command;
@@ -315,9 +350,10 @@ void command_help(FILE *out, const struct command *command)
 		args_help(out, option_table, command->options | OPT_GLOBAL);
 		return;
 	}
-	fputs("Usage: lapwing COMMAND [OPTION]...   See lapwing(8), lapwing.json(5).\n\n", out);
+	fputs("Usage: lapwing COMMAND [OPTION]...   See lapwing(8), lapwing.json(5).\n", out);
 	for (const struct command *c = commands; c->name; c++)
-		fprintf(out, "  %-14s %-7s %s\n", c->name, c->argument ? c->argument : "", c->help);
+		fprintf(out, "  %s %-*s %s\n", c->name, (int)(21 - strlen(c->name)),
+			c->argument ? c->argument : "", c->help);
 	fputs("Options: --run=DIR --json --timeout=SEC --version; COMMAND --help tells more\n",
 		out);
 }

@@ -13,6 +13,8 @@ struct options {
 	const char *run_dir;
 	const char *check; /* NULL: not given */
 	const char *argument; /* the operand; NULL: none */
+	const char *object; /* a second one; NULL: none */
+	const char *file; /* NULL: not given */
 	const char *until; /* of --wait; NULL: the command's own notion of done */
 	const char *management_url, *setup_key_file, *hostname; /* NULL: not given */
 	int timeout_ms;
@@ -21,7 +23,8 @@ struct options {
 
 struct command {
 	const char *name;
-	const char *argument; /* "[FILE]" or "PEER", which is required; NULL: takes none */
+	const char *
+		argument; /* "[FILE]", or "PEER" or "set|clear PEER", which are required; NULL: takes none */
 	const char *help;
 	unsigned options; /* its own, beside the global ones */
 	int timeout_s; /* unless --timeout says */

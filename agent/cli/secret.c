@@ -11,6 +11,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/file.h"
+#include "agent/cli/output.h"
 
 int secret_read_fd(int fd, size_t limit, char **ret, size_t *ret_len)
 {
@@ -46,6 +47,38 @@ int secret_read(const char *path, size_t limit, char **ret, size_t *ret_len, boo
 		return -EISDIR;
 	*ret_exposed = S_ISREG(st.st_mode) && st.st_mode & S_IROTH;
 	return secret_read_fd(fd, limit, ret, ret_len);
+}
+
+enum exit_code secret_take(const char *path, size_t limit, char **ret, size_t *ret_len,
+	const char **ret_from, struct failure *f)
+{
+	bool exposed = false;
+	int r;
+
+	*ret_from = path ? path : "standard input";
+	if (path)
+		r = secret_read(path, limit, ret, ret_len, &exposed);
+	else
+		r = secret_read_fd(STDIN_FILENO, limit, ret, ret_len);
+	if (r < 0)
+		return failure_set(f, r == -EACCES || r == -EPERM ? EXIT_PERMISSION : EXIT_FAILED,
+			NULL, "%s: %s", *ret_from, g_strerror(-r));
+	if (exposed)
+		fprintf(stderr, "lapwing: warning: everybody on this host can read %s\n", path);
+	return EXIT_OK;
+}
+
+static bool is_space(char c)
+{
+	return c == ' ' || c == '\t' || c == '\r' || c == '\n';
+}
+
+void secret_trim(const char **text, size_t *len)
+{
+	for (; *len && is_space((*text)[*len - 1]); --*len)
+		;
+	for (; *len && is_space(**text); --*len)
+		++*text;
 }
 
 void secret_free(char *text, size_t len)

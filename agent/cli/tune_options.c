@@ -269,6 +269,19 @@ static bool find_command(struct parser *p, const struct tune_command **ret)
 		nearest_name(p->command, names));
 }
 
+/* An option of other subcommands: the nearest thing that is valid is one of those. */
+static bool strange_option(struct parser *p, const struct tune_command *command, unsigned strange)
+{
+	g_autoptr(GString) others = g_string_new(NULL);
+
+	strange &= -strange; /* the first */
+	for (const struct tune_command *c = tune_commands; c->name; c++)
+		if (c->options & strange)
+			g_string_append_printf(others, "%s%s", others->len ? ", " : "", c->name);
+	return usage(p, "%s does not know --%s, known to: %s", command->name,
+		args_name(option_table, strange), others->str);
+}
+
 static bool check(struct parser *p, const struct tune_command **ret)
 {
 	struct tune_options *o = p->o;
@@ -283,8 +296,7 @@ static bool check(struct parser *p, const struct tune_command **ret)
 	strange = p->given & ~(command->options | TUNE_COMMON);
 	missing = command->required & ~p->given;
 	if (strange)
-		return usage(p, "%s does not know --%s", command->name,
-			args_name(option_table, strange));
+		return strange_option(p, command, strange);
 	if (missing && !info)
 		return usage(
 			p, "%s: --%s is missing", command->name, args_name(option_table, missing));

@@ -291,6 +291,8 @@ static void captured_data(struct lazy *l, uint32_t host, int64_t now_ms)
 	lazy_act(l, host, LAZY_ACT_FORWARD, 0);
 	if (l->peers[host].state == LAZY_PERMANENT || l->peers[host].state == LAZY_ACTIVE)
 		return;
+	l->peers[host].cause = LAZY_BY_TRAFFIC;
+	l->peers[host].answer_ms = 0; /* whatever woke it before was answered */
 	activate(l, host, now_ms);
 }
 

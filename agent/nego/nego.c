@@ -79,7 +79,7 @@ static void talk_free(gpointer data)
 {
 	struct talk *t = data;
 
-	g_array_unref(t->early);
+	g_clear_pointer(&t->early, g_array_unref);
 	explicit_bzero(&t->local, sizeof(t->local));
 	g_free(t);
 }
@@ -107,6 +107,12 @@ void nego_free(struct nego *n)
 	g_free(n);
 }
 
+void nego_watch(struct nego *n, nego_step_fn fn, void *user)
+{
+	n->watcher = fn;
+	n->watcher_user = user;
+}
+
 struct talk *nego_meet(struct nego *n, const struct wg_key *key, int64_t now_ms)
 {
 	struct talk *t = nego_find(n, key);
@@ -115,7 +121,6 @@ struct talk *nego_meet(struct nego *n, const struct wg_key *key, int64_t now_ms)
 		return t;
 	t = g_new0(struct talk, 1);
 	t->key = *key;
-	t->early = g_array_new(FALSE, FALSE, sizeof(struct nego_candidate));
 	random_text(n, t->local.ufrag, NEGO_UFRAG_LEN);
 	random_text(n, t->local.pwd, NEGO_PWD_LEN);
 	t->local.has_session = t->local.lapwing = true;
@@ -123,7 +128,7 @@ struct talk *nego_meet(struct nego *n, const struct wg_key *key, int64_t now_ms)
 	t->cap_ms = NEGO_CAP_MIN_MS + n->random(n->user) % (NEGO_CAP_MAX_MS - NEGO_CAP_MIN_MS);
 	t->credit = NEGO_ANSWER_BURST;
 	t->credit_ms = now_ms;
-	t->offer_ms = t->check_ms = NEGO_NEVER;
+	t->offer_ms = t->check_ms = t->settle_ms = NEGO_NEVER;
 	t->linger_ms = now_ms + NEGO_LINGER_MS;
 	nego_plan(n, t->linger_ms);
 	g_hash_table_insert(n->talks, &t->key, t);
@@ -135,7 +140,7 @@ void nego_stop_ice(struct nego *n, struct talk *t)
 	if (t->ice)
 		nego_act(n, t, NEGO_ACT_ICE_STOP, NULL);
 	t->ice = t->released = false;
-	t->check_ms = NEGO_NEVER;
+	t->check_ms = t->settle_ms = NEGO_NEVER;
 }
 
 /* WireGuard itself has proved the path. Who is one of us knows that, too; others want their checks to be
@@ -144,10 +149,16 @@ void nego_release(struct nego *n, struct talk *t)
 {
 	if (t->remote.lapwing)
 		nego_stop_ice(n, t);
-	else if (t->ice && t->path.family && !t->released) {
+	else if (t->ice && t->path.at.family && !t->released) {
 		t->released = true;
 		nego_act(n, t, NEGO_ACT_ICE_RELEASE, NULL);
 	}
+}
+
+void nego_part(struct nego *n, struct talk *t)
+{
+	nego_tell(n, t, NEGO_STEP_FORGOTTEN);
+	nego_stop_ice(n, t);
 }
 
 void nego_renew(struct nego *n, struct talk *t)
@@ -158,6 +169,7 @@ void nego_renew(struct nego *n, struct talk *t)
 	memset(&t->path, 0, sizeof(t->path));
 	t->n_endpoints = 0;
 	t->n_candidates = 0;
+	t->replaces = false;
 	t->shown.answered_ms = t->shown.candidate_ms = t->shown.path_ms = 0;
 }
 
@@ -179,11 +191,25 @@ void nego_set_signal(struct nego *n, bool ready, int64_t now_ms)
 	}
 }
 
+/* Those that are up have had their turn. */
+static size_t count_without_tunnel(const struct nego *n)
+{
+	GHashTableIter iter;
+	struct talk *t;
+	size_t count = 0;
+
+	g_hash_table_iter_init(&iter, n->talks);
+	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&t))
+		count += !t->up;
+	return count;
+}
+
 void nego_want(struct nego *n, const struct wg_key *key, enum nego_urgency urgency, int64_t now_ms)
 {
 	struct talk *t;
 
-	if (urgency == NEGO_PERMANENT && nego_count(n) >= NEGO_KNOWN_MAX && !nego_find(n, key))
+	if (urgency == NEGO_PERMANENT && !nego_find(n, key) &&
+		count_without_tunnel(n) >= NEGO_KNOWN_MAX)
 		return;
 	t = nego_meet(n, key, now_ms);
 	t->urgency = (uint8_t)urgency;
@@ -194,6 +220,8 @@ void nego_want(struct nego *n, const struct wg_key *key, enum nego_urgency urgen
 	t->wanted = true;
 	t->up = t->lost = false;
 	t->shown.wanted_ms = now_ms;
+	if (t->path.at.family)
+		nego_await_handshake(n, t, now_ms);
 	if (!t->ice)
 		nego_offer_after(n, t, 0, NEGO_FIRST_MS, now_ms);
 }
@@ -202,12 +230,15 @@ void nego_up(struct nego *n, const struct wg_key *key, int64_t now_ms)
 {
 	struct talk *t = nego_find(n, key);
 
-	if (!t)
+	if (!t || t->up)
 		return;
 	t->up = t->wanted = true;
 	t->vain = 0;
 	t->shown.why = NULL;
 	t->offer_ms = NEGO_NEVER;
+	if (t->path.at.family)
+		t->check_ms = NEGO_NEVER;
+	nego_tell(n, t, NEGO_STEP_UP);
 	nego_release(n, t);
 }
 
@@ -224,7 +255,7 @@ void nego_forget(struct nego *n, const struct wg_key *key)
 
 	if (!t)
 		return;
-	nego_stop_ice(n, t);
+	nego_part(n, t);
 	g_hash_table_remove(n->talks, key);
 }
 
@@ -238,7 +269,7 @@ size_t nego_prune(struct nego *n, bool (*is_peer)(const struct wg_key *key, void
 	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&t)) {
 		if (is_peer(&t->key, user))
 			continue;
-		nego_stop_ice(n, t);
+		nego_part(n, t);
 		g_hash_table_iter_remove(&iter);
 	}
 	return before - nego_count(n);
@@ -251,11 +282,12 @@ void nego_network_changed(struct nego *n, int64_t now_ms)
 
 	g_hash_table_iter_init(&iter, n->talks);
 	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&t)) {
-		if (!t->wanted || (t->up && t->remote.lapwing))
+		if (!t->wanted)
 			continue;
 		nego_renew(n, t);
 		t->lost = true;
 		t->vain = 0;
+		t->shown.wanted_ms = now_ms;
 		nego_offer_after(n, t, nego_blur(n, NEGO_AFRESH_MS), NEGO_AFRESH_MS * 2, now_ms);
 	}
 }
@@ -287,10 +319,10 @@ size_t nego_endpoints(const struct nego *n, const struct wg_key *key, struct end
 
 	if (!t)
 		return 0;
-	if (t->path.family)
-		ret[count++] = t->path;
+	if (t->path.at.family && t->settle_ms == NEGO_NEVER)
+		ret[count++] = t->path.at;
 	for (size_t i = 0; i < t->n_endpoints; i++)
-		if (!t->path.family || !endpoint_is_same(&t->endpoints[i], &t->path))
+		if (!t->path.at.family || !endpoint_is_same(&t->endpoints[i], &t->path.at))
 			ret[count++] = t->endpoints[i];
 	return count;
 }
@@ -299,7 +331,7 @@ static enum nego_phase phase_of(const struct nego *n, const struct talk *t)
 {
 	if (t->up)
 		return NEGO_UP;
-	if (t->path.family)
+	if (t->path.at.family)
 		return NEGO_PATH;
 	if (t->ice)
 		return NEGO_CHECKING;
@@ -308,12 +340,8 @@ static enum nego_phase phase_of(const struct nego *n, const struct talk *t)
 	return n->signal ? NEGO_OFFERED : NEGO_NO_SIGNAL;
 }
 
-bool nego_view(const struct nego *n, const struct wg_key *key, struct nego_view *ret)
+static void view(const struct nego *n, const struct talk *t, struct nego_view *ret)
 {
-	const struct talk *t = nego_find(n, key);
-
-	if (!t)
-		return false;
 	*ret = t->shown;
 	ret->phase = phase_of(n, t);
 	ret->lapwing = t->remote.lapwing;
@@ -321,7 +349,26 @@ bool nego_view(const struct nego *n, const struct wg_key *key, struct nego_view 
 	memcpy(ret->session, t->local.session, NEGO_SESSION_LEN);
 	ret->candidates = t->n_candidates;
 	ret->path = t->path;
-	return true;
+	ret->replaces = t->replaces;
+}
+
+bool nego_view(const struct nego *n, const struct wg_key *key, struct nego_view *ret)
+{
+	const struct talk *t = nego_find(n, key);
+
+	if (t)
+		view(n, t, ret);
+	return t != NULL;
+}
+
+void nego_tell(const struct nego *n, const struct talk *t, enum nego_step step)
+{
+	struct nego_view v;
+
+	if (!n->watcher)
+		return;
+	view(n, t, &v);
+	n->watcher(&t->key, step, &v, n->watcher_user);
 }
 
 const char *nego_phase_name(enum nego_phase phase)
@@ -336,6 +383,22 @@ const char *nego_phase_name(enum nego_phase phase)
 	};
 
 	return names[phase];
+}
+
+const char *nego_step_name(enum nego_step step)
+{
+	static const char *const names[] = {
+		[NEGO_STEP_OFFERED] = "offered",
+		[NEGO_STEP_ASKED] = "asked",
+		[NEGO_STEP_ANSWERED] = "answered",
+		[NEGO_STEP_CHECKING] = "checking",
+		[NEGO_STEP_PATH] = "path found",
+		[NEGO_STEP_UP] = "up",
+		[NEGO_STEP_FAILED] = "failed",
+		[NEGO_STEP_FORGOTTEN] = "forgotten",
+	};
+
+	return names[step];
 }
 
 size_t nego_count(const struct nego *n)

@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "agent/base/addr.h"
+#include "agent/base/candidate.h"
 #include "agent/base/key.h"
 
 enum {
@@ -20,6 +21,9 @@ enum {
 	NEGO_CAP_MAX_MS = 45 * 1000,
 	NEGO_AFRESH_MS = 800, /* to the first offer after something was lost */
 	NEGO_CHECK_MS = 15 * 1000, /* ICE may take so long */
+	NEGO_HANDSHAKE_MS = 30 * 1000, /* and WireGuard so long on the path that it has found */
+	NEGO_SETTLE_MS =
+		300, /* a path is used so long after ICE found it, unless the other side is one of us */
 	NEGO_LINGER_MS = 60 * 1000, /* a remote that asked and then did nothing is forgotten */
 	NEGO_ANSWER_MS = 1000, /* a remote is answered a few times at once, and then so often */
 	NEGO_ANSWER_BURST = 4,
@@ -29,7 +33,8 @@ enum {
 	NEGO_BURST =
 		8, /* so many are asked at once, and then so many a second; who waits for a packet comes */
 	NEGO_PER_S = 50, /* first */
-	NEGO_KNOWN_MAX = 1024, /* beyond so many those that nobody waits for are not taken on */
+	NEGO_KNOWN_MAX =
+		1024, /* beyond so many without a tunnel those that nobody waits for are not taken on */
 	NEGO_SESSION_LEN = 5,
 	NEGO_UFRAG_LEN = 8, /* ours: steering knows them by this length */
 	NEGO_PWD_LEN = 32, /* ours */
@@ -50,6 +55,12 @@ struct nego_candidate {
 	char line[NEGO_LINE_MAX];
 	char ufrag[NEGO_TEXT_MAX]; /* "": does not say to which session it belongs */
 	struct endpoint at; /* family 0: WireGuard's packets are not to be sent there */
+};
+
+/* What ICE has selected. */
+struct nego_path {
+	struct endpoint at; /* family 0: nothing */
+	enum candidate_type local, remote;
 };
 
 enum nego_act {
@@ -88,9 +99,26 @@ struct nego_view {
 	uint32_t offers_sent, offers_heard, answers_sent, answers_heard;
 	uint32_t candidates, limited; /* of this session; messages that came too often */
 	int64_t wanted_ms, offered_ms, answered_ms, candidate_ms, path_ms; /* 0: not yet */
-	struct endpoint path; /* family 0: none */
+	struct nego_path path;
+	bool replaces; /* it was looked for while the tunnel was up: it takes the place of the one before */
 	const char *why; /* the last failure; NULL: none */
 };
+
+/* What somebody who watches is told. */
+enum nego_step {
+	NEGO_STEP_OFFERED, /* we have asked */
+	NEGO_STEP_ASKED, /* the other side has */
+	NEGO_STEP_ANSWERED, /* it has answered */
+	NEGO_STEP_CHECKING, /* ICE begins */
+	NEGO_STEP_PATH,
+	NEGO_STEP_UP,
+	NEGO_STEP_FAILED, /* view.why, of the session and the path that are shown */
+	NEGO_STEP_FORGOTTEN,
+};
+
+/* Calls nothing of the negotiation. */
+typedef void (*nego_step_fn)(
+	const struct wg_key *key, enum nego_step step, const struct nego_view *view, void *user);
 
 /* Who comes first when many are to be asked. */
 enum nego_urgency { NEGO_PACKET_WAITS, NEGO_ROUTER, NEGO_PERMANENT };
@@ -105,6 +133,8 @@ struct nego;
 /* `random` gives 32 random bits at a time. */
 struct nego *nego_new(const struct wg_key *own, uint32_t (*random)(void *user), void *user);
 void nego_free(struct nego *n);
+/* Each step is told when it is made, and seldom: none comes oftener than the limits above allow. */
+void nego_watch(struct nego *n, nego_step_fn fn, void *user);
 
 /* -- events of our side ---------------------------------------------------------------------- */
 
@@ -120,14 +150,14 @@ void nego_forget(struct nego *n, const struct wg_key *key);
 /* There is a new map: forgets those that are not in it. Returns how many. */
 size_t nego_prune(
 	struct nego *n, bool (*is_peer)(const struct wg_key *key, void *user), void *user);
-/* Our own addresses have changed: who has no tunnel is asked anew. */
+/* Our own addresses have changed: whoever is wanted is asked anew. A tunnel that is up stays so meanwhile. */
 void nego_network_changed(struct nego *n, int64_t now_ms);
 
 /* ICE of this session says. */
 void nego_local_candidate(struct nego *n, const struct wg_key *key,
 	const uint8_t session[static NEGO_SESSION_LEN], const char *line);
 void nego_selected(struct nego *n, const struct wg_key *key,
-	const uint8_t session[static NEGO_SESSION_LEN], const struct endpoint *path,
+	const uint8_t session[static NEGO_SESSION_LEN], const struct nego_path *path,
 	int64_t now_ms);
 void nego_failed(struct nego *n, const struct wg_key *key,
 	const uint8_t session[static NEGO_SESSION_LEN], const char *why, int64_t now_ms);
@@ -156,6 +186,7 @@ bool nego_remote_words(const struct nego *n, const struct wg_key *key, struct ne
 size_t nego_endpoints(const struct nego *n, const struct wg_key *key, struct endpoint *ret);
 bool nego_view(const struct nego *n, const struct wg_key *key, struct nego_view *ret);
 const char *nego_phase_name(enum nego_phase phase);
+const char *nego_step_name(enum nego_step step);
 /* Which of the two controls: the greater key, as text. */
 bool nego_controls(const struct nego *n, const struct wg_key *key);
 size_t nego_count(const struct nego *n);

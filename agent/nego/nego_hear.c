@@ -43,7 +43,9 @@ static void take_candidate(
 	if (!t->shown.candidate_ms)
 		t->shown.candidate_ms = now_ms;
 	nego_act(n, t, NEGO_ACT_ICE_CANDIDATE, c->line);
-	if (!c->at.family || t->n_endpoints == NEGO_ENDPOINTS_MAX || is_known(t, &c->at))
+	/* Others count handshakes only once they have a path themselves: one from before would cost it. */
+	if (!t->remote.lapwing || !c->at.family || t->n_endpoints == NEGO_ENDPOINTS_MAX ||
+		is_known(t, &c->at))
 		return;
 	t->endpoints[t->n_endpoints++] = c->at;
 	nego_act(n, t, NEGO_ACT_ENDPOINTS, NULL);
@@ -59,9 +61,13 @@ void nego_hear_candidate(struct nego *n, const struct wg_key *key,
 {
 	struct talk *t = nego_meet(n, key, now_ms);
 
-	if (t->ice && belongs(t, candidate))
+	if (t->ice && belongs(t, candidate)) {
 		take_candidate(n, t, candidate, now_ms);
-	else if (t->early->len < NEGO_CANDIDATES_MAX)
+		return;
+	}
+	if (!t->early)
+		t->early = g_array_new(FALSE, FALSE, sizeof(struct nego_candidate));
+	if (t->early->len < NEGO_CANDIDATES_MAX)
 		g_array_append_vals(t->early, candidate, 1);
 	else
 		t->shown.limited++;
@@ -69,13 +75,14 @@ void nego_hear_candidate(struct nego *n, const struct wg_key *key,
 
 static void take_early(struct nego *n, struct talk *t, int64_t now_ms)
 {
-	for (guint i = 0; i < t->early->len; i++) {
-		const struct nego_candidate *c = &g_array_index(t->early, struct nego_candidate, i);
+	g_autoptr(GArray) early = g_steal_pointer(&t->early);
+
+	for (guint i = 0; early && i < early->len; i++) {
+		const struct nego_candidate *c = &g_array_index(early, struct nego_candidate, i);
 
 		if (belongs(t, c))
 			take_candidate(n, t, c, now_ms);
 	}
-	g_array_set_size(t->early, 0);
 }
 
 /* -- offers and answers ------------------------------------------------------------------------ */
@@ -103,10 +110,12 @@ static void hear(struct nego *n, struct talk *t, const struct nego_words *words,
 	t->remote = *words;
 	t->ice = true;
 	t->lost = false;
+	t->replaces = t->up;
 	t->offer_ms = NEGO_NEVER;
 	t->check_ms = now_ms + NEGO_CHECK_MS;
 	nego_plan(n, t->check_ms);
 	nego_act(n, t, NEGO_ACT_ICE_START, NULL);
+	nego_tell(n, t, NEGO_STEP_CHECKING);
 	take_early(n, t, now_ms);
 }
 
@@ -127,6 +136,10 @@ void nego_hear_offer(
 		t->linger_ms = now_ms + NEGO_LINGER_MS;
 		nego_plan(n, t->linger_ms);
 	}
+	nego_tell(n, t, NEGO_STEP_ASKED);
+	/* Others that have given up a path which we still have ask under the session that led to it. */
+	if (t->released && !words->lapwing)
+		nego_renew(n, t);
 	hear(n, t, words, now_ms);
 	t->shown.answers_sent++;
 	/* It carries our session, so it is made after ICE began; candidates follow it. */
@@ -145,6 +158,7 @@ void nego_hear_answer(
 		return;
 	if (!t->shown.answered_ms)
 		t->shown.answered_ms = now_ms;
+	nego_tell(n, t, NEGO_STEP_ANSWERED);
 	hear(n, t, words, now_ms);
 }
 
@@ -160,23 +174,37 @@ void nego_local_candidate(struct nego *n, const struct wg_key *key,
 }
 
 void nego_selected(struct nego *n, const struct wg_key *key,
-	const uint8_t session[static NEGO_SESSION_LEN], const struct endpoint *path, int64_t now_ms)
+	const uint8_t session[static NEGO_SESSION_LEN], const struct nego_path *path,
+	int64_t now_ms)
 {
 	struct talk *t = nego_find(n, key);
 	bool first;
 
 	if (!t || !t->ice || !nego_is_session(t, session))
 		return;
-	first = !t->path.family;
+	first = !t->path.at.family;
 	t->path = *path;
 	t->shown.path_ms = now_ms;
-	t->check_ms = NEGO_NEVER;
-	nego_act(n, t, NEGO_ACT_ENDPOINTS, NULL);
+	if (first)
+		nego_await_handshake(n, t, now_ms);
+	nego_tell(n, t, NEGO_STEP_PATH);
+	if (first && !t->remote.lapwing) {
+		t->settle_ms = now_ms + NEGO_SETTLE_MS;
+		nego_plan(n, t->settle_ms);
+	} else if (t->settle_ms == NEGO_NEVER) {
+		nego_act(n, t, NEGO_ACT_ENDPOINTS, NULL);
+	}
 	if (t->up)
 		nego_release(n, t);
+}
+
+void nego_settled(struct nego *n, struct talk *t)
+{
+	t->settle_ms = NEGO_NEVER;
+	nego_act(n, t, NEGO_ACT_ENDPOINTS, NULL);
 	/* Two that begin at once spoil each other's handshake. Between us whoever has something to send
 	 * begins; others leave it to the controlling side. */
-	if (first && !t->up && !t->remote.lapwing && nego_controls(n, key))
+	if (!t->up && nego_controls(n, &t->key))
 		nego_act(n, t, NEGO_ACT_WAKE, NULL);
 }
 
@@ -200,8 +228,9 @@ void nego_failed(struct nego *n, const struct wg_key *key,
 
 	if (!t || !t->ice || !nego_is_session(t, session))
 		return;
-	t->lost = t->path.family != 0;
+	t->lost = t->path.at.family != 0;
 	t->shown.why = why;
+	nego_tell(n, t, NEGO_STEP_FAILED);
 	nego_renew(n, t);
 	if (t->wanted && (!t->up || t->lost))
 		nego_offer_after(n, t, after_failure(t), NEGO_FIRST_MS, now_ms);

@@ -12,13 +12,15 @@ struct talk {
 	bool ice; /* runs for our present session */
 	bool released; /* as far as it does, it only answers */
 	bool lost; /* a path that stood has gone: it is worth another one even under a live session */
+	bool replaces; /* ICE began while the tunnel was up */
 	bool asked_by_remote;
 	uint8_t urgency;
 	struct nego_words local, remote; /* remote: ufrag "" as long as nothing was heard */
-	struct endpoint path; /* what ICE has selected */
+	struct nego_path path;
+	int64_t settle_ms; /* the path may be used from then on; NEGO_NEVER: it may */
 	struct endpoint endpoints[NEGO_ENDPOINTS_MAX];
 	uint8_t n_endpoints;
-	GArray *early; /* struct nego_candidate: before we knew the session */
+	GArray *early; /* struct nego_candidate: before we knew the session; NULL: none */
 	uint32_t n_candidates;
 
 	/* offers */
@@ -28,7 +30,7 @@ struct talk {
 	/* how much may still be answered */
 	uint32_t credit;
 	int64_t credit_ms;
-	int64_t check_ms; /* ICE must be done */
+	int64_t check_ms; /* ICE must be done, or WireGuard on its path */
 	int64_t linger_ms; /* forgotten, unless something happens */
 
 	struct nego_view shown; /* counts and times */
@@ -38,6 +40,8 @@ struct nego {
 	char own_text[KEY_STRLEN];
 	uint32_t (*random)(void *user);
 	void *user;
+	nego_step_fn watcher; /* NULL: none */
+	void *watcher_user;
 	bool signal;
 	uint32_t credit; /* who may be asked now */
 	int64_t credit_ms;
@@ -50,9 +54,14 @@ struct nego {
 /* nego.c */
 void nego_act(struct nego *n, const struct talk *t, enum nego_act act, const char *line);
 void nego_plan(struct nego *n, int64_t at_ms);
+void nego_tell(const struct nego *n, const struct talk *t, enum nego_step step);
+/* It is not talked to any more; the caller frees it. */
+void nego_part(struct nego *n, struct talk *t);
 struct talk *nego_find(const struct nego *n, const struct wg_key *key);
 struct talk *nego_meet(struct nego *n, const struct wg_key *key, int64_t now_ms);
 bool nego_is_session(const struct talk *t, const uint8_t session[static NEGO_SESSION_LEN]);
+/* nego_hear.c */
+void nego_settled(struct nego *n, struct talk *t);
 /* nego_pace.c */
 uint32_t nego_blur(struct nego *n, uint32_t ms); /* give or take a tenth */
 /* A path is looked for, by us. */
@@ -61,6 +70,8 @@ bool nego_is_needed(const struct talk *t);
 bool nego_is_full(const struct nego *n, int64_t now_ms);
 /* Another try: what is known of the last one goes. */
 void nego_renew(struct nego *n, struct talk *t);
+/* There is a path: whoever wants it makes a handshake over it, or it is as good as none. */
+void nego_await_handshake(struct nego *n, struct talk *t, int64_t now_ms);
 /* The tunnel is up over a path that ICE has found. */
 void nego_release(struct nego *n, struct talk *t);
 void nego_stop_ice(struct nego *n, struct talk *t);

@@ -28,6 +28,7 @@ static void offer(struct nego *n, struct talk *t, int64_t now_ms)
 	nego_act(n, t, NEGO_ACT_OFFER, NULL);
 	t->shown.offers_sent++;
 	t->shown.offered_ms = now_ms;
+	nego_tell(n, t, NEGO_STEP_OFFERED);
 	t->offer_ms = now_ms + nego_blur(n, t->interval_ms);
 	t->interval_ms = MIN(t->interval_ms * 2, t->cap_ms);
 	nego_plan(n, t->offer_ms);
@@ -39,9 +40,15 @@ static void offer(struct nego *n, struct talk *t, int64_t now_ms)
  * answered. */
 static bool is_over(const struct talk *t, int64_t now_ms)
 {
-	bool unused = t->path.family && t->remote.lapwing;
+	bool unused = t->path.at.family && t->remote.lapwing;
 
 	return !t->wanted && (!t->ice || unused) && now_ms >= t->linger_ms;
+}
+
+void nego_await_handshake(struct nego *n, struct talk *t, int64_t now_ms)
+{
+	t->check_ms = t->wanted && !t->up ? now_ms + NEGO_HANDSHAKE_MS : NEGO_NEVER;
+	nego_plan(n, t->check_ms);
 }
 
 /* Returns false: nobody talks any more. */
@@ -49,8 +56,13 @@ static bool pass_time(struct nego *n, struct talk *t, int64_t now_ms)
 {
 	if (t->check_ms != NEGO_NEVER && now_ms >= t->check_ms) {
 		t->check_ms = NEGO_NEVER;
-		nego_failed(n, &t->key, t->local.session, "no candidate answered in time", now_ms);
+		nego_failed(n, &t->key, t->local.session,
+			t->path.at.family ? "the path answers, but WireGuard does not"
+					  : "no candidate answered in time",
+			now_ms);
 	}
+	if (t->settle_ms != NEGO_NEVER && now_ms >= t->settle_ms)
+		nego_settled(n, t);
 	if (is_over(t, now_ms)) {
 		nego_stop_ice(n, t);
 		return false;
@@ -59,6 +71,7 @@ static bool pass_time(struct nego *n, struct talk *t, int64_t now_ms)
 		(!nego_is_needed(t) || !n->signal))
 		t->offer_ms = NEGO_NEVER; /* nego_set_signal begins again */
 	nego_plan(n, t->check_ms);
+	nego_plan(n, t->settle_ms);
 	if (!t->wanted)
 		nego_plan(n, MAX(t->linger_ms, now_ms + 1000));
 	return true;
@@ -66,10 +79,10 @@ static bool pass_time(struct nego *n, struct talk *t, int64_t now_ms)
 
 static bool is_busy(const struct talk *t, int64_t now_ms)
 {
-	bool asked = t->wanted && t->shown.offered_ms &&
+	bool asked = nego_is_needed(t) && t->shown.offered_ms &&
 		now_ms - t->shown.offered_ms < NEGO_FIRST_MS;
 
-	return !t->up && !t->path.family && (t->ice || asked);
+	return !t->path.at.family && (t->ice || asked);
 }
 
 static size_t count_busy(const struct nego *n, int64_t now_ms)
@@ -146,8 +159,10 @@ int64_t nego_tick(struct nego *n, int64_t now_ms)
 	n->next_ms = NEGO_NEVER;
 	g_hash_table_iter_init(&iter, n->talks);
 	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&t))
-		if (!pass_time(n, t, now_ms))
+		if (!pass_time(n, t, now_ms)) {
+			nego_part(n, t);
 			g_hash_table_iter_remove(&iter);
+		}
 	offer_due(n, now_ms);
 	return n->next_ms;
 }

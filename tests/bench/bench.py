@@ -18,6 +18,7 @@ import common
 import firewall
 import lazy
 import lazynet
+import meet
 import steering
 import tune
 from common import INNER, OWN, PRIVATE, WORK, Daemon, program, report, run
@@ -201,11 +202,13 @@ BENCHES = {'program': bench_program, 'syscalls': bench_syscalls, 'reload': bench
            'wake': lazy.bench_wake, 'counters': lazy.bench_counters, 'storm': lazynet.bench_storm,
            'crossing': lazynet.bench_crossing, 'throughput': lazynet.bench_throughput, 'stream': lazynet.bench_stream,
            'firewall': firewall.bench_firewall, 'steering': steering.bench_steering, 'tune': tune.bench_tune,
+           'steeringstream': steering.bench_stream, 'meet': meet.bench_meet,
+           'lan': meet.bench_lan, 'burst': meet.bench_burst, 'connected': meet.bench_connected,
            'networkidle': bench_networkidle}
 
 common.write_config(WORK, PRIVATE)
-shutil.copy('/job/nokey.so', WORK)
-shutil.copy('/job/count.so', WORK)
+for name in 'nokey', 'count', 'heap':
+    shutil.copy(f'/job/{name}.so', WORK)
 run('ip', '-batch', '-', input='''link set lo up
 link add under0 type dummy
 address add 192.0.2.9/24 dev under0

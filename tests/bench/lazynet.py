@@ -20,28 +20,33 @@ from lazy import report_latency
 MANY = 1000
 
 
-def make_many():
-    """As many WireGuard devices in another namespace, each with its own key, and a mesh of them."""
-    common.join('many')
+def make_devices(addresses, own, inner):
+    """As many WireGuard devices in the namespace "many", each with its own key, that know the host `own`; their keys."""
     batch = ['rule add to 198.51.100.0/24 lookup main pref 100']
-    for i in range(1, MANY + 1):
-        batch += [f'link add wg{i} type wireguard', f'address add {address(i)}/32 dev wg{i}', f'link set wg{i} up',
-                  f'route add {INNER} dev wg{i} table {1000 + i}',
-                  f'rule add from {address(i)} lookup {1000 + i} pref {1000 + i}']
+    for i, at in enumerate(addresses, 1):
+        batch += [f'link add wg{i} type wireguard', f'address add {at}/32 dev wg{i}', f'link set wg{i} up',
+                  f'route add {inner} dev wg{i} table {1000 + i}',
+                  f'rule add from {at} lookup {1000 + i} pref {1000 + i}']
     run('ip', '-n', 'many', '-batch', '-', input='\n'.join(batch))
-    for i in range(1, MANY + 1):
+    for i in range(1, len(addresses) + 1):
         private = base64.b64encode(random.Random(f'one of many {i}').randbytes(32)).decode()
         with open(f'{WORK}/wg{i}', 'w') as f:
             f.write(f'''[Interface]
 PrivateKey = {private}
 ListenPort = {20000 + i}
 [Peer]
-PublicKey = {OWN}
+PublicKey = {own}
 Endpoint = 198.51.100.1:51820
-AllowedIPs = {INNER}/32
+AllowedIPs = {inner}/32
 ''')
-    within('many', 'sh', '-c', f'for i in $(seq {MANY}); do wg setconf wg$i {WORK}/wg$i; done')
-    keys = dict(line.split() for line in within('many', 'wg', 'show', 'all', 'public-key').splitlines())
+    within('many', 'sh', '-c', f'for i in $(seq {len(addresses)}); do wg setconf wg$i {WORK}/wg$i; done')
+    return dict(line.split() for line in within('many', 'wg', 'show', 'all', 'public-key').splitlines())
+
+
+def make_many():
+    """The devices, and a mesh of them."""
+    common.join('many')
+    keys = make_devices([address(i) for i in range(1, MANY + 1)], OWN, INNER)
     common.write_hosts(WORK + '/mesh.json', [common.host('h0', OWN, INNER, '198.51.100.1:51820')] + [
         common.host(f'h{i}', keys[f'wg{i}'], address(i), f'198.51.100.2:{20000 + i}') for i in range(1, MANY + 1)])
 
@@ -287,13 +292,13 @@ def throughput(size, *more):
     return result['end']['sum_received']['bits_per_second'] / 1e6
 
 
-def report_streams(what, off, on):
+def report_streams(what, off, on, them='lazy peers'):
     """Two ways of the same, run in turn. What differs between runs of one way is noise: as its band counts what
     lies between the quartiles."""
     middle = statistics.median(off)
     low, _, high = statistics.quantiles(off, n=4)
     difference, band = (statistics.median(on) - middle) / middle * 100, (high - low) / middle * 100
-    report(f'{what}, with them: medians differ by {difference:+.1f} %, runs without them by {band:.1f} %; beyond noise',
+    report(f'{what}, with {them}: medians differ by {difference:+.1f} %, runs without by {band:.1f} %; beyond noise',
            max(0.0, abs(difference) - band), (0, 0), ' %')
 
 

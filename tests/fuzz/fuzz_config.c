@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "agent/config.h"
+#include "ice/gather.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
@@ -27,6 +28,22 @@ static void check_hosts(const struct config *c)
 	config_find_host(c, NULL, NULL);
 }
 
+/* Every one can be used, and all of them together. */
+static void check_ice(const struct config *c)
+{
+	struct gather_map maps[CONFIG_ICE_MAX];
+	size_t n = c->ice.external_ips ? g_strv_length(c->ice.external_ips) : 0;
+
+	g_assert_cmpuint(n, <=, CONFIG_ICE_MAX);
+	for (size_t i = 0; i < n; i++)
+		g_assert_cmpint(gather_map_parse(c->ice.external_ips[i],
+					strlen(c->ice.external_ips[i]), &maps[i]),
+			==, 0);
+	g_assert_true(gather_maps_are_good(maps, n));
+	for (char **name = c->ice.interfaces_exclude; name && *name; name++)
+		g_assert_true(gather_name_is_good(*name, strlen(*name)));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct prefix net = { .family = AF_INET, .bits = 8, .addr = { 10 } };
@@ -42,8 +59,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	g_assert_true(c.interface.listen_port != 0 && c.interface.listen_port <= 65535);
 	g_assert_true(c.policy.n_routes <= CONFIG_ROUTES_MAX && c.policy.max_peers > 0);
 	g_assert_true((c.log.target == LOG_TARGET_FILE) == (c.log.file != NULL));
-	g_assert_true(!c.mesh_file || (!c.management.given && !c.hosts));
+	g_assert_true(!c.mesh_file || (!c.management.given && !c.hosts && !c.ice.external_ips));
 	check_hosts(&c);
+	check_ice(&c);
 	config_allows_route(&c, &net);
 	g_assert_true(c.policy.default_route || !config_allows_route(&c, &all));
 	config_done(&c);

@@ -54,7 +54,7 @@ static void check_profile(const struct control_request *request, const char *lin
 static void check_reading(const struct control_request *request)
 {
 	static const char *const changing[] = { "up", "down", "wake", "idle", "pin", "unpin",
-		"enroll", "deregister", "import", "export" };
+		"enroll", "deregister", "import", "export", "set-psk", "clear-psk" };
 	bool reading = control_is_reading(request);
 
 	for (size_t i = 0; i < G_N_ELEMENTS(changing); i++)

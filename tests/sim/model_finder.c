@@ -131,6 +131,8 @@ static void on_letter(void *arg)
 		if (!begin(h, &l->timer))
 			return;
 		h->told_to_sleep = l->body.type == SIGNAL_GO_IDLE;
+		if (h->told_to_sleep)
+			judge_word(h, l->from);
 		if (engine_knows_peer(h->engine, &l->w->hosts[l->from].public_key))
 			finder_hear(h->finding->finder, &l->w->hosts[l->from].public_key, &l->body);
 		h->told_to_sleep = false;
@@ -203,7 +205,16 @@ static void changed(void *user)
 	host_kick(user);
 }
 
-static const struct finder_ops finder_ops = { .send = send_body, .changed = changed };
+/* Its connection to the signal server goes on. */
+static void moved(void *user)
+{
+}
+
+static const struct finder_ops finder_ops = {
+	.send = send_body,
+	.changed = changed,
+	.moved = moved,
+};
 
 /* Its connection comes, or is found to have gone. */
 static void on_link(void *arg)
@@ -324,7 +335,6 @@ void finding_check(struct node *h)
 	if (!h->finding)
 		return;
 	finder_tick(h->finding->finder);
-	finder_look_at_addresses(h->finding->finder);
 	finding_plan(h);
 }
 

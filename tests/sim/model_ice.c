@@ -68,10 +68,12 @@ static struct remote *add_remote(struct agent *a, const struct endpoint *at)
 
 static void take(struct agent *a, const struct endpoint *path)
 {
+	const struct nego_path taken = { .at = *path };
+
 	a->selected = true;
 	a->path = *path;
 	a->heard_us = a->h->w->clock.now_us;
-	nego_selected(a->finder->nego, &a->key, a->local.session, path,
+	nego_selected(a->finder->nego, &a->key, a->local.session, &taken,
 		a->h->w->clock.now_us / 1000);
 	g_source_set_ready_time(a->finder->work, 0);
 }

@@ -249,6 +249,13 @@ void judge_offer(struct node *h, unsigned other)
 		world_fail(h->w, "%s offers h%u another path, though it answers", h->name, other);
 }
 
+/* Whose packet was told within the last second is told of again only after it. */
+void judge_word(struct node *h, unsigned other)
+{
+	if (h->others[other].seen == SEEN_ACTIVE && now(h) - h->others[other].seen_us < S)
+		world_disturb(h->w, h->number, other, now(h) + S);
+}
+
 /* When one of a group wakes, all do. */
 void judge_turn(struct node *h)
 {

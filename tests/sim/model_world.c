@@ -491,6 +491,11 @@ static int record_memory(const struct engine_memory *memory, size_t n, void *use
 	return 0;
 }
 
+static int record_psks(const struct engine_psk_memory *psks, size_t n, void *user)
+{
+	return 0;
+}
+
 static int read_psk(const char *path, struct wg_key *ret, void *user)
 {
 	return -ENOENT;
@@ -523,6 +528,7 @@ static const struct engine_ops engine_ops = {
 	.record_interface = record_interface,
 	.record_memory = record_memory,
 	.record_mtu = record_mtu,
+	.record_psks = record_psks,
 	.read_psk = read_psk,
 	.path = path,
 	.random = random32,

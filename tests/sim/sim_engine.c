@@ -44,6 +44,13 @@ struct sim {
 	GArray *recorded; /* struct wg_key */
 	GArray *memory; /* struct engine_memory */
 	bool psk_missing;
+	uint8_t psk_byte; /* the file is full of it */
+	GArray *psks; /* struct engine_psk_memory */
+	struct {
+		uint8_t given; /* on this host; a key of this byte, 0: none */
+		uint8_t outside; /* what somebody else has set in the kernel; 0: nothing that would still be there */
+		bool changed; /* what our sources say, since all was quiet: that may be there instead */
+	} psk[POOL];
 	GArray *foreign; /* keys of peers that somebody else put there */
 	unsigned failures;
 	const char *doing;
@@ -95,10 +102,20 @@ static bool has_key(const GArray *keys, const struct wg_key *key)
 	return false;
 }
 
+static unsigned number_of(const struct sim *s, const struct wg_key *key)
+{
+	unsigned i = 0;
+
+	while (i < POOL - 1 && !key_is_same(&s->keys[i], key))
+		i++;
+	return i;
+}
+
 static void peer_made(const struct wg_key *key, void *user)
 {
 	struct sim *s = user;
 
+	s->psk[number_of(s, key)].outside = 0;
 	if (!has_key(s->recorded, key))
 		fail(s, "a peer was made before it was recorded");
 }
@@ -138,13 +155,23 @@ static int record_memory(const struct engine_memory *memory, size_t n, void *use
 	return 0;
 }
 
+static int record_psks(const struct engine_psk_memory *psks, size_t n, void *user)
+{
+	struct sim *s = user;
+
+	g_array_set_size(s->psks, 0);
+	if (n)
+		g_array_append_vals(s->psks, psks, (guint)n);
+	return 0;
+}
+
 static int read_psk(const char *path, struct wg_key *ret, void *user)
 {
 	struct sim *s = user;
 
 	if (s->psk_missing)
 		return -ENOENT;
-	memset(ret, 0x55, sizeof(*ret));
+	memset(ret, s->psk_byte, sizeof(*ret));
 	return 0;
 }
 
@@ -170,6 +197,7 @@ static const struct engine_ops ops = {
 	.record_interface = record_interface,
 	.record_memory = record_memory,
 	.record_mtu = record_mtu,
+	.record_psks = record_psks,
 	.read_psk = read_psk,
 	.random = random32,
 	.wall_s = wall_s,
@@ -343,9 +371,16 @@ static void same_map(struct sim *s)
 	engine_set_map(s->engine, parse(s), s->now_ms);
 }
 
+static void source_changed(struct sim *s, unsigned i)
+{
+	s->psk[i].changed = true;
+}
+
 static void new_map(struct sim *s)
 {
 	sweep(s);
+	for (unsigned i = 0; i < POOL; i++)
+		source_changed(s, i);
 	write_mesh(s);
 	if (draw(s, 2))
 		draw_rules(s);
@@ -382,7 +417,7 @@ static struct model_link *ours(struct sim *s)
 
 static bool is_blocked(struct sim *s, const struct netmap_host *host)
 {
-	return host->psk_file && s->psk_missing;
+	return host->psk_file && s->psk_missing && !s->psk[number_of(s, &host->key)].given;
 }
 
 static bool self_routes(struct sim *s, const struct prefix *p)
@@ -442,6 +477,23 @@ static void check_endpoint(
 		fail(s, "%s has no endpoint, or another one", name);
 }
 
+/* Somebody else's stays, unless ours has changed. */
+static void check_psk(struct sim *s, const struct netmap_host *host, const struct model_peer *peer)
+{
+	unsigned i = number_of(s, &host->key);
+	const char *name = netmap_text(s->wanted, host->name);
+	uint8_t own = s->psk[i].given ? s->psk[i].given : host->psk_file ? s->psk_byte : 0;
+	uint8_t has = peer->psk.b[0], outside = s->psk[i].outside;
+
+	if (outside && !s->psk[i].changed && has != outside)
+		fail(s, "%s: somebody's pre-shared key %02x has become %02x", name, outside, has);
+	if (has != own && (!outside || has != outside))
+		fail(s, "%s: pre-shared key %02x, not %02x or %02x", name, has, own, outside);
+	if (has == own)
+		s->psk[i].outside = 0;
+	s->psk[i].changed = false;
+}
+
 static void check_peer(struct sim *s, struct model_link *link, const struct netmap_host *host)
 {
 	const struct prefix *p = netmap_prefixes(s->wanted, host);
@@ -473,8 +525,7 @@ static void check_peer(struct sim *s, struct model_link *link, const struct netm
 		fail(s, "%s has %u prefixes, not %zu", name, peer->allowed->len, n);
 	if (peer->keepalive != (host->n_endpoints && !sleeps(s, host) ? self->keepalive : 0))
 		fail(s, "%s: keepalive %u", name, peer->keepalive);
-	if (key_is_zero(&peer->psk) == (host->psk_file != 0))
-		fail(s, "%s: pre-shared key", name);
+	check_psk(s, host, peer);
 	check_endpoint(s, host, peer);
 }
 
@@ -830,7 +881,9 @@ static void restart(struct sim *s)
 		.recorded_peers = (const struct wg_key *)(void *)s->recorded->data,
 		.n_recorded = s->recorded->len,
 		.memory = (const struct engine_memory *)(void *)s->memory->data,
-		.n_memory = s->memory->len };
+		.n_memory = s->memory->len,
+		.psks = (const struct engine_psk_memory *)(void *)s->psks->data,
+		.n_psks = s->psks->len };
 
 	engine_free(s->engine);
 	model_close(s->model);
@@ -859,6 +912,47 @@ static void psk_comes_and_goes(struct sim *s)
 	same_map(s);
 }
 
+static void psk_rotates(struct sim *s)
+{
+	s->psk_byte = (uint8_t)(0x50 + (s->psk_byte + 1) % 16);
+	for (unsigned i = 0; i < POOL; i++)
+		source_changed(s, i);
+	if (draw(s, 2))
+		restart(s);
+	else
+		same_map(s);
+}
+
+/* Rosenpass: it knows only peers that are there. */
+static void psk_from_outside(struct sim *s)
+{
+	struct model_link *link = ours(s);
+	struct model_peer *peer;
+	unsigned i;
+
+	if (!link || !link->peers->len)
+		return;
+	peer = link->peers->pdata[draw(s, link->peers->len)];
+	i = number_of(s, &peer->key);
+	s->psk[i].outside = (uint8_t)(draw(s, 5) ? 0xa0 + draw(s, 32) : 0);
+	memset(&peer->psk, s->psk[i].outside, sizeof(peer->psk));
+}
+
+static void psk_given(struct sim *s)
+{
+	unsigned i = 1 + draw(s, HOSTS_MAX - 1);
+	uint8_t byte = (uint8_t)(draw(s, 3) ? 0x80 + draw(s, 4) : 0);
+	struct wg_key psk, key;
+	char peer[KEY_STRLEN];
+
+	memset(&psk, byte, sizeof(psk));
+	if (engine_set_psk(s->engine, key_format(&s->keys[i], peer), byte ? &psk : NULL, s->now_ms,
+		    &key) < 0)
+		return;
+	source_changed(s, i);
+	s->psk[i].given = byte;
+}
+
 static const struct {
 	const char *name;
 	void (*act)(struct sim *s);
@@ -880,6 +974,10 @@ static const struct {
 	{ "restart", restart },
 	{ "up or down", up_down },
 	{ "psk", psk_comes_and_goes },
+	{ "psk rotation", psk_rotates },
+	{ "psk from outside", psk_from_outside },
+	{ "psk from outside", psk_from_outside },
+	{ "psk given", psk_given },
 	{ "new map", new_map },
 	{ "new map", new_map },
 	{ "same map", same_map },
@@ -903,6 +1001,8 @@ static void begin(struct sim *s, guint32 seed)
 	s->recorded = g_array_new(FALSE, FALSE, sizeof(struct wg_key));
 	s->memory = g_array_new(FALSE, FALSE, sizeof(struct engine_memory));
 	s->foreign = g_array_new(FALSE, FALSE, sizeof(struct wg_key));
+	s->psks = g_array_new(FALSE, FALSE, sizeof(struct engine_psk_memory));
+	s->psk_byte = 0x55;
 	for (unsigned i = 0; i < POOL; i++) {
 		struct wg_key private_key;
 
@@ -931,6 +1031,7 @@ static void end(struct sim *s)
 	g_array_unref(s->recorded);
 	g_array_unref(s->memory);
 	g_array_unref(s->foreign);
+	g_array_unref(s->psks);
 }
 
 static unsigned live(guint32 seed)

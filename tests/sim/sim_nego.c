@@ -170,7 +170,7 @@ static void run_ice(struct world *w)
 	bool both = w->path && a->ice && b->ice && (knows(a, b) || knows(b, a)) &&
 		!strcmp(a->remote.ufrag, b->local.ufrag) &&
 		!strcmp(b->remote.ufrag, a->local.ufrag) && ABS(a->ice_ms - b->ice_ms) < APART_MS;
-	struct endpoint path = { .family = AF_INET, .port = 7 };
+	struct nego_path path = { .at = { .family = AF_INET, .port = 7 } };
 
 	for (unsigned i = 0; i < 2; i++) {
 		struct host *h = &w->hosts[i];

@@ -226,6 +226,25 @@ static void test_answer(void)
 	binding_close(binding);
 }
 
+/* Who does not want to know of checks need not: they are answered all the same. */
+static void test_answer_untold(void)
+{
+	static const struct binding_ops silent = { .mapped = on_mapped };
+	size_t len;
+	g_autofree uint8_t *request = hex_to_bytes(REQUEST, &len);
+	int fd;
+
+	if (!begin())
+		return;
+	binding_close(binding);
+	g_assert_cmpint(binding_open(PORT, &silent, NULL, &binding), ==, 0);
+	fd = bound("127.0.0.1:9");
+	binding_answer(binding, "evtj", PASSWORD);
+	g_assert_cmpuint(check(fd, "127.0.0.1:45000", request, len), >, 0);
+	close(fd);
+	binding_close(binding);
+}
+
 static void test_taken(void)
 {
 	struct binding *second;
@@ -242,6 +261,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/binding/ask", test_ask);
 	g_test_add_func("/binding/answer", test_answer);
+	g_test_add_func("/binding/answer untold", test_answer_untold);
 	g_test_add_func("/binding/taken", test_taken);
 	return g_test_run();
 }

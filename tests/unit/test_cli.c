@@ -222,9 +222,27 @@ static bool serve_network(const struct control_request *request)
 	return true;
 }
 
+#define PSK "4oJGc8XDzPvj0Lz1PnJZ3y1S2vYSqFBJQ0W3Y0m1yHY="
+
+/* The state of the key that the answer tells of is the name of the peer. */
+static void serve_psk(const struct control_request *request, bool set)
+{
+	GString *out = g_string_new(NULL);
+	char key[KEY_STRLEN];
+
+	g_string_printf(out,
+		"{\"changed\":%s,\"message\":null,\"peers\":[{\"name\":\"b\",\"psk\":\"%s\"}]}",
+		!set || !strcmp(key_format(&request->psk, key), PSK) ? "true" : "false",
+		request->peer);
+	control_reply(server, request->client, out);
+}
+
 static void serve(const struct control_request *request, void *user)
 {
 	GString *out;
+
+	if (g_str_has_suffix(request->command, "-psk"))
+		return serve_psk(request, request->command[0] == 's');
 
 	if (serve_network(request))
 		return;
@@ -389,6 +407,15 @@ static void test_parse(void)
 		{ "unpin", EXIT_USAGE, NULL, "unpin: PEER is missing" },
 		{ "idle db1 --wait", EXIT_USAGE, NULL, "idle does not know --wait" },
 		{ "pin a b", EXIT_USAGE, NULL, "what is 'b'?" },
+		{ "psk set db1 --file=/k", EXIT_OK, "psk", "set" },
+		{ "psk set db1 --file -", EXIT_OK, "psk", "set" },
+		{ "psk --help", EXIT_OK, "psk", NULL },
+		{ "psk set", EXIT_USAGE, NULL, "psk: set|clear PEER is missing" },
+		{ "psk set db1 a", EXIT_USAGE, NULL, "what is 'a'?" },
+		{ "psk set db1 --file=", EXIT_USAGE, NULL, "a file is wanted" },
+		{ "psk set db1 --file=" PSK, EXIT_USAGE, NULL, "a key is no argument" },
+		{ "psk set db1 " PSK, EXIT_USAGE, NULL, "a key is no argument" },
+		{ "pin db1 --file=/k", EXIT_USAGE, NULL, "pin does not know --file" },
 		{ "--help", EXIT_OK, NULL, NULL },
 		{ "--version", EXIT_OK, NULL, NULL },
 		{ "up --help", EXIT_OK, "up", NULL },
@@ -451,7 +478,7 @@ static void test_parse(void)
 
 		g_test_message("%s: %s", table[i].args, error);
 		g_assert_cmpint(code, ==, table[i].code);
-		g_assert_true(!strstr(error, KEY));
+		g_assert_true(!strstr(error, KEY) && !strstr(error, PSK));
 		if (code) {
 			g_assert_nonnull(strstr(error, table[i].argument));
 			continue;
@@ -848,6 +875,41 @@ static void put_secret(const struct fixture *f, const char *name, const char *te
 	g_assert_cmpint(file_write(path, text, strlen(text), mode), ==, 0);
 }
 
+static void test_psk(struct fixture *f, const void *data)
+{
+	static const struct {
+		const char *args;
+		enum exit_code code;
+		const char *out;
+	} table[] = {
+		{ "psk set set --file=%d/psk", EXIT_OK, "b: pre-shared key set\n" },
+		{ "psk set set --file=%d/open", EXIT_OK, "b: pre-shared key set\n" },
+		{ "psk set set --file=%d/other", EXIT_OK, "b: pre-shared key was already set\n" },
+		{ "psk set set --file=%d/zero", EXIT_CONFIG, "" },
+		{ "psk set set --file=%d/bad", EXIT_CONFIG, "" },
+		{ "psk set set --file=%d/none", EXIT_FAILED, "" },
+		{ "psk set set", EXIT_USAGE, "" },
+		{ "psk show set", EXIT_USAGE, "" },
+		{ "psk clear none", EXIT_OK, "b: cleared\n" },
+		{ "psk clear mesh", EXIT_OK, "b: cleared; that of the mesh holds\n" },
+		{ "psk clear outside", EXIT_OK, "b: cleared; that of somebody else stays\n" },
+		{ "psk clear none --file=%d/psk", EXIT_USAGE, "" },
+	};
+
+	put_secret(f, "psk", PSK "\n", 0600);
+	put_secret(f, "open", " " PSK, 0644);
+	put_secret(f, "other", "6oJGc8XDzPvj0Lz1PnJZ3y1S2vYSqFBJQ0W3Y0m1yHY=", 0600);
+	put_secret(f, "zero", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", 0600);
+	put_secret(f, "bad", PSK "x", 0600);
+	for (size_t i = 0; i < G_N_ELEMENTS(table); i++) {
+		g_test_message("%s", table[i].args);
+		g_assert_cmpint(run(f, table[i].args), ==, table[i].code);
+		g_assert_cmpstr(f->out, ==, table[i].out);
+		g_assert_null(strstr(f->err, PSK));
+		g_assert_true(!strstr(f->err, "everybody") == !strstr(table[i].args, "open"));
+	}
+}
+
 static void test_enroll(struct fixture *f, const void *data)
 {
 	static const struct {
@@ -1094,6 +1156,7 @@ int main(int argc, char **argv)
 	ADD(peers, "ready");
 	ADD(changes, "ready");
 	ADD(peer_changes, "ready");
+	ADD(psk, "ready");
 	ADD(enroll, "ready");
 	ADD(setup_keys, "ready");
 	ADD(deregister, "ready");

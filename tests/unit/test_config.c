@@ -51,6 +51,8 @@ static void test_network(void)
 		" \"endpoints\": {\"db1\": [\"192.0.2.1:51820\", \"[2001:db8::1]:1\"],\n"
 		"   \"Web.example\": [\"web.example:51820\"], \"none\": [],\n"
 		"   \"kJ5Q+wwZ3cLqOTHnTrq4ZZZlrAPqTIFEHRuIDdEMrlM=\": [\"192.0.2.2:2\"]},\n"
+		" \"ice\": {\"external_ips\": [\"192.0.2.9/eth0\", \"2001:db8::9\"],\n"
+		"   \"interfaces_exclude\": [\"eth1\", \"br-\"]},\n"
 		" \"policy\": {\"file_checks\": [\"/usr/bin\", \"/opt\"], \"jobs\": true}}";
 	char error[CONFIG_ERROR_MAX];
 	const struct config_host *host;
@@ -69,6 +71,10 @@ static void test_network(void)
 	g_assert_cmpint(c.management.map_max_age_h, ==, 8760);
 	g_assert_cmpstr(c.policy.file_checks[1], ==, "/opt");
 	g_assert_null(c.policy.file_checks[2]);
+	g_assert_cmpstr(c.ice.external_ips[0], ==, "192.0.2.9/eth0");
+	g_assert_cmpuint(g_strv_length(c.ice.external_ips), ==, 2);
+	g_assert_cmpstr(c.ice.interfaces_exclude[1], ==, "br-");
+	g_assert_cmpuint(g_strv_length(c.ice.interfaces_exclude), ==, 2);
 	g_assert_cmpuint(c.n_hosts, ==, 4);
 	host = config_find_host(&c, "db1.example.net", &other);
 	g_assert_cmpuint(host->n_endpoints, ==, 2);
@@ -204,6 +210,19 @@ static void test_refused(void)
 		{ "{\"endpoints\": {\"a\": [\"b:1\",\"b:1\",\"b:1\",\"b:1\",\"b:1\",\"b:1\",\"b:1\","
 		  "\"b:1\",\"b:1\"]}}",
 			"more than 8" },
+		{ "{\"ice\": {\"external_ips\": [\"192.0.2.1\", \n\"eth0\"]}}",
+			"line 2: ice.external_ips[1]: not EXTERNAL, EXTERNAL/LOCAL" },
+		{ "{\"ice\": {\"external_ips\": [\"192.0.2.0/24\"]}}", "ice.external_ips[0]" },
+		{ "{\"ice\": {\"external_ips\": [\"192.0.2.1\", \"192.0.2.2\"]}}",
+			"ice.external_ips: of a family only one can be for all" },
+		{ "{\"ice\": {\"external_ips\": \"192.0.2.1\"}}", "ice.external_ips: a list" },
+		{ "{\"ice\": {\"interfaces_exclude\": [\"eth0\", \"\"]}}",
+			"ice.interfaces_exclude[1]: not what an interface's name" },
+		{ "{\"ice\": {\"interfaces_exclude\": [\"0123456789abcdef\"]}}",
+			"ice.interfaces_exclude[0]" },
+		{ "{\"ice\": {\"relay\": true}}", "key \"relay\" is unknown" },
+		{ "{\"ice\": {\"external_ips\": []}, \"mesh_file\": \"/m\"}",
+			"\"mesh_file\" and \"ice\" exclude each other" },
 		{ "{\"policy\": {\"file_checks\": [\"bin\"]}}",
 			"policy.file_checks[0]: not an absolute path" },
 		{ "{\"policy\": {\"file_checks\": [\"/\"]}}", "policy.file_checks[0]" },

@@ -16,6 +16,8 @@
 #include "agent/control.h"
 #include "canary.h"
 
+#define PSK_TEXT "4oJGc8XDzPvj0Lz1PnJZ3y1S2vYSqFBJQ0W3Y0m1yHY="
+
 enum { WAIT_MS = 5000, SHORT_MS = 50 };
 
 struct fixture {
@@ -221,6 +223,10 @@ static void test_parse(void)
 		{ "{\"v\":1,\"command\":\"up\",\"wait\":true,\"until\":\"control\"}", true },
 		{ "{\"v\":1,\"command\":\"up\",\"until\":\"\"}", false },
 		{ "{\"v\":1,\"command\":\"up\",\"until\":\"readyx\"}", false },
+		{ "{\"v\":1,\"command\":\"set-psk\",\"psk\":\"" PSK_TEXT "\"}", true },
+		{ "{\"v\":1,\"command\":\"set-psk\",\"psk\":\"" PSK_TEXT "=\"}", false },
+		{ "{\"v\":1,\"command\":\"set-psk\",\"psk\":\"\"}", false },
+		{ "{\"v\":1,\"command\":\"set-psk\",\"psk\":7}", false },
 		{ "{\"v\":1,\"command\":\"enroll\",\"setup_key\":\"" KEY_TEXT "\"}", true },
 		{ "{\"v\":1,\"command\":\"enroll\",\"setup_key\":\"" KEY_TEXT "0\"}", false },
 		{ "{\"v\":1,\"command\":\"enroll\",\"setup_key\":\"\"}", false },
@@ -254,7 +260,8 @@ static void test_parse_network(void)
 		"\",\"hostname\":\"db1\",\"force\":true,\"wait\":true,\"until\":\"ready\"}";
 	static const char import[] =
 		"{\"v\":1,\"command\":\"import\",\"profile\": {\"a\": [1, null]} }";
-	static const char *const secret[] = { "enroll", "deregister", "import", "export" };
+	static const char *const secret[] = { "enroll", "deregister", "import", "export", "set-psk",
+		"clear-psk" };
 	struct control_request r;
 	char error[256];
 

@@ -119,7 +119,8 @@ static void test_bad_maps(void)
 {
 	static const char *const bad[] = { "", "/", "eth0", "192.0.2.1/", "192.0.2.1/10.0.0.0/8",
 		"192.0.2.1/2001:db8::1", "2001:db8::1/10.0.0.1", "2001:db8::1/eth0",
-		"192.0.2.1/0123456789abcdef", "192.0.2.1/10.0.0.1/eth0" };
+		"192.0.2.1/0123456789abcdef", "192.0.2.1/10.0.0.1/eth0", "192.0.2.0/24",
+		"192.0.2.1/a b" };
 	struct gather_map map[2];
 
 	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
@@ -131,6 +132,18 @@ static void test_bad_maps(void)
 	g_assert_true(gather_maps_are_good(map, 2));
 }
 
+static void test_names(void)
+{
+	static const char *const good[] = { "e", "eth0", "br-", "0123456789abcde", "a:1" };
+	static const char *const bad[] = { "", "a b", "a/b", "0123456789abcdef", "a\n", "\x80" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(good); i++)
+		g_assert_true(gather_name_is_good(good[i], strlen(good[i])));
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+		g_assert_false(gather_name_is_good(bad[i], strlen(bad[i])));
+	g_assert_false(gather_name_is_good("a\0b", 3));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -138,6 +151,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/gather/addresses", test_addresses);
 	g_test_add_func("/gather/limit", test_limit);
 	g_test_add_func("/gather/maps", test_maps);
+	g_test_add_func("/gather/names", test_names);
 	g_test_add_func("/gather/bad maps", test_bad_maps);
 	return g_test_run();
 }

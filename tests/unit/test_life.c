@@ -209,6 +209,32 @@ static void test_retry(void)
 	life_free(s.life);
 }
 
+/* This host may have moved: the connection proves itself at once, or is made anew. */
+static void test_doubt(void)
+{
+	struct setup s;
+
+	connect_well(&s);
+	life_doubt(s.life, s.now_ms);
+	g_assert_cmpuint(tick(&s, LIFE_DOUBT_MS - 1), ==, LIFE_PROBE);
+	life_heard(s.life, s.now_ms);
+	g_assert_cmpuint(tick(&s, LIFE_SILENCE_MS - 1), ==, 0);
+	life_doubt(s.life, s.now_ms);
+	g_assert_cmpuint(tick(&s, 1000), ==, LIFE_PROBE);
+	life_doubt(s.life, s.now_ms); /* which gives it no more time */
+	g_assert_cmpuint(tick(&s, LIFE_DOUBT_MS - 1000), ==, LIFE_CLOSE | LIFE_REPORT);
+	g_assert_cmpint(view(&s).failure, ==, SIGNAL_STALLED);
+	life_free(s.life);
+	/* A usual probe is out: it has less time now. */
+	connect_well(&s);
+	g_assert_cmpuint(tick(&s, LIFE_SILENCE_MS), ==, LIFE_PROBE);
+	life_doubt(s.life, s.now_ms);
+	g_assert_cmpuint(tick(&s, LIFE_DOUBT_MS) & LIFE_CLOSE, ==, LIFE_CLOSE);
+	life_doubt(s.life, s.now_ms); /* nothing to doubt */
+	g_assert_cmpint(view(&s).state, ==, SIGNAL_WAITING);
+	life_free(s.life);
+}
+
 static void test_names(void)
 {
 	for (enum signal_state i = SIGNAL_STOPPED; i <= SIGNAL_WAITING; i++)
@@ -226,6 +252,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/life/stop", test_stop);
 	g_test_add_func("/life/pace", test_pace);
 	g_test_add_func("/life/retry", test_retry);
+	g_test_add_func("/life/doubt", test_doubt);
 	g_test_add_func("/life/names", test_names);
 	return g_test_run();
 }

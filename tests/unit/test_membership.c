@@ -37,7 +37,10 @@ static void test_round_trip(void)
 		.mtu = 1280,
 		.has_psk = true };
 	struct membership got = { 0 };
+	char text[] = "192.0.2.1/eth0", *ips[] = { text, NULL }, *none[] = { NULL };
 
+	m.external_ips = g_strdupv(ips);
+	m.interfaces_exclude = g_strdupv(none);
 	key_generate_private(&m.server_key);
 	g_assert_cmpint(membership_load(dir, &got), ==, -ENOENT);
 	g_assert_cmpint(membership_save(dir, &m), ==, 0);
@@ -51,6 +54,10 @@ static void test_round_trip(void)
 	g_assert_cmpint(got.listen_port, ==, 51900);
 	g_assert_cmpint(got.mtu, ==, 1280);
 	g_assert_true(got.has_psk);
+	g_assert_true(g_strv_equal(
+		(const char *const *)got.external_ips, (const char *const *)m.external_ips));
+	g_assert_nonnull(got.interfaces_exclude); /* an empty list is not none */
+	g_assert_null(got.interfaces_exclude[0]);
 	membership_done(&got);
 	g_assert_cmpint(membership_remove(dir), ==, 0);
 	g_assert_cmpint(membership_remove(dir), ==, 0);
@@ -71,6 +78,8 @@ static void test_damage(void)
 		"{\"version\": 1, \"url\": \"https://a:1\", \"server_key\": \"no\"}",
 		"{\"version\": 1, \"url\": \"https://a:1\", \"interface\": \"much-too-long-a-name\"}",
 		"{\"version\": 1, \"url\": \"https://a:1\", \"mtu\": 1}",
+		"{\"version\": 1, \"url\": \"https://a:1\", \"external_ips\": [\"a\", 1]}",
+		"{\"version\": 1, \"url\": \"https://a:1\", \"interfaces_exclude\": \"a\"}",
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++) {

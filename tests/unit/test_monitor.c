@@ -24,9 +24,10 @@ static const struct monitor_filter filter = { OURS, "wt0", TABLE };
 
 /* -- links and addresses -------------------------------------------------------------------- */
 
-static void put_link(struct bytes *out, uint16_t type, int index, const char *name)
+static void put_changed_link(
+	struct bytes *out, uint16_t type, int index, const char *name, unsigned change)
 {
-	const struct ifinfomsg ifi = { .ifi_index = index };
+	const struct ifinfomsg ifi = { .ifi_index = index, .ifi_change = change };
 	size_t message = bytes_message(out, type, 0, 0);
 
 	bytes_put(out, &ifi, sizeof(ifi));
@@ -34,6 +35,11 @@ static void put_link(struct bytes *out, uint16_t type, int index, const char *na
 	if (name)
 		bytes_attr_text(out, IFLA_IFNAME, name);
 	bytes_end(out, message);
+}
+
+static void put_link(struct bytes *out, uint16_t type, int index, const char *name)
+{
+	put_changed_link(out, type, index, name, 0);
 }
 
 static void test_links(void)
@@ -68,6 +74,32 @@ static void test_links(void)
 	}
 }
 
+/* Others only when they go up or down: a new one has changed in every way. */
+static void test_other_links(void)
+{
+	static const struct {
+		uint16_t type;
+		int index;
+		unsigned change, event;
+	} cases[] = {
+		{ RTM_NEWLINK, OTHER, IFF_UP, MONITOR_ELSEWHERE },
+		{ RTM_NEWLINK, OTHER, UINT32_MAX, MONITOR_ELSEWHERE },
+		{ RTM_NEWLINK, OTHER, IFF_PROMISC, 0 },
+		{ RTM_DELLINK, OTHER, UINT32_MAX, 0 },
+		{ RTM_NEWLINK, OURS, IFF_UP, MONITOR_LINK },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		struct bytes in = { 0 };
+		uint32_t pid = 1;
+
+		put_changed_link(&in, cases[i].type, cases[i].index, "eth0", cases[i].change);
+		g_assert_cmpuint(
+			monitor_filter_route(&filter, bytes_header(&in), &pid), ==, cases[i].event);
+		g_assert_cmpuint(pid, ==, cases[i].event != MONITOR_LINK);
+	}
+}
+
 /* Before there is an interface only its name counts. */
 static void test_no_index(void)
 {
@@ -89,7 +121,8 @@ static void test_addresses(void)
 		uint16_t type;
 		unsigned index, event;
 	} cases[] = { { RTM_NEWADDR, OURS, MONITOR_ADDR }, { RTM_DELADDR, OURS, MONITOR_ADDR },
-		{ RTM_NEWADDR, OTHER, 0 }, { RTM_DELADDR, OTHER, 0 } };
+		{ RTM_NEWADDR, OTHER, MONITOR_ELSEWHERE },
+		{ RTM_DELADDR, OTHER, MONITOR_ELSEWHERE } };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
 		const struct ifaddrmsg ifa = { .ifa_index = cases[i].index };
@@ -362,6 +395,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/monitor/links", test_links);
+	g_test_add_func("/monitor/other_links", test_other_links);
 	g_test_add_func("/monitor/no-index", test_no_index);
 	g_test_add_func("/monitor/addresses", test_addresses);
 	g_test_add_func("/monitor/routes", test_routes);

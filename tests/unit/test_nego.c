@@ -92,7 +92,8 @@ static void test_asks(void)
 {
 	struct nego_words heard = words(1), again;
 	struct nego_candidate c = candidate("one", 1);
-	struct endpoint path = { .family = AF_INET, .port = 9 };
+	struct nego_path path = { .at = { .family = AF_INET, .port = 9 } };
+	struct endpoint at[NEGO_ENDPOINTS_MAX + 1];
 	struct setup s;
 
 	begin(&s);
@@ -102,12 +103,17 @@ static void test_asks(void)
 	FOLLOWS(&s, "");
 	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
 	FOLLOWS(&s, "start");
+	/* No lapwing: a handshake from before it has a path itself does not count for it. */
 	nego_hear_candidate(s.nego, &s.peer, &c, s.now_ms);
-	FOLLOWS(&s, "remote:one endpoints");
+	FOLLOWS(&s, "remote:one");
 	nego_local_candidate(s.nego, &s.peer, session(&s), "mine");
 	FOLLOWS(&s, "candidate:mine");
 	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
+	FOLLOWS(&s, "");
+	g_assert_cmpuint(nego_endpoints(s.nego, &s.peer, at), ==, 0);
+	s.now_ms += NEGO_SETTLE_MS;
 	FOLLOWS(&s, "endpoints");
+	g_assert_cmpuint(nego_endpoints(s.nego, &s.peer, at), ==, 1);
 	nego_up(s.nego, &s.peer, s.now_ms);
 	FOLLOWS(&s, "release"); /* the other side is no lapwing: its checks go on */
 	s.now_ms += 3600 * 1000;
@@ -116,6 +122,33 @@ static void test_asks(void)
 	nego_idle(s.nego, &s.peer, true);
 	FOLLOWS(&s, "go-idle stop");
 	g_assert_cmpuint(nego_count(s.nego), ==, 0);
+	nego_free(s.nego);
+}
+
+/* Who is no lapwing and has lost its path asks anew, under the session that it had. */
+static void test_asked_again(void)
+{
+	struct nego_words heard = words(1);
+	struct nego_path path = { .at = { .family = AF_INET, .port = 9 } };
+	uint8_t before[NEGO_SESSION_LEN];
+	struct setup s;
+
+	begin(&s);
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	FOLLOWS(&s, "start answer");
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	FOLLOWS(&s, "answer"); /* still at work */
+	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
+	nego_up(s.nego, &s.peer, s.now_ms);
+	FOLLOWS(&s, "release");
+	s.now_ms += 30 * 1000;
+	FOLLOWS(&s, "endpoints");
+	memcpy(before, session(&s), sizeof(before));
+	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms); /* late */
+	FOLLOWS(&s, "");
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	FOLLOWS(&s, "stop start answer");
+	g_assert_true(memcmp(before, session(&s), sizeof(before)) != 0);
 	nego_free(s.nego);
 }
 
@@ -282,6 +315,25 @@ static void test_many(void)
 	nego_free(s.nego);
 }
 
+/* All of a big mesh that is always up get their turn. */
+static void test_big(void)
+{
+	enum { PEERS = 2 * NEGO_KNOWN_MAX };
+	struct setup s;
+
+	begin(&s);
+	for (int round = 0; round < 3; round++)
+		for (unsigned i = 0; i < PEERS; i++) {
+			struct wg_key key = { { 7, (uint8_t)i, (uint8_t)(i >> 8) } };
+
+			nego_want(s.nego, &key, NEGO_PERMANENT, s.now_ms);
+			if (i < NEGO_KNOWN_MAX && round == 1)
+				nego_up(s.nego, &key, s.now_ms);
+		}
+	g_assert_cmpuint(nego_count(s.nego), ==, PEERS);
+	nego_free(s.nego);
+}
+
 /* Who only asked and went away leaves nothing behind. */
 static void test_is_forgotten(void)
 {
@@ -337,7 +389,7 @@ static void test_no_ice(void)
 static void test_not_used(void)
 {
 	struct nego_words heard = words(1);
-	struct endpoint path = { .family = AF_INET, .port = 9 };
+	struct nego_path path = { .at = { .family = AF_INET, .port = 9 } };
 	struct setup s;
 
 	begin(&s);
@@ -391,7 +443,7 @@ static void test_in_vain(void)
 static void test_path_lost(void)
 {
 	struct nego_words heard = words(1);
-	struct endpoint path = { .family = AF_INET, .port = 9 };
+	struct nego_path path = { .at = { .family = AF_INET, .port = 9 } };
 	struct setup s;
 
 	begin(&s);
@@ -400,11 +452,210 @@ static void test_path_lost(void)
 	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
 	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
 	nego_up(s.nego, &s.peer, s.now_ms);
-	FOLLOWS(&s, "start endpoints release");
+	FOLLOWS(&s, "start release");
 	nego_failed(s.nego, &s.peer, session(&s), "silence", s.now_ms);
 	FOLLOWS(&s, "stop");
 	s.now_ms += NEGO_AFRESH_MS;
 	FOLLOWS(&s, "offer");
+	nego_free(s.nego);
+}
+
+/* WireGuard's handshake does not come over the path that was found. */
+static void test_no_handshake(void)
+{
+	struct nego_path path = { .at = { .family = AF_INET, .port = 9 } };
+	struct nego_words heard = words(1);
+	struct nego_view v;
+	struct setup s;
+
+	begin(&s);
+	heard.lapwing = true;
+	nego_want(s.nego, &s.peer, NEGO_PACKET_WAITS, s.now_ms);
+	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
+	FOLLOWS(&s, "start");
+	s.now_ms += 5000;
+	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
+	FOLLOWS(&s, "endpoints");
+	s.now_ms += NEGO_HANDSHAKE_MS / 2;
+	path.at.port++; /* a better one: that is no reason to wait longer */
+	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
+	FOLLOWS(&s, "endpoints");
+	s.now_ms += NEGO_HANDSHAKE_MS / 2 - 1;
+	FOLLOWS(&s, "");
+	s.now_ms++;
+	FOLLOWS(&s, "stop");
+	nego_view(s.nego, &s.peer, &v);
+	g_assert_cmpstr(v.why, ==, "the path answers, but WireGuard does not");
+	g_assert_cmpint(v.path.at.family, ==, 0);
+	s.now_ms += NEGO_AFRESH_MS;
+	FOLLOWS(&s, "offer");
+	heard.session[0]++;
+	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
+	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
+	nego_up(s.nego, &s.peer, s.now_ms);
+	FOLLOWS(&s, "start endpoints stop");
+	s.now_ms += 2 * NEGO_HANDSHAKE_MS;
+	FOLLOWS(&s, "");
+	nego_free(s.nego);
+}
+
+/* Only the other side wants it: whether there is a handshake is its business for a while, until we want it, too. */
+static void test_no_handshake_of_theirs(void)
+{
+	struct nego_path path = { .at = { .family = AF_INET, .port = 9 } };
+	struct nego_words heard = words(1);
+	struct setup s;
+
+	begin(&s);
+	heard.lapwing = true;
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
+	g_free(actions(&s));
+	s.now_ms += NEGO_LINGER_MS - 1;
+	FOLLOWS(&s, "");
+	nego_want(s.nego, &s.peer, NEGO_PACKET_WAITS, s.now_ms);
+	s.now_ms += NEGO_HANDSHAKE_MS - 1;
+	FOLLOWS(&s, "");
+	s.now_ms++;
+	FOLLOWS(&s, "stop");
+	nego_free(s.nego);
+}
+
+/* This host is elsewhere now: who is up is asked anew, without a tunnel being given up for it. */
+static void test_network_changed(void)
+{
+	struct nego_path path = { .at = { .family = AF_INET, .port = 9 } };
+	struct nego_words heard = words(1);
+	struct nego_view v;
+	struct setup s;
+
+	begin(&s);
+	heard.lapwing = true;
+	nego_want(s.nego, &s.peer, NEGO_PACKET_WAITS, s.now_ms);
+	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
+	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
+	nego_view(s.nego, &s.peer, &v);
+	g_assert_false(v.replaces);
+	nego_up(s.nego, &s.peer, s.now_ms);
+	FOLLOWS(&s, "start endpoints stop");
+	nego_network_changed(s.nego, s.now_ms);
+	nego_up(s.nego, &s.peer, s.now_ms); /* that the tunnel is up is known, and no news */
+	FOLLOWS(&s, "");
+	s.now_ms += NEGO_AFRESH_MS * 11 / 10;
+	FOLLOWS(&s, "offer");
+	heard.session[0]++;
+	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
+	nego_up(s.nego, &s.peer, s.now_ms);
+	FOLLOWS(&s, "start");
+	path.at.port++;
+	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
+	nego_view(s.nego, &s.peer, &v);
+	g_assert_cmpint(v.phase, ==, NEGO_UP);
+	g_assert_true(v.replaces);
+	FOLLOWS(&s, "endpoints stop");
+	s.now_ms += 3600 * 1000;
+	FOLLOWS(&s, "");
+	nego_free(s.nego);
+}
+
+/* The same at the other side: who is up and asks in a new session is somewhere else. */
+static void test_remote_moved(void)
+{
+	struct nego_path path = { .at = { .family = AF_INET, .port = 9 } };
+	struct nego_words heard = words(1);
+	struct nego_view v;
+	struct setup s;
+
+	begin(&s);
+	heard.lapwing = true;
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
+	nego_up(s.nego, &s.peer, s.now_ms);
+	FOLLOWS(&s, "start answer endpoints stop");
+	heard.session[0]++;
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
+	nego_view(s.nego, &s.peer, &v);
+	g_assert_true(v.replaces);
+	FOLLOWS(&s, "start answer endpoints stop");
+	nego_free(s.nego);
+}
+
+/* A change of addresses with many tunnels up: they are asked at the pace of all others. */
+static void test_many_move(void)
+{
+	struct nego_words heard = words(1);
+	struct nego_action action;
+	struct nego_load load;
+	unsigned offers = 0;
+	struct setup s;
+
+	begin(&s);
+	heard.lapwing = true;
+	for (unsigned i = 0; i < 200; i++) {
+		struct wg_key key = { { 6, (uint8_t)i } };
+
+		nego_want(s.nego, &key, NEGO_PACKET_WAITS, s.now_ms);
+		nego_up(s.nego, &key, s.now_ms);
+	}
+	while (nego_next(s.nego, &action))
+		;
+	nego_network_changed(s.nego, s.now_ms);
+	for (int64_t end = s.now_ms + 2000; s.now_ms < end; s.now_ms += 20) {
+		nego_tick(s.nego, s.now_ms);
+		for (; nego_next(s.nego, &action); offers++)
+			nego_hear_answer(s.nego, &action.key, &heard, s.now_ms);
+	}
+	nego_get_load(s.nego, &load, s.now_ms);
+	g_assert_cmpuint(load.busy, ==, NEGO_BUSY_MAX);
+	g_assert_cmpuint(load.waiting, ==, 200 - NEGO_BUSY_MAX);
+	nego_free(s.nego);
+}
+
+static void note_step(
+	const struct wg_key *key, enum nego_step step, const struct nego_view *v, void *user)
+{
+	GString *out = user;
+
+	g_assert_cmpint(key->b[0], ==, 2);
+	g_string_append_printf(out, "%s%s", out->len ? ", " : "", nego_step_name(step));
+	if (step == NEGO_STEP_PATH)
+		g_string_append_printf(out, " %s", candidate_type_name(v->path.remote));
+	if (step == NEGO_STEP_FAILED)
+		g_string_append_printf(out, " port %u: %s", v->path.at.port, v->why);
+}
+
+static void test_steps(void)
+{
+	struct nego_path path = { .at = { .family = AF_INET, .port = 9 },
+		.remote = CANDIDATE_SRFLX };
+	g_autoptr(GString) steps = g_string_new(NULL);
+	struct nego_words heard = words(1);
+	struct setup s;
+
+	begin(&s);
+	nego_watch(s.nego, note_step, steps);
+	nego_want(s.nego, &s.peer, NEGO_PACKET_WAITS, s.now_ms);
+	g_free(actions(&s));
+	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
+	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
+	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
+	nego_failed(s.nego, &s.peer, session(&s), "silence", s.now_ms);
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	nego_up(s.nego, &s.peer, s.now_ms);
+	nego_up(s.nego, &s.peer, s.now_ms);
+	nego_idle(s.nego, &s.peer, true);
+	g_assert_cmpstr(steps->str, ==,
+		"offered, answered, checking, answered, path found srflx, failed port 9: silence, "
+		"asked, checking, up, forgotten");
+	g_string_truncate(steps, 0);
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	s.now_ms += NEGO_CHECK_MS;
+	g_free(actions(&s));
+	s.now_ms += NEGO_LINGER_MS + 1000;
+	g_free(actions(&s));
+	g_assert_cmpstr(steps->str, ==,
+		"asked, checking, failed port 0: no candidate answered in time, forgotten");
 	nego_free(s.nego);
 }
 
@@ -413,16 +664,24 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/nego/asks", test_asks);
 	g_test_add_func("/nego/is_asked", test_is_asked);
+	g_test_add_func("/nego/asked_again", test_asked_again);
 	g_test_add_func("/nego/nobody_answers", test_nobody_answers);
 	g_test_add_func("/nego/no_signal", test_no_signal);
 	g_test_add_func("/nego/fails", test_fails);
 	g_test_add_func("/nego/floods", test_floods);
 	g_test_add_func("/nego/many", test_many);
+	g_test_add_func("/nego/big", test_big);
 	g_test_add_func("/nego/is_forgotten", test_is_forgotten);
 	g_test_add_func("/nego/prune", test_prune);
 	g_test_add_func("/nego/no_ice", test_no_ice);
 	g_test_add_func("/nego/not_used", test_not_used);
 	g_test_add_func("/nego/in_vain", test_in_vain);
 	g_test_add_func("/nego/path_lost", test_path_lost);
+	g_test_add_func("/nego/no_handshake", test_no_handshake);
+	g_test_add_func("/nego/no_handshake_of_theirs", test_no_handshake_of_theirs);
+	g_test_add_func("/nego/network_changed", test_network_changed);
+	g_test_add_func("/nego/remote_moved", test_remote_moved);
+	g_test_add_func("/nego/many_move", test_many_move);
+	g_test_add_func("/nego/steps", test_steps);
 	return g_test_run();
 }

@@ -99,6 +99,15 @@ static void test_dies(void)
 		{ 40, 1, 2092, 4148, PEER_UP, PEER_ACT_CHANGED });
 }
 
+/* It is heard again under the same session. */
+static void test_dies_for_a_while(void)
+{
+	RUN(0, { 0, 10, 1000, 1000, PEER_UP, PEER_ACT_CHANGED },
+		{ 10, 20, 1000, 3000, PEER_UP, PEER_ACT_WATCH },
+		{ 31, 41, 1000, 4000, PEER_UNREACHABLE, PEER_ACT_CHANGED },
+		{ 36, 46, 1064, 4500, PEER_UP, PEER_ACT_CHANGED });
+}
+
 /* Who only listens says so after ten seconds: that is no silence under a session that lives. */
 static void test_one_way(void)
 {
@@ -114,6 +123,30 @@ static void test_one_way(void)
 	}
 	o.now_ms += 2000;
 	g_assert_true(peer_observe(&peer, &o) & PEER_ACT_NEXT_ENDPOINT);
+}
+
+/* What comes in are handshakes that the other side begins: ours do not reach it. */
+static void test_not_reached(void)
+{
+	RUN(25, { 0, 1, 92, 148, PEER_UP, 0 }, { 120, 121, 5000, 6000, PEER_UP, 0 },
+		/* data came until it went away */
+		{ 185, 186, 6000, 7000, PEER_IDLE, PEER_ACT_CHANGED },
+		{ 245, 246, 6000 + 12 * 148, 7000 + 12 * (148 + 92), PEER_CONNECTING,
+			PEER_ACT_CHANGED | PEER_ACT_WATCH },
+		{ 250, 251, 6000 + 13 * 148, 7000 + 13 * (148 + 92), PEER_CONNECTING,
+			PEER_ACT_NEXT_ENDPOINT },
+		{ 266, 267, 6000 + 16 * 148, 7000 + 16 * (148 + 92), PEER_UNREACHABLE,
+			PEER_ACT_CHANGED },
+		{ 270, 1, 6000 + 17 * 148, 7000 + 17 * (148 + 92), PEER_UP, PEER_ACT_CHANGED });
+}
+
+/* Who was idle and is begun with by the other side again, is not lost. */
+static void test_begins_again(void)
+{
+	RUN(0, { 0, 1, 92, 148, PEER_UP, 0 }, { 170, 171, 5000, 6000, PEER_UP, 0 },
+		{ 230, 231, 6000, 7000, PEER_IDLE, PEER_ACT_CHANGED },
+		{ 290, 291, 6000, 7000, PEER_IDLE, 0 },
+		{ 350, 3, 6000 + 148 + 32, 7000 + 92, PEER_UP, PEER_ACT_CHANGED });
 }
 
 /* Keepalives get no answer, and that is no sign of anything. */
@@ -177,8 +210,11 @@ int main(int argc, char **argv)
 	g_test_add_func("/peer/silent", test_silent);
 	g_test_add_func("/peer/comes-up", test_comes_up);
 	g_test_add_func("/peer/never-answers", test_never_answers);
+	g_test_add_func("/peer/not-reached", test_not_reached);
+	g_test_add_func("/peer/begins-again", test_begins_again);
 	g_test_add_func("/peer/asks-on", test_asks_on);
 	g_test_add_func("/peer/dies", test_dies);
+	g_test_add_func("/peer/dies-for-a-while", test_dies_for_a_while);
 	g_test_add_func("/peer/one-way", test_one_way);
 	g_test_add_func("/peer/keepalives", test_keepalives);
 	g_test_add_func("/peer/clock", test_clock);

@@ -390,6 +390,29 @@ static void test_strange_memory(struct fixture *f, const void *data)
 	g_assert_cmpuint(taken, >, 10);
 }
 
+static void test_psks(struct fixture *f, const void *data)
+{
+	struct engine_psk_memory psks[3], *read;
+	g_autofree char *path = path_of(f, "psks"), *peers = path_of(f, "peers");
+	GStatBuf st;
+	size_t n = 7;
+
+	g_assert_cmpint(state_load_psks(f->state, &read, &n), ==, 0);
+	g_assert_true(!n && !read);
+	random_bytes(psks, sizeof(psks));
+	g_assert_cmpint(state_save_psks(f->state, psks, 3), ==, 0);
+	g_assert_cmpint(g_stat(path, &st), ==, 0);
+	g_assert_cmpint(st.st_mode & 0777, ==, 0600);
+	reopen(f);
+	g_assert_cmpint(state_load_psks(f->state, &read, &n), ==, 0);
+	g_assert_cmpmem(read, n * sizeof(*read), psks, sizeof(psks));
+	g_free(read);
+	g_assert_cmpint(state_save_peers(f->state, &psks[0].peer, 1), ==, 0);
+	g_assert_cmpint(g_rename(peers, path), ==, 0);
+	g_assert_cmpint(state_load_psks(f->state, &read, &n), ==, 0);
+	g_assert_true(!n && !read);
+}
+
 /* Neither file is taken for the other. */
 static void test_mistaken(struct fixture *f, const void *data)
 {
@@ -426,6 +449,7 @@ int main(int argc, char **argv)
 	ADD(memory_form);
 	ADD(damaged_memory);
 	ADD(strange_memory);
+	ADD(psks);
 	ADD(mistaken);
 	return g_test_run();
 }

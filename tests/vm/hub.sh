@@ -61,3 +61,28 @@ is_peer() { [ "$(peer "$1" "$2" "$3")" = "$4" ]; }
 endpoint_of() { on "$1" wg show wt0 endpoints | grep -F "$(on "$2" wg show wt0 public-key)" | cut -f 2; }
 # is_at HOST OTHER-HOST ENDPOINT
 is_at() { [ "$(endpoint_of "$1" "$2")" = "$3" ]; }
+
+# joins URL SETUP-KEY HOST...: their daemons start, enroll and have themselves registered with the signal server.
+joins() {
+	local url=$1 key=$2 name
+	shift 2
+	for name; do
+		echo '{}' >"/tmp/$name/lapwing.json"
+		(umask 077 && echo "$key" >"/tmp/$name/setup.key")
+		start_daemon "$name"
+		within 20 "$name joins" lw "$name" enroll --management-url "$url" --setup-key-file "/tmp/$name/setup.key" --hostname "$name"
+	done
+	for name; do
+		within 20 "$name is registered with the signal server" is_member "$name" "['control']['signal']['state']" connected
+		within 10 "$name has its peers" has_peers "$name" $(($# - 1))
+	done
+}
+has_peers() { [ "$(on "$1" wg show wt0 peers | wc -l)" = "$2" ]; }
+
+# stun_server HOST ADDRESS...: on port 3478 of these.
+stun_server() {
+	local host=$1
+	shift
+	ip netns exec "$host" turnserver -n --log-file=stdout --no-cli --no-auth --stun-only --no-tcp --no-tls --no-dtls \
+		"${@/#/--listening-ip=}" --pidfile="/tmp/$host/pid" >"/tmp/$host/stunlog" 2>&1 {tap}>&- {never}<&- &
+}

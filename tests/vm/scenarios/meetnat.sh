@@ -19,23 +19,11 @@ behind_nat a ra 10.1.0
 behind_nat b rb 10.2.0
 firewall a 'iifname wt0 accept'
 firewall b 'iifname wt0 accept'
-ip netns exec hub turnserver -n --log-file=stdout --no-cli --no-auth --stun-only --no-tcp --no-tls --no-dtls \
-	--listening-ip=203.0.113.9 --pidfile=/tmp/hub/pid >/tmp/hub/stunlog 2>&1 {tap}>&- {never}<&- &
-pids[stun]=$!
+stun_server hub 203.0.113.9
 start_hub hub
 hubctl hub services signal=203.0.113.9:33073 'stuns=["stun:203.0.113.9:3478"]' >/dev/null
 hubctl hub set lazy=true >/dev/null
-key=$(hubctl hub add-key)
-for h in a b; do
-	echo '{}' >"/tmp/$h/lapwing.json"
-	(umask 077 && echo "$key" >"/tmp/$h/setup.key")
-	start_daemon $h
-	within 20 "$h joins" lw $h enroll --management-url http://203.0.113.9:33073 --setup-key-file /tmp/$h/setup.key --hostname $h
-done
-for h in a b; do
-	within 20 "$h is registered with the signal server" is_member $h "['control']['signal']['state']" connected
-	within 10 "$h has its peer" eval '[ "$(on $h wg show wt0 peers | wc -l)" = 1 ]'
-done
+joins http://203.0.113.9:33073 "$(hubctl hub add-key)" a b
 name=.netbird.selfhosted
 within 10 "checks are led over WireGuard's port" on a nft list table inet lapwing-wt0-ice
 
@@ -54,13 +42,13 @@ wait_for 10 eval '! kill -0 "${pids[watch]}"'
 within 10 "no agent of ICE is left" eval '[ "$(on a ss -Hlun sport ge :61000 | wc -l)" -le 2 ]'
 
 # ---- The NATs forget
-for r in ra rb; do on $r conntrack -D -p udp >/dev/null 2>&1 || true; done
+for r in ra rb; do on "$r" conntrack -D -p udp >/dev/null 2>&1 || true; done
 ok "after its NAT has forgotten a is heard again" eval 'reaches a 100.64.0.2 30 || reaches a 100.64.0.2 30'
 
 # ---- Sleep, and the other way round
 ok "a parks b" lw a idle b$name
 within 5 "b parks a" is_peer b a$name "['lazy']" parked
-for r in ra rb; do on $r conntrack -D -p udp >/dev/null 2>&1 || true; done
+for r in ra rb; do on "$r" conntrack -D -p udp >/dev/null 2>&1 || true; done
 # Data under a session is not sent again by WireGuard: the first packet may be lost, those after it are not.
 within 12 "b wakes a, although their session lives and no NAT knows it" reaches b 100.64.0.1 2
 

@@ -1,0 +1,472 @@
+/* tests/unit/test_finder.c - what the engine says of peers that need a path, what the finder makes of it, and where
+ * packets go when one is found. The kernel is a few lines. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "agent/config.h"
+#include "agent/engine_impl.h"
+#include "agent/finder.h"
+#include "agent/base/log.h"
+#include "mgmt/meshfile.h"
+#include "mgmt/netmap.h"
+#include "signal/body.h"
+
+enum { WE, LAZY, PERMANENT, N_HOSTS, NOW_MS = 1000 * 1000, WALL_S = 1700000000 };
+
+struct setup {
+	struct engine *engine;
+	struct finder *finder;
+	struct config config;
+	struct wg_key keys[N_HOSTS];
+	/* the kernel */
+	struct endpoint endpoint; /* of LAZY or PERMANENT, as set last */
+	GString *sent; /* "PORT:FIRST ", what was sent on: to which port, and the byte behind the type */
+	const struct packet *packet; /* about to be read */
+	uint64_t rx, tx; /* of LAZY */
+	/* what was told */
+	GString *needs, *events;
+};
+
+/* -- the kernel ------------------------------------------------------------------------------------ */
+
+static int take_peers(
+	void *k, unsigned index, const struct wg_peer_config *peers, size_t n, int *results)
+{
+	struct setup *s = k;
+
+	for (size_t i = 0; i < n; i++) {
+		results[i] = 0;
+		if (peers[i].endpoint)
+			s->endpoint = *peers[i].endpoint;
+	}
+	return 0;
+}
+
+static int tell_peers(
+	void *k, unsigned index, wg_device_fn device_fn, wg_peer_fn peer_fn, void *user)
+{
+	struct setup *s = k;
+	const struct netmap *map = engine_map(s->engine);
+	const struct wg_device_status device = { .listen_port = 51820 };
+	struct wg_peer_status status = { .public_key = s->keys[LAZY],
+		.endpoint = s->endpoint,
+		.last_handshake_s = WALL_S - 60,
+		.rx_bytes = s->rx,
+		.tx_bytes = s->tx,
+		.allowed = &map->prefixes[map->hosts[LAZY].prefix],
+		.n_allowed = 1 };
+
+	device_fn(&device, user);
+	return peer_fn(&status, user);
+}
+
+static int set_sender(void *k, uint16_t port, uint32_t mark)
+{
+	return 0;
+}
+
+static int take_sentinel(void *k, bool shared, const struct endpoint *wanted, uint32_t *ret_slot)
+{
+	*ret_slot = 0;
+	return 0;
+}
+
+static void release_sentinel(void *k, uint32_t slot)
+{
+}
+
+static void tell_sentinel(void *k, uint32_t slot, struct endpoint *ret)
+{
+	*ret = (struct endpoint){ .family = AF_INET, .port = 1, .addr = { 127, 0, 1, 1 } };
+}
+
+static size_t read_packets(void *k, packet_fn fn, void *user)
+{
+	struct setup *s = k;
+	const struct packet *packet = g_steal_pointer(&s->packet);
+
+	if (packet)
+		fn(packet, user);
+	return packet != NULL;
+}
+
+static int resend(void *k, uint16_t port, uint32_t mark, const struct endpoint *to,
+	const void *data, size_t len)
+{
+	struct setup *s = k;
+
+	g_string_append_printf(s->sent, "%u:%u ", to->port, ((const uint8_t *)data)[1]);
+	return 0;
+}
+
+static int64_t wall_ns(void *k)
+{
+	return WALL_S * INT64_C(1000000000);
+}
+
+static const char *error_text(void *k)
+{
+	return "";
+}
+
+static const struct kernel_ops kernel_ops = {
+	.wg_set_peers = take_peers,
+	.wg_read = tell_peers,
+	.sentinel_set_sender = set_sender,
+	.sentinel_take = take_sentinel,
+	.sentinel_release = release_sentinel,
+	.sentinel_endpoint = tell_sentinel,
+	.packets_read = read_packets,
+	.resend = resend,
+	.wall_ns = wall_ns,
+	.error_text = error_text,
+};
+
+/* -- the rest of the world ------------------------------------------------------------------------- */
+
+static void note_event(const char *json, void *user)
+{
+	struct setup *s = user;
+
+	if (strstr(json, "negotiation"))
+		g_string_append_printf(s->events, "%s\n", json);
+}
+
+static void note_need(const struct wg_key *key, enum engine_need need, void *user)
+{
+	static const char *const names[] = { "waits", "router", "wanted", "answers", "sleeps",
+		"given-up" };
+	struct setup *s = user;
+
+	g_string_append_printf(s->needs, "%s:%s ",
+		key_is_same(key, &s->keys[LAZY]) ? "lazy" : "permanent", names[need]);
+	if (s->finder)
+		finder_need(s->finder, key, need);
+}
+
+static int record_memory(const struct engine_memory *memory, size_t n, void *user)
+{
+	return 0;
+}
+
+static uint32_t random32(void *user)
+{
+	return 4;
+}
+
+static int64_t wall_s(void *user)
+{
+	return WALL_S;
+}
+
+static const struct engine_ops engine_ops = {
+	.event = note_event,
+	.record_memory = record_memory,
+	.path = note_need,
+	.random = random32,
+	.wall_s = wall_s,
+};
+
+static int send_body(const struct wg_key *remote, const struct signal_body *body, void *user)
+{
+	return 0;
+}
+
+static void ignore(void *user)
+{
+}
+
+static const struct finder_ops finder_ops = { send_body, ignore, ignore };
+
+/* -- hosts ------------------------------------------------------------------------------------------ */
+
+static struct netmap *make_map(struct setup *s)
+{
+	g_autoptr(GString) text = g_string_new("{\"mesh\":\"m\",\"hosts\":[");
+	char error[MESHFILE_ERROR_MAX], buf[KEY_STRLEN];
+	struct netmap *map;
+
+	for (unsigned i = 0; i < N_HOSTS; i++) {
+		s->keys[i].b[0] = (uint8_t)(i + 1);
+		g_string_append_printf(text,
+			"%s{\"name\":\"h%u\",\"public_key\":\"%s\",\"addresses\":[\"10.0.0.%u\"],"
+			"\"keepalive\":0,\"lazy\":%s}",
+			i ? "," : "", i, key_format(&s->keys[i], buf), i,
+			i == PERMANENT ? "false" : "true");
+	}
+	g_string_append(text, "]}");
+	if (meshfile_parse(text->str, text->len, &s->keys[WE], 9, &map, error) < 0)
+		g_error("%s", error);
+	return map;
+}
+
+/* The interface stands, and its peers are installed. */
+static void begin(struct setup *s, const struct kernel *kernel)
+{
+	static const struct engine_identity identity = { .instance = "i",
+		.recorded_interface = "" };
+	char error[CONFIG_ERROR_MAX];
+	struct endpoint sentinel;
+
+	memset(s, 0, sizeof(*s));
+	s->sent = g_string_new(NULL);
+	s->needs = g_string_new(NULL);
+	s->events = g_string_new(NULL);
+	g_assert_cmpint(config_parse("{}", 2, &s->config, error), ==, 0);
+	s->engine = engine_new(kernel, &engine_ops, s, &identity);
+	engine_set_config(s->engine, &s->config);
+	engine_set_map(s->engine, make_map(s), NOW_MS);
+	s->engine->index = 1;
+	for (unsigned i = LAZY; i < N_HOSTS; i++)
+		s->engine->peers[i].flags = PEER_INSTALLED;
+	g_assert_true(engine_sentinel_of(s->engine, LAZY, &sentinel));
+	engine_set_finder(s->engine, true, NOW_MS);
+	g_string_truncate(s->needs, 0);
+}
+
+static void end(struct setup *s)
+{
+	finder_free(s->finder);
+	engine_free(s->engine);
+	config_done(&s->config);
+	g_string_free(s->sent, TRUE);
+	g_string_free(s->needs, TRUE);
+	g_string_free(s->events, TRUE);
+}
+
+#define BEGIN(s) \
+	const struct kernel kernel_ = { &kernel_ops, s }; \
+	begin(s, &kernel_)
+
+/* Tells what was said or sent since, and forgets it. */
+#define SINCE(text, expected) \
+	do { \
+		g_assert_cmpstr((text)->str, ==, expected); \
+		g_string_truncate(text, 0); \
+	} while (0)
+
+static struct endpoint at(uint16_t port)
+{
+	return (struct endpoint){ .family = AF_INET, .port = port, .addr = { 192, 0, 2, 1 } };
+}
+
+/* Data for LAZY under a session that lives, with a mark of its own. */
+static void capture(struct setup *s, uint8_t mark, size_t len, int64_t now_ms)
+{
+	uint8_t data[8192] = { 4, mark };
+	const struct packet packet = {
+		.kind = PACKET_SENTINEL, .data = data, .len = len, .from_port = 51820
+	};
+
+	s->packet = &packet;
+	engine_packets(s->engine, now_ms);
+}
+
+static void find_path(struct setup *s, unsigned host, uint16_t port, bool replaces, int64_t now_ms)
+{
+	const struct endpoint found = at(port);
+	const struct engine_paths paths = { &found, 1, .proven = true, .replaces = replaces };
+
+	engine_set_paths(s->engine, &s->keys[host], &paths, now_ms);
+	engine_program_now(s->engine, &(uint32_t){ host }, 1, now_ms);
+}
+
+static void read_kernel(struct setup *s, int64_t now_ms)
+{
+	g_assert_cmpint(engine_stage_read(s->engine, now_ms), ==, 0);
+}
+
+/* -- who is wanted ---------------------------------------------------------------------------------- */
+
+/* Once a minute all are told again, but for those that sleep. */
+static void test_told_again(void)
+{
+	struct setup s;
+
+	BEGIN(&s);
+	engine_set_finder(s.engine, true, NOW_MS);
+	SINCE(s.needs, "permanent:wanted ");
+	end(&s);
+}
+
+/* The other side asks for one that sleeps here: the minute that passes does not make us forget that. */
+static void test_asked_while_asleep(void)
+{
+	struct signal_body body = { .type = SIGNAL_CANDIDATE,
+		.candidate = { .foundation = "1", .address = at(51820) } };
+	g_autoptr(GString) out = g_string_new(NULL);
+	struct setup s;
+
+	BEGIN(&s);
+	s.finder = finder_new(s.engine, &s.keys[WE], "test", &finder_ops, &s);
+	finder_set_signal(s.finder, true);
+	finder_hear(s.finder, &s.keys[LAZY], &body);
+	finder_tick(s.finder);
+	finder_write_peer(s.finder, out, &s.keys[LAZY]);
+	g_assert_nonnull(strstr(out->str, "\"negotiation\":{\"phase\":\"quiet\""));
+	end(&s);
+}
+
+static void test_events(void)
+{
+	struct setup s;
+
+	BEGIN(&s);
+	s.finder = finder_new(s.engine, &s.keys[WE], "test", &finder_ops, &s);
+	finder_set_signal(s.finder, true);
+	finder_need(s.finder, &s.keys[LAZY], ENGINE_PACKET_WAITS);
+	while (g_main_context_iteration(NULL, FALSE))
+		;
+	g_assert_nonnull(strstr(s.events->str,
+		"{\"event\":\"negotiation\",\"time\":\"2023-11-14T22:13:20Z\",\"name\":\"h1\","
+		"\"state\":\"offered\",\"session\":\""));
+	g_assert_nonnull(strstr(s.events->str,
+		"\"path\":null,\"local_type\":null,\"remote_type\":null,\"problem\":null,"
+		"\"message\":\"h1: offered\"}\n"));
+	g_string_truncate(s.events, 0);
+	finder_need(s.finder, &s.keys[LAZY], ENGINE_SLEEPS);
+	g_assert_nonnull(strstr(s.events->str, "\"message\":\"h1: forgotten\"}\n"));
+	end(&s);
+}
+
+/* -- where they are --------------------------------------------------------------------------------- */
+
+/* A tunnel that is up stays where it is, unless the path was looked for because that was doubted. */
+static void test_replaces(void)
+{
+	const struct endpoint first = at(1), second = at(2);
+	struct setup s;
+
+	BEGIN(&s);
+	s.engine->peers[LAZY].endpoint = s.endpoint = first;
+	lazy_remote(s.engine->lazy, LAZY, NOW_MS);
+	engine_lazy_run(s.engine, NOW_MS);
+	SINCE(s.needs, "lazy:answers ");
+	find_path(&s, LAZY, 2, false, NOW_MS);
+	g_assert_true(endpoint_is_same(&s.endpoint, &first));
+	find_path(&s, LAZY, 2, true, NOW_MS);
+	g_assert_true(endpoint_is_same(&s.endpoint, &second));
+	end(&s);
+}
+
+/* -- data that waits -------------------------------------------------------------------------------- */
+
+/* A session lives, but a NAT has forgotten where the peer was. */
+static void wake_by_data(struct setup *s)
+{
+	s->engine->peers[LAZY].endpoint = at(1);
+	capture(s, 1, 100, NOW_MS);
+	SINCE(s->needs, "lazy:waits ");
+	SINCE(s->sent, "1:1 ");
+}
+
+static void test_kept_data(void)
+{
+	const struct endpoint second = at(2);
+	struct setup s;
+
+	BEGIN(&s);
+	wake_by_data(&s);
+	for (uint8_t i = 2; i < 6; i++)
+		capture(&s, i, 100, NOW_MS + i);
+	g_string_truncate(s.sent, 0);
+	find_path(&s, LAZY, 2, false, NOW_MS + 1000);
+	SINCE(s.sent, "2:2 2:3 2:4 2:5 "); /* the newest */
+	g_assert_true(endpoint_is_same(&s.endpoint, &second));
+	find_path(&s, LAZY, 3, false, NOW_MS + 1000);
+	SINCE(s.sent, ""); /* once */
+	end(&s);
+}
+
+static void test_kept_data_is_old(void)
+{
+	struct setup s;
+
+	BEGIN(&s);
+	wake_by_data(&s);
+	find_path(&s, LAZY, 2, false, NOW_MS + 60 * 1000);
+	SINCE(s.sent, "");
+	end(&s);
+}
+
+/* It did arrive: nothing more is to be done. */
+static void test_kept_data_is_answered(void)
+{
+	struct setup s;
+
+	BEGIN(&s);
+	read_kernel(&s, NOW_MS);
+	wake_by_data(&s);
+	s.endpoint = at(1);
+	read_kernel(&s, NOW_MS + 1);
+	SINCE(s.needs, "");
+	s.rx += 96;
+	read_kernel(&s, NOW_MS + 2);
+	SINCE(s.needs, "lazy:answers ");
+	find_path(&s, LAZY, 2, false, NOW_MS + 3);
+	SINCE(s.sent, "");
+	g_assert_cmpint(s.endpoint.port, ==, 1);
+	end(&s);
+}
+
+static void test_kept_data_limits(void)
+{
+	struct setup s;
+
+	BEGIN(&s);
+	wake_by_data(&s);
+	capture(&s, 2, 5000, NOW_MS);
+	capture(&s, 3, 5000, NOW_MS);
+	capture(&s, 4, 7000, NOW_MS);
+	g_assert_cmpuint(s.engine->kept_bytes, ==, 5000);
+	g_string_truncate(s.sent, 0);
+	find_path(&s, LAZY, 2, false, NOW_MS);
+	SINCE(s.sent, "2:3 ");
+	g_assert_cmpuint(s.engine->kept_bytes, ==, 0);
+	end(&s);
+}
+
+/* An active peer does not answer any more. Its session lives, so that what there is to send wakes it at once: it is as
+ * unanswered as before. */
+static void test_silent_under_a_session(void)
+{
+	struct setup s;
+
+	BEGIN(&s);
+	s.engine->peers[LAZY].endpoint = s.endpoint = at(1);
+	lazy_wake(s.engine->lazy, LAZY, LAZY_BY_USER, NOW_MS);
+	lazy_answered(s.engine->lazy, LAZY, NOW_MS + 10);
+	engine_lazy_run(s.engine, NOW_MS + 10);
+	s.endpoint = at(1);
+	read_kernel(&s, NOW_MS + 20);
+	g_string_truncate(s.needs, 0);
+	s.tx += 1000;
+	read_kernel(&s, NOW_MS + 5000);
+	SINCE(s.needs, "");
+	s.tx += 1000;
+	read_kernel(&s, NOW_MS + 5000 + PEER_NEXT_ENDPOINT_SESSION_MS);
+	SINCE(s.needs, "lazy:waits ");
+	g_assert_true(sentinel_is_one(&s.endpoint)); /* in place */
+	capture(&s, 1, 100, NOW_MS + 22000);
+	SINCE(s.needs, "lazy:waits ");
+	find_path(&s, LAZY, 2, false, NOW_MS + 23000);
+	SINCE(s.sent, "1:1 2:1 ");
+	g_assert_cmpint(s.endpoint.port, ==, 2);
+	end(&s);
+}
+
+int main(int argc, char **argv)
+{
+	g_test_init(&argc, &argv, NULL);
+	log_set_level(LOG_LEVEL_ERROR);
+	g_test_add_func("/finder/told-again", test_told_again);
+	g_test_add_func("/finder/asked-while-asleep", test_asked_while_asleep);
+	g_test_add_func("/finder/events", test_events);
+	g_test_add_func("/finder/replaces", test_replaces);
+	g_test_add_func("/finder/kept-data", test_kept_data);
+	g_test_add_func("/finder/kept-data-is-old", test_kept_data_is_old);
+	g_test_add_func("/finder/kept-data-is-answered", test_kept_data_is_answered);
+	g_test_add_func("/finder/kept-data-limits", test_kept_data_limits);
+	g_test_add_func("/finder/silent-under-a-session", test_silent_under_a_session);
+	return g_test_run();
+}

@@ -370,8 +370,7 @@ static bool is_kept_awake(const struct engine *e, uint32_t host, int64_t now_ms)
 
 	lazy_view(e->lazy, host, &view);
 	if (view.state != LAZY_PARKED || !peer_has_session(peer, now_ms) ||
-		now_ms - peer->handshake_ms < BEGINNING_MS ||
-		now_ms - view.since_ms < BEGINNING_MS)
+		now_ms - peer->handshake_ms < BEGINNING_MS || now_ms - view.since_ms < BEGINNING_MS)
 		return false;
 	return now_ms - view.since_ms < OFTEN_MS || now_ms / (ENGINE_CHECK_S * 1000) % SELDOM == 0;
 }

@@ -270,7 +270,8 @@ void exchange_open(struct world *w)
 	w->exchange->latency_us = 1000 + world_draw(w, 50000);
 	present = w;
 	for (unsigned i = 0; i < w->n; i++)
-		w->hosts[i].mono_ms = 0; /* the finder asks GLib, which does not know whose clock it is */
+		w->hosts[i].mono_ms =
+			0; /* the finder asks GLib, which does not know whose clock it is */
 }
 
 void exchange_close(struct world *w)
@@ -301,8 +302,8 @@ void finding_start(struct node *h)
 	f->offers = g_new0(unsigned, w->n);
 	f->offers_before = g_new0(unsigned, w->n);
 	f->finder = finder_new(h->engine, &h->public_key, "1.0", &finder_ops, h);
-	timer_set(&w->clock, &f->link, MAX(w->clock.now_us, w->exchange->down_until_us) +
-		world_draw(w, S));
+	timer_set(&w->clock, &f->link,
+		MAX(w->clock.now_us, w->exchange->down_until_us) + world_draw(w, S));
 	finding_plan(h);
 }
 
@@ -352,7 +353,8 @@ const char *finding_rest(const struct node *h, unsigned other)
 {
 	struct nego_view view;
 
-	if (!h->finding || !nego_view(h->finding->finder->nego, &h->w->hosts[other].public_key, &view))
+	if (!h->finding ||
+		!nego_view(h->finding->finder->nego, &h->w->hosts[other].public_key, &view))
 		return NULL;
 	return nego_phase_name(view.phase);
 }

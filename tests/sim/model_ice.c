@@ -73,8 +73,8 @@ static void take(struct agent *a, const struct endpoint *path)
 	a->selected = true;
 	a->path = *path;
 	a->heard_us = a->h->w->clock.now_us;
-	nego_selected(a->finder->nego, &a->key, a->local.session, &taken,
-		a->h->w->clock.now_us / 1000);
+	nego_selected(
+		a->finder->nego, &a->key, a->local.session, &taken, a->h->w->clock.now_us / 1000);
 	g_source_set_ready_time(a->finder->work, 0);
 }
 
@@ -153,8 +153,8 @@ static void tell(struct agent *a)
 		memcpy(c.address.addr, locals[i].address.addr, sizeof(c.address.addr));
 		candidate_complete(&c);
 		g_strlcpy(c.ufrag, a->local.ufrag, sizeof(c.ufrag));
-		nego_local_candidate(a->finder->nego, &a->key, a->local.session,
-			candidate_format(&c, line));
+		nego_local_candidate(
+			a->finder->nego, &a->key, a->local.session, candidate_format(&c, line));
 	}
 	g_source_set_ready_time(a->finder->work, 0);
 }

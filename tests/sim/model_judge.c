@@ -8,7 +8,8 @@
 
 enum {
 	ROUNDING_US = 50000,
-	LOOK_US = 6 * 1000 * 1000, /* within it the peers are looked at, when somebody has not answered */
+	LOOK_US = 6 * 1000 *
+		1000, /* within it the peers are looked at, when somebody has not answered */
 	TURN_US = 500 * 1000, /* with much to send on; the clock is read before */
 	NOTICE_US = 2 * 1000 * 1000, /* a packet of a parked peer is told */
 	SESSION_S = 180,
@@ -112,8 +113,8 @@ static void check_waking(struct node *h, unsigned other)
 	const struct model_peer *peer = world_peer(h->w, h->number, other);
 	bool asks = peer && peer->tunnel.attempts; /* and has got no answer */
 
-	if (r->seen == SEEN_ACTIVE && now(h) - r->seen_us > ROUNDING_US && !asks && !is_refused(r, now(h)) &&
-		is_free_since(h, other, now(h)))
+	if (r->seen == SEEN_ACTIVE && now(h) - r->seen_us > ROUNDING_US && !asks &&
+		!is_refused(r, now(h)) && is_free_since(h, other, now(h)))
 		world_fail(h->w, "%s wakes h%u, which was active and undisturbed", h->name, other);
 }
 
@@ -245,7 +246,8 @@ void judge_offer(struct node *h, unsigned other)
 
 	if (r->seen == SEEN_ACTIVE && r->first_us > r->seen_us && now(h) - r->first_us > LOOK_US &&
 		!r->adopted && r->heard_us > MAX(r->refused_us, r->bad_until_us) &&
-		is_free_since(h, other, r->seen_us) && has_session(h, world_peer(h->w, h->number, other)))
+		is_free_since(h, other, r->seen_us) &&
+		has_session(h, world_peer(h->w, h->number, other)))
 		world_fail(h->w, "%s offers h%u another path, though it answers", h->name, other);
 }
 

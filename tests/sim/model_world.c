@@ -173,10 +173,9 @@ int64_t world_bad_until(const struct world *w, unsigned from, unsigned to)
 	if (w->exchange ? cannot_meet(w, from, to)
 			: r->unknown || is_forgetful(w, from, to) || is_shut(w, from, to))
 		return INT64_MAX;
-	if (r->stuck ||
-		is_unmade(w, from, to) || is_unmade(w, to, from) || is_broken(&w->hosts[from]) ||
-		is_broken(&w->hosts[to]) || !world_listed(w, from, to) ||
-		!world_listed(w, to, from))
+	if (r->stuck || is_unmade(w, from, to) || is_unmade(w, to, from) ||
+		is_broken(&w->hosts[from]) || is_broken(&w->hosts[to]) ||
+		!world_listed(w, from, to) || !world_listed(w, to, from))
 		return INT64_MAX;
 	return MAX(MAX(w->hosts[from].bad_until_us, w->hosts[to].bad_until_us), r->bad_until_us);
 }

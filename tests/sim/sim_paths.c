@@ -74,10 +74,9 @@ static struct traffic_plan plan(struct life *l)
 {
 	struct node *from = any(l);
 
-	return (struct traffic_plan){ .from = from->number,
-		.to = other(l, from)->number,
-		.n = 1,
-		.reply = draw(l, 2) };
+	return (struct traffic_plan){
+		.from = from->number, .to = other(l, from)->number, .n = 1, .reply = draw(l, 2)
+	};
 }
 
 static void start(struct life *l, const struct traffic_plan *p)
@@ -249,7 +248,8 @@ static void set_habits(struct life *l, unsigned host)
 	spec->lazy = !(l->powers & PERMANENT) || draw(l, 4);
 	spec->idle_minutes = l->powers & LISTED || draw(l, 4) ? 0 : 1 + draw(l, 3);
 	spec->n_endpoints = 0;
-	spec->keepalive = l->powers & LISTED ? 0 : 25; /* with one, who has an endpoint never sleeps */
+	spec->keepalive = l->powers & LISTED ? 0
+					     : 25; /* with one, who has an endpoint never sleeps */
 	if (!(l->powers & LISTED) || l->w.net.hosts[host].nat || draw(l, 2))
 		return;
 	net_address(&l->w.net, host, AF_INET, &spec->endpoints[0]);
@@ -266,7 +266,8 @@ static void edit(struct life *l)
 		spec->present = !spec->present;
 	else
 		set_habits(l, h->number);
-	bad_until(h, now(l) + 100 * S);
+	/* Who left and is back has no session any more, and others find that out when theirs ends. */
+	bad_until(h, now(l) + 190 * S);
 	world_publish(&l->w, draw(l, 2) ? 0 : 10 * S);
 }
 
@@ -275,7 +276,8 @@ static void move(struct life *l)
 	struct node *h = any(l);
 
 	world_move(&l->w, h->number);
-	bad_until(h, now(l) + 200 * S); /* it looks once a minute, and others ask in vain for a time */
+	bad_until(h,
+		now(l) + 200 * S); /* it looks once a minute, and others ask in vain for a time */
 	if (l->w.specs[h->number].n_endpoints)
 		set_habits(l, h->number);
 	world_publish(&l->w, 20 * S);

@@ -408,6 +408,11 @@ static void plan_next_read(struct engine *e, int64_t now_ms)
 		e->next_read_ms = sooner(e->next_read_ms, now_ms + in_s * 1000);
 }
 
+void engine_read_within(struct engine *e, int64_t ms, int64_t now_ms)
+{
+	e->next_read_ms = sooner(e->next_read_ms, now_ms + ms);
+}
+
 static void stage_done(struct engine *e, enum stage_id id, int64_t now_ms)
 {
 	struct stage *s = &e->stages[id];

@@ -12,6 +12,7 @@ enum {
 	READS_MAX = 16, /* then others have their turn */
 	PROGRAM_AT_ONCE_MAX = 256, /* more are left to the stage, which gives others their turn */
 	CANDIDATES_MAX = NETMAP_ENDPOINTS_MAX + 1,
+	FIRST_LOOK_MS = 1000, /* at who may have answered already */
 };
 
 /* -- packets in ----------------------------------------------------------------------------- */
@@ -366,6 +367,9 @@ static void tell(struct engine *e, uint32_t host, int64_t now_ms)
 	if (view.state == LAZY_PARKED && was_up && sleeps_without_session(e, host))
 		engine_end_session(e, host, now_ms);
 	engine_tell_path(e, host, was_up);
+	engine_follow_keepalive(e, host);
+	if (e->finder && engine_is_unanswered(e, host))
+		engine_read_within(e, FIRST_LOOK_MS, now_ms);
 	log_debug("peer %s: %s", name, lazy_state_name(view.state));
 	engine_tell_lazy(e, name, view.unreachable ? "unreachable" : lazy_state_name(view.state),
 		view.state == LAZY_WAKING || view.state == LAZY_ACTIVE ? lazy_cause_name(view.cause)
@@ -375,6 +379,17 @@ static void tell(struct engine *e, uint32_t host, int64_t now_ms)
 
 /* -- all of it ------------------------------------------------------------------------------ */
 
+/* An initiation beside a session from before may have gone to where nobody is, and the path is still looked for. */
+static void drop(struct engine *e, const GArray *hosts)
+{
+	for (guint i = 0; i < hosts->len; i++) {
+		uint32_t host = g_array_index(hosts, uint32_t, i);
+
+		if (!e->finder || !engine_is_unanswered(e, host))
+			g_hash_table_remove(e->held, GUINT_TO_POINTER(host));
+	}
+}
+
 static void finish(struct engine *e, struct work *w, int64_t now_ms)
 {
 	size_t routers = 0;
@@ -382,8 +397,6 @@ static void finish(struct engine *e, struct work *w, int64_t now_ms)
 	for (guint i = 0; i < w->forward->len; i++)
 		if (!is_repeated(w->forward, i))
 			forward(e, &g_array_index(w->forward, struct lazy_action, i), now_ms);
-	for (guint i = 0; i < w->drop->len; i++)
-		g_hash_table_remove(e->held, GUINT_TO_POINTER(g_array_index(w->drop, uint32_t, i)));
 	for (guint i = 0; i < w->poke->len; i++)
 		engine_mark_peer(e, g_array_index(w->poke, uint32_t, i), PEER_POKE);
 	for (guint i = 0; i < w->tell->len; i++) {
@@ -392,6 +405,7 @@ static void finish(struct engine *e, struct work *w, int64_t now_ms)
 		tell(e, host, now_ms);
 		routers += e->map->hosts[host].n_routes > 0;
 	}
+	drop(e, w->drop);
 	if (routers)
 		engine_elect(e, now_ms);
 }

@@ -184,9 +184,11 @@ void nego_set_signal(struct nego *n, bool ready, int64_t now_ms)
 		return;
 	n->signal = ready;
 	g_hash_table_iter_init(&iter, n->talks);
-	while (ready && g_hash_table_iter_next(&iter, NULL, (gpointer *)&t))
+	while (ready && g_hash_table_iter_next(&iter, NULL, (gpointer *)&t)) {
+		t->vain = 0;
 		if (nego_is_needed(t))
 			nego_offer_after(n, t, 0, nego_blur(n, NEGO_AFRESH_MS), now_ms);
+	}
 }
 
 /* Those that are up have had their turn. */
@@ -231,6 +233,7 @@ void nego_up(struct nego *n, const struct wg_key *key, int64_t now_ms)
 	if (!t || t->up)
 		return;
 	t->up = t->wanted = true;
+	t->vain = 0;
 	t->shown.why = NULL;
 	t->offer_ms = NEGO_NEVER;
 	if (t->path.at.family)
@@ -283,6 +286,7 @@ void nego_network_changed(struct nego *n, int64_t now_ms)
 			continue;
 		nego_renew(n, t);
 		t->lost = true;
+		t->vain = 0;
 		t->shown.wanted_ms = now_ms;
 		nego_offer_after(n, t, nego_blur(n, NEGO_AFRESH_MS), NEGO_AFRESH_MS * 2, now_ms);
 	}

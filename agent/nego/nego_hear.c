@@ -209,6 +209,19 @@ void nego_settled(struct nego *n, struct talk *t)
 		nego_act(n, t, NEGO_ACT_WAKE, NULL);
 }
 
+/* How long until the next try: what fails again and again is tried less and less often. */
+static uint32_t after_failure(struct talk *t)
+{
+	enum { DOUBLINGS_MAX = 6 };
+	uint32_t wait_ms;
+
+	if (t->lost)
+		t->vain = 0;
+	wait_ms = MIN(NEGO_AFRESH_MS << t->vain, t->cap_ms);
+	t->vain = MIN(t->vain + 1, DOUBLINGS_MAX);
+	return wait_ms;
+}
+
 void nego_failed(struct nego *n, const struct wg_key *key,
 	const uint8_t session[static NEGO_SESSION_LEN], const char *why, int64_t now_ms)
 {
@@ -221,7 +234,7 @@ void nego_failed(struct nego *n, const struct wg_key *key,
 	nego_tell(n, t, NEGO_STEP_FAILED);
 	nego_renew(n, t);
 	if (t->wanted && (!t->up || t->lost))
-		nego_offer_after(n, t, NEGO_AFRESH_MS, NEGO_FIRST_MS, now_ms);
+		nego_offer_after(n, t, after_failure(t), NEGO_FIRST_MS, now_ms);
 	t->linger_ms = now_ms + NEGO_LINGER_MS;
 	nego_plan(n, t->linger_ms);
 }

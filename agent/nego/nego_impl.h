@@ -33,6 +33,7 @@ struct talk {
 	/* offers */
 	int64_t offer_ms; /* the next one; NEGO_NEVER: none is due */
 	uint32_t interval_ms, cap_ms;
+	uint8_t vain; /* tries since there was a path, or hope of one */
 	/* how much may still be answered */
 	uint32_t credit;
 	int64_t credit_ms;

@@ -385,6 +385,60 @@ static void test_no_ice(void)
 	nego_free(s.nego);
 }
 
+/* It asked, a path was found, and then it fell asleep. */
+static void test_not_used(void)
+{
+	struct nego_words heard = words(1);
+	struct nego_path path = { .at = { .family = AF_INET, .port = 9 } };
+	struct setup s;
+
+	begin(&s);
+	heard.lapwing = true;
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
+	FOLLOWS(&s, "start answer endpoints");
+	s.now_ms += NEGO_LINGER_MS - 1;
+	FOLLOWS(&s, "");
+	s.now_ms += 1001;
+	FOLLOWS(&s, "stop");
+	g_assert_cmpuint(nego_count(s.nego), ==, 0);
+	nego_free(s.nego);
+}
+
+static unsigned tries_within(struct setup *s, int64_t ms, uint8_t *heard)
+{
+	unsigned tries = 0;
+
+	for (int64_t end = s->now_ms + ms; s->now_ms < end; s->now_ms += 100) {
+		g_autofree char *text = actions(s);
+		struct nego_words answer;
+
+		if (!strstr(text, "offer"))
+			continue;
+		answer = words(++*heard);
+		nego_hear_answer(s->nego, &s->peer, &answer, s->now_ms);
+		tries++;
+	}
+	return tries;
+}
+
+/* The other side answers, and yet there is no path: the next tries are less and less often. */
+static void test_in_vain(void)
+{
+	uint8_t heard = 0;
+	struct setup s;
+
+	begin(&s);
+	nego_want(s.nego, &s.peer, NEGO_PERMANENT, s.now_ms);
+	g_assert_cmpuint(tries_within(&s, 60 * 1000, &heard), >=, 3);
+	tries_within(&s, 120 * 1000, &heard);
+	g_assert_cmpuint(tries_within(&s, 600 * 1000, &heard), <=, 14);
+	/* What changes the odds is tried at once. */
+	nego_network_changed(s.nego, s.now_ms);
+	g_assert_cmpuint(tries_within(&s, 20 * 1000, &heard), >=, 2);
+	nego_free(s.nego);
+}
+
 /* The path of a tunnel that is up breaks: another one is looked for, whatever WireGuard thinks. */
 static void test_path_lost(void)
 {
@@ -445,7 +499,7 @@ static void test_no_handshake(void)
 	nego_free(s.nego);
 }
 
-/* Only the other side wants it: whether there is a handshake is its business, until we want it, too. */
+/* Only the other side wants it: whether there is a handshake is its business for a while, until we want it, too. */
 static void test_no_handshake_of_theirs(void)
 {
 	struct nego_path path = { .at = { .family = AF_INET, .port = 9 } };
@@ -457,7 +511,7 @@ static void test_no_handshake_of_theirs(void)
 	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
 	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
 	g_free(actions(&s));
-	s.now_ms += 3600 * 1000;
+	s.now_ms += NEGO_LINGER_MS - 1;
 	FOLLOWS(&s, "");
 	nego_want(s.nego, &s.peer, NEGO_PACKET_WAITS, s.now_ms);
 	s.now_ms += NEGO_HANDSHAKE_MS - 1;
@@ -620,6 +674,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/nego/is_forgotten", test_is_forgotten);
 	g_test_add_func("/nego/prune", test_prune);
 	g_test_add_func("/nego/no_ice", test_no_ice);
+	g_test_add_func("/nego/not_used", test_not_used);
+	g_test_add_func("/nego/in_vain", test_in_vain);
 	g_test_add_func("/nego/path_lost", test_path_lost);
 	g_test_add_func("/nego/no_handshake", test_no_handshake);
 	g_test_add_func("/nego/no_handshake_of_theirs", test_no_handshake_of_theirs);

@@ -74,8 +74,8 @@ happens away
 survives 40 "the network is gone and back"
 
 elsewhere() {
+	ip -n ra address flush dev eth1 scope global
 	ip -n ra address add 203.0.113.77/24 dev eth1
-	ip -n ra address del 203.0.113.11/24 dev eth1
 	forget
 }
 happens elsewhere
@@ -83,8 +83,8 @@ survives 120 "the public address is another"
 within 10 "of which the other side knows" eval '[[ $(endpoint_of b a) == 203.0.113.77:* ]]'
 
 inside() {
+	ip -n a address flush dev eth0 scope global
 	ip -n a address add 10.1.0.33/24 dev eth0
-	ip -n a address del 10.1.0.2/24 dev eth0
 	ip -n a route replace default via 10.1.0.1
 	forget
 }

@@ -89,6 +89,15 @@ def document(daemon):
     return json.loads(daemon.lapwing('status', '--json'))
 
 
+def part_all(hub, have_parted):
+    """Nobody may meet anybody for a while: sessions and endpoints are forgotten."""
+    policies = hub.get()['policies']
+    hub.set(policies=[])
+    wait(have_parted, 'nobody is known')
+    time.sleep(11)  # what is remembered is looked through every five seconds
+    hub.set(policies=policies)
+
+
 class Meeting:
     """A daemon in a network with so many remotes, all of which sleep."""
 
@@ -129,12 +138,10 @@ class Meeting:
         wait(lambda: self.daemon.lazy()['parked'] == self.count, 'all parked')
 
     def forget(self):
-        """All sleep, and no session is left from before."""
+        """All sleep, and nothing is known of them from before."""
         self.remotes.sleep()
         wait(lambda: not self.daemon.lazy()['active'], 'all asleep')
-        run('wg', 'set', 'wt0', *(word for key in self.keys for word in ('peer', key, 'remove')))
-        self.daemon.lapwing('up', '--wait')
-        wait(lambda: run('wg', 'show', 'wt0', 'endpoints').count('\t127.') == self.count, 'sentinels')
+        part_all(self.remotes, lambda: not run('wg', 'show', 'wt0', 'peers'))
         self.all_parked()
         time.sleep(1)
 
@@ -212,7 +219,7 @@ class Lan:
         self.hub = Program('hub.py', '--listen', '0.0.0.0:33073', '--signal-listen', '0.0.0.0:10000',
                            '--signal', '198.51.100.9:10000')
         self.hub.set(lazy=True)
-        self.daemons, self.addresses, self.keys, self.sockets = {}, {}, {}, {}
+        self.daemons, self.addresses, self.sockets = {}, {}, {}
         for number, name in enumerate('ab', 1):
             run('ip', 'netns', 'add', name)
             run('ip', 'link', 'add', 'to' + name, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name)
@@ -223,19 +230,14 @@ class Lan:
             self.daemons[name] = start_daemon(home, wrap=('ip', 'netns', 'exec', name))
             enroll(self.daemons[name], home, 'http://198.51.100.9:33073', self.hub, name)
             self.addresses[name] = self.hub.peer(peer=name)['address']
-            self.keys[name] = self.hub.peer(peer=name)['key']
             self.sockets[name] = common.open_socket(socket.SOCK_DGRAM, name, 7000)
         for name in 'ab':
             wait(lambda: document(self.daemons[name])['control']['signal']['state'] == 'connected', 'signal')
             wait(lambda: self.daemons[name].lazy()['parked'] == 1, 'parked')
 
     def forget(self):
-        for name, other in ('a', 'b'), ('b', 'a'):
-            self.daemons[name].lapwing('idle', self.keys[other])
-        for name, other in ('a', 'b'), ('b', 'a'):
-            within(name, 'wg', 'set', 'wt0', 'peer', self.keys[other], 'remove')
-            self.daemons[name].lapwing('up', '--wait')
-        wait(lambda: all('\t127.' in within(name, 'wg', 'show', 'wt0', 'endpoints') for name in 'ab'), 'sentinels')
+        part_all(self.hub, lambda: not any(within(name, 'wg', 'show', 'wt0', 'peers') for name in 'ab'))
+        wait(lambda: all(d.lazy()['parked'] == 1 for d in self.daemons.values()), 'parked')
         time.sleep(1)
 
     def ask(self):

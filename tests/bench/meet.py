@@ -160,7 +160,6 @@ class Meeting:
     def forget(self):
         """All sleep, and nothing is known of them from before."""
         self.remotes.sleep()
-        wait(lambda: not self.daemon.lazy()['active'], 'all asleep')
         self.daemon, = forget_all(self.remotes, [self.daemon])
         self.all_parked()
         time.sleep(1)

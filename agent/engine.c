@@ -370,13 +370,15 @@ void engine_check(struct engine *e, int64_t now_ms)
 	due_as(e, STAGE_STEER, now_ms, false);
 }
 
-void engine_refresh(struct engine *e, int64_t now_ms)
+bool engine_refresh(struct engine *e, int64_t now_ms)
 {
 	/* Not before what is under way is done: a reading for each asker would hold that up for ever. */
 	if (e->stages[STAGE_PEERS].due && !e->stages[STAGE_PEERS].problem[0])
-		return;
-	if (e->map && !e->down && e->index && now_ms - e->read_ms > 1000)
-		due_as(e, STAGE_READ, now_ms, false);
+		return false;
+	if (!e->map || e->down || !e->index || now_ms - e->read_ms <= 1000)
+		return false;
+	due_as(e, STAGE_READ, now_ms, false);
+	return true;
 }
 
 /* -- doing it ------------------------------------------------------------------------------- */
@@ -404,6 +406,11 @@ static void plan_next_read(struct engine *e, int64_t now_ms)
 		in_s = 15;
 	if (in_s >= 0)
 		e->next_read_ms = sooner(e->next_read_ms, now_ms + in_s * 1000);
+}
+
+void engine_read_within(struct engine *e, int64_t ms, int64_t now_ms)
+{
+	e->next_read_ms = sooner(e->next_read_ms, now_ms + ms);
 }
 
 static void stage_done(struct engine *e, enum stage_id id, int64_t now_ms)

@@ -146,8 +146,8 @@ bool engine_knows_peer(const struct engine *e, const struct wg_key *key);
 /* The other side says so. False: nothing changed. */
 bool engine_remote_wants(struct engine *e, const struct wg_key *key, int64_t now_ms);
 bool engine_remote_sleeps(struct engine *e, const struct wg_key *key, int64_t now_ms);
-/* Somebody reads the status: refresh what it shows soon. */
-void engine_refresh(struct engine *e, int64_t now_ms);
+/* Somebody reads the status: refresh what it shows soon. False: not now, it is fresh or something is under way. */
+bool engine_refresh(struct engine *e, int64_t now_ms);
 
 /* kernel_packet_fd is readable: reads and handles all of it. */
 void engine_packets(struct engine *e, int64_t now_ms);

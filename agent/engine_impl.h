@@ -203,6 +203,8 @@ int engine_stage_peers(struct engine *e, int64_t now_ms);
 
 /* engine.c */
 const char *engine_stage_name(enum stage_id stage);
+/* The peers are looked at so soon. */
+void engine_read_within(struct engine *e, int64_t ms, int64_t now_ms);
 void engine_due(struct engine *e, enum stage_id stage, int64_t now_ms);
 /* Sets the problem of a stage and returns r. */
 int engine_fail(struct engine *e, enum stage_id stage, int code, int r, const char *format, ...)
@@ -251,6 +253,8 @@ int engine_apply_rules(struct engine *e, const struct rule *want, size_t n_want,
 /* engine_peers.c */
 void engine_peers_replace(
 	struct engine *e, struct netmap *old, struct peer *old_peers, int64_t now_ms);
+bool engine_is_stalled(const struct engine *e, uint32_t host);
+void engine_follow_keepalive(struct engine *e, uint32_t host);
 void engine_mark_peer(struct engine *e, uint32_t host, unsigned flags);
 /* engine_lazy_run does what follows. */
 void engine_new_endpoints(struct engine *e, uint32_t host, int64_t now_ms);
@@ -259,6 +263,7 @@ void engine_block(struct engine *e, uint32_t host, enum peer_block why, int erro
 void engine_unblock(struct engine *e, uint32_t host);
 void engine_all_peers_gone(struct engine *e, int64_t now_ms); /* the device is new and empty */
 void engine_all_sessions_lost(struct engine *e, int64_t now_ms); /* it was down */
+void engine_end_session(struct engine *e, uint32_t host, int64_t now_ms);
 void engine_elect(struct engine *e, int64_t now_ms);
 bool engine_holds_self(const struct engine *e, uint32_t host);
 int engine_wanted_keepalive(const struct engine *e, uint32_t host);
@@ -294,6 +299,9 @@ void engine_paths_init(struct engine *e);
 void engine_prune_paths(struct engine *e); /* there is a new map */
 /* Those of a host. Returns their number, at most max. */
 size_t engine_add_paths(const struct engine *e, uint32_t host, struct endpoint *ret, size_t max);
+/* It was woken by data under a session from before, and nothing has come back yet. */
+bool engine_is_unanswered(const struct engine *e, uint32_t host);
+bool engine_anybody_unanswered(const struct engine *e);
 bool engine_never_yields(const struct engine *e, uint32_t host); /* it is none of us */
 /* It was woken by data under a session from before, and nothing has come back yet. */
 bool engine_is_unanswered(const struct engine *e, uint32_t host);

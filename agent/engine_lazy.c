@@ -304,10 +304,10 @@ void engine_watch_drops(struct engine *e, int64_t now_ms)
 	if (now_ms - e->drops_ms < DROPS_LOOK_MS)
 		return;
 	KERNEL(e, sentinel_get_status, &status);
-	if (status.drops >= e->drops + DROPS_MANY)
-		engine_refresh(e, now_ms);
-	e->drops = status.drops;
 	e->drops_ms = now_ms;
+	if (status.drops >= e->drops + DROPS_MANY && !engine_refresh(e, now_ms))
+		return; /* the next look is soon enough */
+	e->drops = status.drops;
 }
 
 static bool is_at_its_sentinel(
@@ -360,6 +360,21 @@ static bool is_where_it_should_be(
 		engine_endpoint_is_good(e, host, endpoint, now_ms);
 }
 
+/* Its tunnel is kept up over there, though nothing passes it: what the other side was told was lost, or it was woken
+ * without having anything to send. Who has just begun may have. */
+static bool is_kept_awake(const struct engine *e, uint32_t host, int64_t now_ms)
+{
+	enum { BEGINNING_MS = 10 * 1000, OFTEN_MS = 5 * 60 * 1000, SELDOM = 10 };
+	const struct peer *peer = &e->peers[host];
+	struct lazy_view view;
+
+	lazy_view(e->lazy, host, &view);
+	if (view.state != LAZY_PARKED || !peer_has_session(peer, now_ms) ||
+		now_ms - peer->handshake_ms < BEGINNING_MS || now_ms - view.since_ms < BEGINNING_MS)
+		return false;
+	return now_ms - view.since_ms < OFTEN_MS || now_ms / (ENGINE_CHECK_S * 1000) % SELDOM == 0;
+}
+
 void engine_lazy_seen(
 	struct engine *e, uint32_t host, const struct wg_peer_status *status, int64_t now_ms)
 {
@@ -370,10 +385,13 @@ void engine_lazy_seen(
 		adopt(e, host, status, now_ms);
 	else if (lazy_state(e->lazy, host) == LAZY_WAKING && has_answered(e, host, status, now_ms))
 		lazy_answered(e->lazy, host, now_ms);
-	if (!is_where_it_should_be(e, host, &status->endpoint, now_ms))
+	if (!is_where_it_should_be(e, host, &status->endpoint, now_ms)) {
 		engine_mark_peer(e, host, PEER_NEW_ENDPOINT);
-	else if (!(peer->flags & PEER_INSTALLED))
+		if (peer->flags & PEER_INSTALLED && !sentinel && is_kept_awake(e, host, now_ms))
+			engine_tell_path(e, host, true);
+	} else if (!(peer->flags & PEER_INSTALLED)) {
 		peer->flags &= (uint8_t)~PEER_NEW_ENDPOINT; /* adopted as it is */
+	}
 	/* Nothing is on its way to it any more. */
 	if (!sentinel && peer->sentinel && !lazy_wants_sentinel(e->lazy, host))
 		engine_release_sentinel(e, peer->sentinel - 1);

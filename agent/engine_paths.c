@@ -72,19 +72,35 @@ bool engine_is_unanswered(const struct engine *e, uint32_t host)
 		!(e->peers[host].flags & PEER_HEARD);
 }
 
-/* The path that answers is where it is, unless its tunnel says something better. */
+bool engine_anybody_unanswered(const struct engine *e)
+{
+	for (size_t i = 0; i < lazy_n_awake(e->lazy); i++)
+		if (engine_is_unanswered(e, lazy_awake(e->lazy, i)))
+			return true;
+	return false;
+}
+
+/* What its tunnel says counts more than what others find, as long as it says something. */
+static bool is_where_it_is_heard(const struct engine *e, uint32_t host)
+{
+	if (lazy_state(e->lazy, host) == LAZY_PERMANENT)
+		return e->peers[host].state == PEER_UP;
+	return !engine_is_asleep(e, host) && !engine_is_unanswered(e, host);
+}
+
+/* The path that answers is where it is. */
 static void use_proven(struct engine *e, uint32_t host, const struct engine_paths *found)
 {
+	bool permanent = lazy_state(e->lazy, host) == LAZY_PERMANENT;
 	struct peer *peer = &e->peers[host];
-	bool asleep = engine_is_asleep(e, host);
 
 	if (endpoint_is_same(&peer->endpoint, found->at) ||
-		(!asleep && !found->replaces && !engine_is_unanswered(e, host)))
+		(is_where_it_is_heard(e, host) && !found->replaces))
 		return;
 	peer->endpoint = *found->at;
 	peer->chosen = 0;
-	if (!asleep)
-		engine_mark_peer(e, host, PEER_NEW_ENDPOINT);
+	if (!engine_is_asleep(e, host))
+		engine_mark_peer(e, host, PEER_NEW_ENDPOINT | (permanent ? PEER_POKE : 0));
 }
 
 void engine_set_paths(struct engine *e, const struct wg_key *key, const struct engine_paths *found,
@@ -96,6 +112,8 @@ void engine_set_paths(struct engine *e, const struct wg_key *key, const struct e
 
 	if (host < 0 || !found->n) {
 		g_hash_table_remove(e->paths, key);
+		if (host >= 0)
+			engine_follow_keepalive(e, (uint32_t)host);
 		return;
 	}
 	p = g_malloc(sizeof(*p) + n * sizeof(*p->at));
@@ -104,11 +122,13 @@ void engine_set_paths(struct engine *e, const struct wg_key *key, const struct e
 	p->n = (uint8_t)n;
 	memcpy(p->at, found->at, n * sizeof(*p->at));
 	g_hash_table_replace(e->paths, &p->key, p);
+	engine_follow_keepalive(e, (uint32_t)host);
 	if (found->proven) {
 		use_proven(e, (uint32_t)host, found);
 		engine_send_kept(e, (uint32_t)host, found->at, now_ms);
 	}
-	if (engine_is_asleep(e, (uint32_t)host)) {
+	if (engine_is_asleep(e, (uint32_t)host) ||
+		(found->proven && engine_is_unanswered(e, (uint32_t)host))) {
 		lazy_new_endpoints(e->lazy, (uint32_t)host, now_ms);
 		engine_lazy_run(e, now_ms);
 	} else if (lazy_state(e->lazy, (uint32_t)host) == LAZY_PERMANENT &&
@@ -127,6 +147,9 @@ void engine_set_finder(struct engine *e, bool present, int64_t now_ms)
 		g_hash_table_remove_all(e->paths);
 		g_hash_table_remove_all(e->kept);
 	}
+	for (uint32_t i = 0; !present && e->map && i < e->map->n_hosts; i++)
+		if (!engine_holds_self(e, i))
+			engine_follow_keepalive(e, i);
 	for (uint32_t i = 0; present && e->map && i < e->map->n_hosts; i++)
 		/* Who sleeps may just be asked by the other side: that is not to be disturbed. */
 		if (!engine_holds_self(e, i) && lazy_state(e->lazy, i) != LAZY_PARKED)

@@ -80,6 +80,29 @@ void engine_mark_peer(struct engine *e, uint32_t host, unsigned flags)
 	e->stages[STAGE_PEERS].due = true;
 }
 
+/* The kernel's timer begins with a packet. Where keepalives were switched on just after a handshake message, with which
+ * the kernel had to wait, there was none; and when that handshake fails nothing is ever sent again. */
+bool engine_is_stalled(const struct engine *e, uint32_t host)
+{
+	const struct peer *peer = &e->peers[host];
+	int keepalive_s = engine_wanted_keepalive(e, host);
+
+	return e->finder && keepalive_s && lazy_state(e->lazy, host) == LAZY_PERMANENT &&
+		peer->state == PEER_IDLE && peer->endpoint.family &&
+		e->read_ms / 1000 - peer->sent_s > 2 * keepalive_s;
+}
+
+/* Keepalives begin and end with what is known of its paths, and with its sleep. */
+void engine_follow_keepalive(struct engine *e, uint32_t host)
+{
+	const struct peer *peer = &e->peers[host];
+
+	if (e->map->hosts[e->map->self].keepalive && peer->state != PEER_BLOCKED &&
+		(peer->flags & (PEER_INSTALLED | PEER_DIRTY)) == PEER_INSTALLED &&
+		peer->installed != engine_wanted_hash(e, host))
+		engine_mark_peer(e, host, PEER_DIRTY);
+}
+
 void engine_all_peers_gone(struct engine *e, int64_t now_ms)
 {
 	bool few = e->map->n_hosts <= POKE_ALL_MAX;
@@ -116,6 +139,18 @@ void engine_all_sessions_lost(struct engine *e, int64_t now_ms)
 			engine_mark_peer(e, i, PEER_POKE);
 	}
 	engine_due(e, STAGE_PEERS, now_ms);
+}
+
+/* Made anew, as the kernel has no other way to end a single session. */
+void engine_end_session(struct engine *e, uint32_t host, int64_t now_ms)
+{
+	struct peer *peer = &e->peers[host];
+
+	engine_remove_peer(e, &e->map->hosts[host].key, now_ms);
+	peer->flags &= (uint8_t)~PEER_INSTALLED;
+	peer->installed = 0;
+	peer_session_lost(peer);
+	engine_mark_peer(e, host, PEER_DIRTY | PEER_NEW_ENDPOINT);
 }
 
 /* -- blocked ones --------------------------------------------------------------------------- */

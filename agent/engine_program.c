@@ -155,19 +155,24 @@ static void note_endpoint(struct engine *e, const struct batch *b)
 
 static bool needs_poke(const struct engine *e, uint32_t host)
 {
-	/* With keepalives on the kernel asks by itself. */
-	return e->peers[host].flags & PEER_POKE && !engine_wanted_keepalive(e, host);
+	const struct peer *peer = &e->peers[host];
+
+	/* With keepalives on the kernel asks by itself, unless that was forgotten. */
+	return peer->flags & PEER_POKE &&
+		(!engine_wanted_keepalive(e, host) || engine_is_stalled(e, host));
 }
 
 /* Switching keepalives on makes the kernel send one at once, and for that it shakes hands. */
 static void add_poke(struct engine *e, struct batch *b, uint32_t host)
 {
+	int wanted = engine_wanted_keepalive(e, host);
+	const int keepalives[] = { wanted ? 0 : 1, wanted };
 	struct wg_peer_config *request;
 
-	for (int keepalive = 1; keepalive >= 0; keepalive--) {
+	for (size_t i = 0; i < G_N_ELEMENTS(keepalives); i++) {
 		request = next_request(e, b, host);
 		request->update_only = true;
-		request->keepalive = keepalive;
+		request->keepalive = keepalives[i];
 	}
 }
 
@@ -320,7 +325,10 @@ int engine_stage_peers(struct engine *e, int64_t now_ms)
 	if (e->record_due)
 		record_peers(e);
 	if (e->removals->len)
-		return send_removals(e);
+		r = send_removals(e);
+	if (e->removals->len)
+		return r;
+	/* Some that were removed may be made anew: nothing comes between. */
 	for (size_t i = 0; i < BATCHES_PER_STEP && r > 0; i++)
 		r = send_batch(e);
 	return r;

@@ -137,6 +137,8 @@ static void compare(struct reading *reading, uint32_t host, const struct wg_peer
 	struct peer *peer = &e->peers[host];
 	bool good = has_what_it_should(e, host, status);
 	bool psk_stays = engine_psk_stays(e, host, &status->preshared_key);
+	/* Our own changes may be on their way. */
+	bool ours = peer->flags & PEER_DIRTY || !(peer->flags & PEER_INSTALLED);
 
 	peer->flags &= (uint8_t) ~(PEER_DIRTY | PEER_PSK);
 	if (good && psk_stays) {
@@ -144,7 +146,7 @@ static void compare(struct reading *reading, uint32_t host, const struct wg_peer
 		return;
 	}
 	if (!good || key_is_zero(&status->preshared_key))
-		reading->differences += (peer->flags & PEER_INSTALLED) != 0;
+		reading->differences += !ours;
 	engine_mark_peer(e, host, PEER_DIRTY | (psk_stays ? 0 : PEER_PSK));
 }
 
@@ -182,10 +184,14 @@ static void read_own_peer(
 	peer->flags |= PEER_INSTALLED;
 	if (heard) {
 		peer->flags |= PEER_HEARD;
+		if (lazy_state(e->lazy, host) != LAZY_WAKING)
+			g_hash_table_remove(e->held, GUINT_TO_POINTER(host));
 		if (lazy_state(e->lazy, host) == LAZY_ACTIVE)
 			engine_tell_path(e, host, true);
 	}
 	follow_up(e, host, actions, reading->now_ms);
+	if (engine_is_stalled(e, host))
+		engine_mark_peer(e, host, PEER_POKE);
 }
 
 /* -- one that the map does not know --------------------------------------------------------- */
@@ -319,6 +325,7 @@ int engine_stage_read(struct engine *e, int64_t now_ms)
 		engine_look_for_idle(e, now_ms);
 	engine_lazy_run(e, now_ms);
 	e->watch |= !e->nft_lazy.logs && engine_anybody_wakes(e);
+	e->watch |= e->finder && engine_anybody_unanswered(e);
 	engine_elect(e, now_ms);
 	if (!reading.differences)
 		return 0;

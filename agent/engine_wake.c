@@ -12,6 +12,7 @@ enum {
 	READS_MAX = 16, /* then others have their turn */
 	PROGRAM_AT_ONCE_MAX = 256, /* more are left to the stage, which gives others their turn */
 	CANDIDATES_MAX = NETMAP_ENDPOINTS_MAX + 1,
+	FIRST_LOOK_MS = 1000, /* at who may have answered already */
 };
 
 /* -- packets in ----------------------------------------------------------------------------- */
@@ -346,7 +347,14 @@ static enum peer_state shown_state(const struct peer *peer, const struct lazy_vi
 	return PEER_IDLE;
 }
 
-static void tell(struct engine *e, uint32_t host)
+/* Others than lapwings throw their session away when they sleep. Under ours the kernel would send to them for another
+ * three minutes, and ask for a new one only after 15 s without an answer. A key that somebody else has set would go, too. */
+static bool sleeps_without_session(struct engine *e, uint32_t host)
+{
+	return engine_never_yields(e, host) && strcmp(engine_psk_state(e, host), "outside") != 0;
+}
+
+static void tell(struct engine *e, uint32_t host, int64_t now_ms)
 {
 	const char *name = netmap_text(e->map, e->map->hosts[host].name);
 	struct peer *peer = &e->peers[host];
@@ -356,7 +364,12 @@ static void tell(struct engine *e, uint32_t host)
 	lazy_view(e->lazy, host, &view);
 	peer->state = (uint8_t)shown_state(peer, &view);
 	peer->flags &= (uint8_t)~PEER_HEARD;
+	if (view.state == LAZY_PARKED && was_up && sleeps_without_session(e, host))
+		engine_end_session(e, host, now_ms);
 	engine_tell_path(e, host, was_up);
+	engine_follow_keepalive(e, host);
+	if (e->finder && engine_is_unanswered(e, host))
+		engine_read_within(e, FIRST_LOOK_MS, now_ms);
 	log_debug("peer %s: %s", name, lazy_state_name(view.state));
 	engine_tell_lazy(e, name, view.unreachable ? "unreachable" : lazy_state_name(view.state),
 		view.state == LAZY_WAKING || view.state == LAZY_ACTIVE ? lazy_cause_name(view.cause)
@@ -366,6 +379,17 @@ static void tell(struct engine *e, uint32_t host)
 
 /* -- all of it ------------------------------------------------------------------------------ */
 
+/* An initiation beside a session from before may have gone to where nobody is, and the path is still looked for. */
+static void drop(struct engine *e, const GArray *hosts)
+{
+	for (guint i = 0; i < hosts->len; i++) {
+		uint32_t host = g_array_index(hosts, uint32_t, i);
+
+		if (!e->finder || !engine_is_unanswered(e, host))
+			g_hash_table_remove(e->held, GUINT_TO_POINTER(host));
+	}
+}
+
 static void finish(struct engine *e, struct work *w, int64_t now_ms)
 {
 	size_t routers = 0;
@@ -373,16 +397,15 @@ static void finish(struct engine *e, struct work *w, int64_t now_ms)
 	for (guint i = 0; i < w->forward->len; i++)
 		if (!is_repeated(w->forward, i))
 			forward(e, &g_array_index(w->forward, struct lazy_action, i), now_ms);
-	for (guint i = 0; i < w->drop->len; i++)
-		g_hash_table_remove(e->held, GUINT_TO_POINTER(g_array_index(w->drop, uint32_t, i)));
 	for (guint i = 0; i < w->poke->len; i++)
 		engine_mark_peer(e, g_array_index(w->poke, uint32_t, i), PEER_POKE);
 	for (guint i = 0; i < w->tell->len; i++) {
 		uint32_t host = g_array_index(w->tell, uint32_t, i);
 
-		tell(e, host);
+		tell(e, host, now_ms);
 		routers += e->map->hosts[host].n_routes > 0;
 	}
+	drop(e, w->drop);
 	if (routers)
 		engine_elect(e, now_ms);
 }

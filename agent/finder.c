@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/base/auto.h"
 #include "agent/base/candidate.h"
 #include "agent/base/log.h"
 #include "mgmt/netmap.h"
@@ -137,9 +138,33 @@ static GSourceFuncs work_funcs = { .dispatch = dispatch_work };
 
 /* -- this host ------------------------------------------------------------------------------------ */
 
-/* Returns whether they are others than before. */
-static bool take_locals(struct finder *f)
+/* The routing table says; nothing is sent there. */
+static struct prefix way_to(const struct endpoint *stranger)
 {
+	struct sockaddr_storage sa;
+	socklen_t len = endpoint_to_sockaddr(stranger, &sa);
+	_auto_close_ int fd = socket(stranger->family, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct endpoint from = { .family = 0 };
+	struct prefix way = { .family = 0 };
+
+	if (fd < 0 || connect(fd, (const struct sockaddr *)&sa, len) < 0)
+		return way;
+	len = sizeof(sa);
+	if (getsockname(fd, (struct sockaddr *)&sa, &len) < 0 ||
+		endpoint_from_sockaddr((const struct sockaddr *)&sa, len, &from) < 0)
+		return way;
+	way.family = from.family;
+	memcpy(way.addr, from.addr, sizeof(way.addr));
+	return way;
+}
+
+/* Returns whether this host is elsewhere than before. */
+static bool take_place(struct finder *f)
+{
+	static const struct endpoint strangers[] = {
+		{ .family = AF_INET, .port = 9, .addr = { 192, 0, 2, 1 } },
+		{ .family = AF_INET6, .port = 9, .addr = { 0x20, 0x01, 0x0d, 0xb8, [15] = 1 } },
+	};
 	struct ice_local now[GATHER_MAX];
 	size_t n = finder_locals(f, now);
 	bool same = n == f->n_locals;
@@ -148,12 +173,18 @@ static bool take_locals(struct finder *f)
 		same = prefix_is_same(&now[i].address, &f->locals[i].address);
 	memcpy(f->locals, now, n * sizeof(*now));
 	f->n_locals = n;
+	for (size_t i = 0; i < G_N_ELEMENTS(strangers); i++) {
+		struct prefix way = way_to(&strangers[i]);
+
+		same &= prefix_is_same(&way, &f->ways[i]);
+		f->ways[i] = way;
+	}
 	return !same;
 }
 
 static void look(struct finder *f)
 {
-	if (!take_locals(f))
+	if (!take_place(f))
 		return;
 	f->moved_ms = now_ms();
 	f->asked_ms = 0; /* STUN servers see us elsewhere */
@@ -207,11 +238,11 @@ struct finder *finder_new(struct engine *engine, const struct wg_key *own, const
 	f->ops = *ops;
 	f->user = user;
 	f->nego = nego_new(own, random32, NULL);
-	f->aim = aim_new();
 	nego_watch(f->nego, finder_tell, f);
+	f->aim = aim_new();
 	finder_ice_open(f);
 	finder_net_open(f);
-	take_locals(f);
+	take_place(f);
 	f->work = g_source_new(&work_funcs, sizeof(GSource));
 	g_source_set_callback(f->work, work, f, NULL);
 	g_source_attach(f->work, NULL);

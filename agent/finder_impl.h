@@ -37,6 +37,8 @@ struct finder {
 	struct finder_gathering gathering;
 	struct ice_local locals[GATHER_MAX]; /* as last seen */
 	size_t n_locals;
+	struct prefix ways
+		[2]; /* of either family: with which address it sends to strangers; family 0: not at all */
 	guint looks; /* source */
 	int64_t moved_ms; /* when they changed; 0: never */
 

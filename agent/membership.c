@@ -105,6 +105,11 @@ static void read_list(struct jread *r, char ***ret)
 	*ret = (char **)g_ptr_array_free(items, FALSE);
 }
 
+static void read_stuns(struct jread *r, void *into)
+{
+	read_list(r, &((struct membership *)into)->stuns);
+}
+
 static void read_external_ips(struct jread *r, void *into)
 {
 	read_list(r, &((struct membership *)into)->external_ips);
@@ -120,6 +125,7 @@ static const struct jread_field fields[] = {
 	{ "url", read_url, true },
 	{ "address", read_address, false },
 	{ "signal", read_signal, false },
+	{ "stun", read_stuns, false },
 	{ "hostname", read_hostname, false },
 	{ "server_key", read_server_key, false },
 	{ "interface", read_interface, false },
@@ -183,6 +189,7 @@ int membership_save(const char *state_dir, const struct membership *m)
 		jwrite_string(out, "address", m->address);
 	if (m->signal)
 		jwrite_string(out, "signal", m->signal);
+	write_list(out, "stun", m->stuns);
 	if (m->hostname)
 		jwrite_string(out, "hostname", m->hostname);
 	if (m->has_server_key)
@@ -214,6 +221,7 @@ void membership_done(struct membership *m)
 	g_free(m->address);
 	g_free(m->signal);
 	g_free(m->hostname);
+	g_strfreev(m->stuns);
 	g_strfreev(m->external_ips);
 	g_strfreev(m->interfaces_exclude);
 	*m = (struct membership){ 0 };

@@ -8,12 +8,18 @@
 
 #include "agent/base/key.h"
 
-enum { MEMBERSHIP_SIZE_MAX = 16 * 1024, MEMBERSHIP_TEXT_MAX = 1024 };
+enum {
+	MEMBERSHIP_SIZE_MAX = 32 * 1024,
+	MEMBERSHIP_TEXT_MAX = 1024,
+	MEMBERSHIP_STUNS_MAX = 8,
+	MEMBERSHIP_STUN_MAX = 256
+};
 
 struct membership {
 	char *url; /* of the management server, as mgmt_url_parse makes it; NULL: none joined */
 	char *address; /* where that server was last; NULL: unknown */
 	char *signal; /* the signal server that it has named last, as a URL; NULL: none yet */
+	char **stuns; /* URIs of STUN servers that it has named last; NULL: none yet */
 	char *hostname; /* under which we registered; NULL: the host's own */
 	bool has_server_key; /* over cleartext only: the key that is trusted */
 	struct wg_key server_key;

@@ -71,13 +71,10 @@ static void moved(void *user)
 
 static void set_stun_servers(struct network *n)
 {
-	size_t n_stuns = n->servers ? n->servers->n_stuns : 0;
-	g_autofree const char **uris = g_new(const char *, n_stuns + 1);
+	char *const *uris = n->membership.stuns;
 
-	for (size_t i = 0; i < n_stuns; i++)
-		uris[i] = n->servers->stuns[i].uri;
-	uris[n_stuns] = NULL;
-	finder_set_servers(n->finder, uris, n_stuns);
+	finder_set_servers(
+		n->finder, (const char *const *)uris, uris ? g_strv_length((char **)uris) : 0);
 }
 
 char *const *network_external_ips(const struct network *n)
@@ -155,31 +152,74 @@ void network_forget_signal(struct network *n)
 	n->told_signal_error[0] = '\0';
 }
 
-void network_learn_signal(struct network *n)
+/* It goes into a file, which has to be read again. */
+static bool is_worth_keeping(const char *uri)
+{
+	size_t len = strlen(uri);
+
+	for (size_t i = 0; i < len; i++)
+		if (!g_ascii_isgraph(uri[i]))
+			return false;
+	return len < MEMBERSHIP_STUN_MAX && g_str_has_prefix(uri, "stun:");
+}
+
+/* Those that it names last serve till it names others, also after a restart without it. False: they are the same. */
+static bool learn_stuns(struct network *n)
+{
+	const struct update_servers *said = n->servers;
+	char **uris;
+	size_t at = 0;
+
+	if (!said->n_stuns)
+		return false;
+	uris = g_new0(char *, MEMBERSHIP_STUNS_MAX + 1);
+	for (size_t i = 0; i < said->n_stuns && at < MEMBERSHIP_STUNS_MAX; i++)
+		if (is_worth_keeping(said->stuns[i].uri))
+			uris[at++] = g_strdup(said->stuns[i].uri);
+	if (n->membership.stuns &&
+		g_strv_equal((const char *const *)uris, (const char *const *)n->membership.stuns)) {
+		g_strfreev(uris);
+		return false;
+	}
+	g_strfreev(n->membership.stuns);
+	n->membership.stuns = uris;
+	if (n->finder)
+		set_stun_servers(n);
+	return true;
+}
+
+/* The same for the signal server. */
+static bool learn_signal(struct network *n)
 {
 	static struct log_limit limit = { .cause = "signal server", .burst = 1 };
 	struct membership *m = &n->membership;
 	char error[MGMT_ERROR_MAX];
 	g_autofree char *text = NULL, *url = NULL;
 
-	if (n->finder)
-		set_stun_servers(n);
 	if (!n->servers->signal.host)
-		return;
+		return false;
 	text = g_strdup_printf(
 		"%s://%s", n->servers->signal.tls ? "https" : "http", n->servers->signal.host);
 	if (mgmt_url_parse(text, &url, error) < 0) {
 		if (log_limit_allows(&limit))
 			log_warn("signal %s: %s", text, error);
-		return;
+		return false;
 	}
 	if (!g_strcmp0(url, m->signal))
-		return;
+		return false;
 	g_free(m->signal);
 	m->signal = g_steal_pointer(&url);
-	if (membership_save(n->state_dir, m) < 0)
-		log_warn("cannot write down which signal server the network has");
-	network_renew_signal(n);
+	return true;
+}
+
+void network_learn_signal(struct network *n)
+{
+	bool stuns = learn_stuns(n), signal = learn_signal(n);
+
+	if ((stuns || signal) && membership_save(n->state_dir, &n->membership) < 0)
+		log_warn("cannot write down which servers the network has");
+	if (signal)
+		network_renew_signal(n);
 }
 
 void network_set_signal_down(struct network *n, bool down)

@@ -83,6 +83,14 @@ static void write_signal(const struct network *n, GString *out, int64_t now)
 	jwrite_close(out, '}');
 }
 
+static void write_stuns(const struct network *n, GString *out)
+{
+	jwrite_open(out, "stun", '[');
+	for (char **uri = n->membership.stuns; uri && *uri; uri++)
+		jwrite_string(out, NULL, *uri);
+	jwrite_close(out, ']');
+}
+
 static void write_map(const struct network *n, GString *out, int64_t now)
 {
 	int64_t age_s = n->map_from_disk ? network_disk_map_age_s(n) : (now - n->map_ms) / 1000;
@@ -145,6 +153,7 @@ void network_write_status(const struct network *n, GString *out, bool detail)
 	jwrite_open(out, "control", '{');
 	write_management(n, out, now);
 	write_signal(n, out, now);
+	write_stuns(n, out);
 	finder_write_status(n->finder, out);
 	if (n->map_ms)
 		write_map(n, out, now);

@@ -15,8 +15,9 @@ enum monitor_event {
 	MONITOR_NFT = 16, /* somebody else committed an nftables transaction */
 	MONITOR_LOST = 32, /* events were lost (ENOBUFS): everything may have changed */
 	MONITOR_DEAD = 64, /* the socket failed: open a new one, then look at everything */
-	MONITOR_ELSEWHERE =
-		128, /* addresses of other interfaces came or went, or these went up or down */
+	/* Addresses of other interfaces came or went, or these went up or down, or the main table has another
+	 * default route. */
+	MONITOR_ELSEWHERE = 128,
 };
 
 /* What to watch for; compared per event before anything else is done. */

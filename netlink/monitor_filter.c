@@ -102,6 +102,14 @@ static bool rule_concerns(const struct monitor_filter *filter, const struct nlms
 			protocol == ROUTE_PROTO);
 }
 
+static bool is_main_default(const struct nlmsghdr *nlh)
+{
+	const struct rtmsg *rtm = NLMSG_DATA(nlh);
+
+	return is_long_enough(nlh, sizeof(*rtm)) && rtm->rtm_table == RT_TABLE_MAIN &&
+		!rtm->rtm_dst_len && rtm->rtm_type == RTN_UNICAST;
+}
+
 static unsigned route_event(const struct monitor_filter *filter, const struct nlmsghdr *nlh)
 {
 	switch (nlh->nlmsg_type) {
@@ -112,8 +120,12 @@ static unsigned route_event(const struct monitor_filter *filter, const struct nl
 	case RTM_DELADDR:
 		return addr_event(filter, nlh);
 	/* New routes and rules of others cannot take ours away. */
+	case RTM_NEWROUTE:
+		return is_main_default(nlh) ? MONITOR_ELSEWHERE : 0;
 	case RTM_DELROUTE:
-		return route_concerns(filter, nlh) ? MONITOR_ROUTE : 0;
+		if (route_concerns(filter, nlh))
+			return MONITOR_ROUTE;
+		return is_main_default(nlh) ? MONITOR_ELSEWHERE : 0;
 	case RTM_DELRULE:
 		return rule_concerns(filter, nlh) ? MONITOR_RULE : 0;
 	default:

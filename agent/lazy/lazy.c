@@ -367,6 +367,8 @@ bool lazy_wake(struct lazy *l, uint32_t host, enum lazy_cause cause, int64_t now
 		return false;
 	begin_waking(l, host, now_ms);
 	note_wake(l, host, cause, now_ms);
+	/* It may have roamed, where a poke under its session would get no answer. */
+	lazy_act(l, host, LAZY_ACT_PROGRAM, 0);
 	lazy_act(l, host, LAZY_ACT_POKE, 0);
 	return true;
 }
@@ -396,6 +398,8 @@ void lazy_new_endpoints(struct lazy *l, uint32_t host, int64_t now_ms)
 {
 	if (l->peers[host].state == LAZY_WAKING && !awake_of(l, host)->poked)
 		try_endpoints(l, host, now_ms);
+	else if (l->peers[host].state == LAZY_ACTIVE) /* what is still held, if anything */
+		lazy_act(l, host, LAZY_ACT_FORWARD, 0);
 }
 
 /* -- time ----------------------------------------------------------------------------------- */

@@ -128,7 +128,7 @@ struct talk *nego_meet(struct nego *n, const struct wg_key *key, int64_t now_ms)
 	t->cap_ms = NEGO_CAP_MIN_MS + n->random(n->user) % (NEGO_CAP_MAX_MS - NEGO_CAP_MIN_MS);
 	t->credit = NEGO_ANSWER_BURST;
 	t->credit_ms = now_ms;
-	t->offer_ms = t->check_ms = NEGO_NEVER;
+	t->offer_ms = t->check_ms = t->settle_ms = NEGO_NEVER;
 	t->linger_ms = now_ms + NEGO_LINGER_MS;
 	nego_plan(n, t->linger_ms);
 	g_hash_table_insert(n->talks, &t->key, t);
@@ -140,7 +140,7 @@ void nego_stop_ice(struct nego *n, struct talk *t)
 	if (t->ice)
 		nego_act(n, t, NEGO_ACT_ICE_STOP, NULL);
 	t->ice = t->released = false;
-	t->check_ms = NEGO_NEVER;
+	t->check_ms = t->settle_ms = NEGO_NEVER;
 }
 
 /* WireGuard itself has proved the path. Who is one of us knows that, too; others want their checks to be
@@ -184,9 +184,11 @@ void nego_set_signal(struct nego *n, bool ready, int64_t now_ms)
 		return;
 	n->signal = ready;
 	g_hash_table_iter_init(&iter, n->talks);
-	while (ready && g_hash_table_iter_next(&iter, NULL, (gpointer *)&t))
+	while (ready && g_hash_table_iter_next(&iter, NULL, (gpointer *)&t)) {
+		t->vain = 0;
 		if (nego_is_needed(t))
 			nego_offer_after(n, t, 0, nego_blur(n, NEGO_AFRESH_MS), now_ms);
+	}
 }
 
 /* Those that are up have had their turn. */
@@ -231,6 +233,7 @@ void nego_up(struct nego *n, const struct wg_key *key, int64_t now_ms)
 	if (!t || t->up)
 		return;
 	t->up = t->wanted = true;
+	t->vain = 0;
 	t->shown.why = NULL;
 	t->offer_ms = NEGO_NEVER;
 	if (t->path.at.family)
@@ -283,6 +286,7 @@ void nego_network_changed(struct nego *n, int64_t now_ms)
 			continue;
 		nego_renew(n, t);
 		t->lost = true;
+		t->vain = 0;
 		t->shown.wanted_ms = now_ms;
 		nego_offer_after(n, t, nego_blur(n, NEGO_AFRESH_MS), NEGO_AFRESH_MS * 2, now_ms);
 	}
@@ -319,7 +323,7 @@ size_t nego_endpoints(const struct nego *n, const struct wg_key *key, struct end
 
 	if (!t)
 		return 0;
-	if (t->path.at.family)
+	if (t->path.at.family && t->settle_ms == NEGO_NEVER)
 		ret[count++] = t->path.at;
 	for (size_t i = 0; i < t->n_endpoints; i++)
 		if (!t->path.at.family || !endpoint_is_same(&t->endpoints[i], &t->path.at))

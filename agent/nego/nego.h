@@ -22,6 +22,8 @@ enum {
 	NEGO_AFRESH_MS = 800, /* to the first offer after something was lost */
 	NEGO_CHECK_MS = 15 * 1000, /* ICE may take so long */
 	NEGO_HANDSHAKE_MS = 30 * 1000, /* and WireGuard so long on the path that it has found */
+	NEGO_SETTLE_MS =
+		300, /* a path is used so long after ICE found it, unless the other side is one of us */
 	NEGO_LINGER_MS = 60 * 1000, /* a remote that asked and then did nothing is forgotten */
 	NEGO_ANSWER_MS = 1000, /* a remote is answered a few times at once, and then so often */
 	NEGO_ANSWER_BURST = 4,
@@ -131,7 +133,7 @@ struct nego;
 /* `random` gives 32 random bits at a time. */
 struct nego *nego_new(const struct wg_key *own, uint32_t (*random)(void *user), void *user);
 void nego_free(struct nego *n);
-/* Each step is told when it is made, and seldom: none comes oftener than the limits above allow. */
+/* `fn` is told of each step when it is made. What others say counts only as far as the limits above let it in. */
 void nego_watch(struct nego *n, nego_step_fn fn, void *user);
 
 /* -- events of our side ---------------------------------------------------------------------- */

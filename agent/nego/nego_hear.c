@@ -43,7 +43,9 @@ static void take_candidate(
 	if (!t->shown.candidate_ms)
 		t->shown.candidate_ms = now_ms;
 	nego_act(n, t, NEGO_ACT_ICE_CANDIDATE, c->line);
-	if (!c->at.family || t->n_endpoints == NEGO_ENDPOINTS_MAX || is_known(t, &c->at))
+	/* Others count handshakes only once they have a path themselves: one from before would cost it. */
+	if (!t->remote.lapwing || !c->at.family || t->n_endpoints == NEGO_ENDPOINTS_MAX ||
+		is_known(t, &c->at))
 		return;
 	t->endpoints = g_renew(struct endpoint, t->endpoints, t->n_endpoints + 1u);
 	t->endpoints[t->n_endpoints++] = c->at;
@@ -136,6 +138,9 @@ void nego_hear_offer(
 		nego_plan(n, t->linger_ms);
 	}
 	nego_tell(n, t, NEGO_STEP_ASKED);
+	/* Others that have given up a path which we still have ask under the session that led to it. */
+	if (t->released && !words->lapwing)
+		nego_renew(n, t);
 	hear(n, t, words, now_ms);
 	t->shown.answers_sent++;
 	/* It carries our session, so it is made after ICE began; candidates follow it. */
@@ -184,13 +189,37 @@ void nego_selected(struct nego *n, const struct wg_key *key,
 	if (first)
 		nego_await_handshake(n, t, now_ms);
 	nego_tell(n, t, NEGO_STEP_PATH);
-	nego_act(n, t, NEGO_ACT_ENDPOINTS, NULL);
+	if (first && !t->remote.lapwing) {
+		t->settle_ms = now_ms + NEGO_SETTLE_MS;
+		nego_plan(n, t->settle_ms);
+	} else if (t->settle_ms == NEGO_NEVER) {
+		nego_act(n, t, NEGO_ACT_ENDPOINTS, NULL);
+	}
 	if (t->up)
 		nego_release(n, t);
+}
+
+void nego_settled(struct nego *n, struct talk *t)
+{
+	t->settle_ms = NEGO_NEVER;
+	nego_act(n, t, NEGO_ACT_ENDPOINTS, NULL);
 	/* Two that begin at once spoil each other's handshake. Between us whoever has something to send
 	 * begins; others leave it to the controlling side. */
-	if (first && !t->up && !t->remote.lapwing && nego_controls(n, key))
+	if (!t->up && nego_controls(n, &t->key))
 		nego_act(n, t, NEGO_ACT_WAKE, NULL);
+}
+
+/* How long until the next try: what fails again and again is tried less and less often. */
+static uint32_t after_failure(struct talk *t)
+{
+	enum { DOUBLINGS_MAX = 6 };
+	uint32_t wait_ms;
+
+	if (t->lost)
+		t->vain = 0;
+	wait_ms = MIN(NEGO_AFRESH_MS << t->vain, t->cap_ms);
+	t->vain = MIN(t->vain + 1, DOUBLINGS_MAX);
+	return wait_ms;
 }
 
 void nego_failed(struct nego *n, const struct wg_key *key,
@@ -205,7 +234,7 @@ void nego_failed(struct nego *n, const struct wg_key *key,
 	nego_tell(n, t, NEGO_STEP_FAILED);
 	nego_renew(n, t);
 	if (t->wanted && (!t->up || t->lost))
-		nego_offer_after(n, t, NEGO_AFRESH_MS, NEGO_FIRST_MS, now_ms);
+		nego_offer_after(n, t, after_failure(t), NEGO_FIRST_MS, now_ms);
 	t->linger_ms = now_ms + NEGO_LINGER_MS;
 	nego_plan(n, t->linger_ms);
 }

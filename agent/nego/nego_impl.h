@@ -24,6 +24,7 @@ struct talk {
 	struct nego_own local;
 	struct nego_words remote; /* ufrag "" as long as nothing was heard */
 	struct nego_path path;
+	int64_t settle_ms; /* the path may be used from then on; NEGO_NEVER: it may */
 	struct endpoint *endpoints; /* n_endpoints, at most NEGO_ENDPOINTS_MAX */
 	uint8_t n_endpoints;
 	GArray *early; /* struct nego_candidate: before we knew the session; NULL: none */
@@ -32,6 +33,7 @@ struct talk {
 	/* offers */
 	int64_t offer_ms; /* the next one; NEGO_NEVER: none is due */
 	uint32_t interval_ms, cap_ms;
+	uint8_t vain; /* tries since there was a path, or hope of one */
 	/* how much may still be answered */
 	uint32_t credit;
 	int64_t credit_ms;
@@ -65,6 +67,8 @@ void nego_part(struct nego *n, struct talk *t);
 struct talk *nego_find(const struct nego *n, const struct wg_key *key);
 struct talk *nego_meet(struct nego *n, const struct wg_key *key, int64_t now_ms);
 bool nego_is_session(const struct talk *t, const uint8_t session[static NEGO_SESSION_LEN]);
+/* nego_hear.c */
+void nego_settled(struct nego *n, struct talk *t);
 /* nego_pace.c */
 uint32_t nego_blur(struct nego *n, uint32_t ms); /* give or take a tenth */
 /* A path is looked for, by us. */

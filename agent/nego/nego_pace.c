@@ -36,6 +36,15 @@ static void offer(struct nego *n, struct talk *t, int64_t now_ms)
 
 /* -- time -------------------------------------------------------------------------------------- */
 
+/* A remote asked and then did nothing. Others than us may have a tunnel that nothing passes, and want their checks
+ * answered. */
+static bool is_over(const struct talk *t, int64_t now_ms)
+{
+	bool unused = t->path.at.family && t->remote.lapwing;
+
+	return !t->wanted && (!t->ice || unused) && now_ms >= t->linger_ms;
+}
+
 void nego_await_handshake(struct nego *n, struct talk *t, int64_t now_ms)
 {
 	t->check_ms = t->wanted && !t->up ? now_ms + NEGO_HANDSHAKE_MS : NEGO_NEVER;
@@ -52,12 +61,17 @@ static bool pass_time(struct nego *n, struct talk *t, int64_t now_ms)
 					  : "no candidate answered in time",
 			now_ms);
 	}
-	if (!t->wanted && !t->ice && now_ms >= t->linger_ms)
+	if (t->settle_ms != NEGO_NEVER && now_ms >= t->settle_ms)
+		nego_settled(n, t);
+	if (is_over(t, now_ms)) {
+		nego_stop_ice(n, t);
 		return false;
+	}
 	if (t->offer_ms != NEGO_NEVER && now_ms >= t->offer_ms &&
 		(!nego_is_needed(t) || !n->signal))
 		t->offer_ms = NEGO_NEVER; /* nego_set_signal begins again */
 	nego_plan(n, t->check_ms);
+	nego_plan(n, t->settle_ms);
 	if (!t->wanted)
 		nego_plan(n, MAX(t->linger_ms, now_ms + 1000));
 	return true;

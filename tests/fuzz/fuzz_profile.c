@@ -39,7 +39,7 @@ static void check_judgement(const struct profile *p)
 	g_auto(GStrv) imported = profile_imported(p), ignored = profile_ignored(p);
 
 	g_assert_cmpstr(imported[0], ==, "PrivateKey");
-	g_assert_cmpuint(g_strv_length(imported), <=, 6);
+	g_assert_cmpuint(g_strv_length(imported), <=, 8);
 	for (char **line = ignored; *line; line++)
 		g_assert_nonnull(strstr(*line, "; instead: "));
 }

@@ -8,6 +8,8 @@
 
 enum {
 	ROUNDING_US = 50000,
+	LOOK_US = 6 * 1000 *
+		1000, /* within it the peers are looked at, when somebody has not answered */
 	TURN_US = 500 * 1000, /* with much to send on; the clock is read before */
 	NOTICE_US = 2 * 1000 * 1000, /* a packet of a parked peer is told */
 	SESSION_S = 180,
@@ -68,7 +70,8 @@ static void check_sentinel(struct node *h, unsigned other)
 {
 	const struct model_peer *peer = world_peer(h->w, h->number, other);
 
-	if (peer && !sentinel_is_one(&peer->endpoint) && !h->model->crashed &&
+	/* With a signal server settings that follow its paths may come first. */
+	if (!h->w->exchange && peer && !sentinel_is_one(&peer->endpoint) && !h->model->crashed &&
 		h->w->n <= AT_ONCE_MAX && now(h) - h->others[other].heard_us > TURN_US &&
 		is_free_since(h, other, now(h)))
 		world_fail(
@@ -87,13 +90,20 @@ static void check_parking(struct node *h, unsigned other)
 			(double)(now(h) - r->inner_us) / 1e6);
 	if (r->seen == SEEN_ACTIVE)
 		check_group(h, other);
-	if (r->seen == SEEN_WAKING && r->asked_us && now(h) - r->asked_us < 29 * S)
+	/* What it asked for before it was parked and woken again is another matter. */
+	if (r->seen == SEEN_WAKING && r->asked_us > r->seen_us - S && now(h) - r->asked_us < 29 * S)
 		world_fail(h->w, "%s parks h%u %.3f s after the kernel asked for it", h->name,
 			other, (double)(now(h) - r->asked_us) / 1e6);
 	if (r->seen == SEEN_WAKING && is_free_since(h, other, r->seen_us) &&
 		!has_session(h, world_peer(h->w, h->number, other)))
 		world_fail(h->w, "%s gives h%u up, which nothing keeps from answering", h->name,
 			other);
+}
+
+/* Its NAT does not let us in. */
+static bool is_refused(const struct relation *r, int64_t now_us)
+{
+	return r->refused_us && now_us - r->refused_us < 20 * S;
 }
 
 /* What was captured together may be data of its session and a wish for a new one. */
@@ -104,7 +114,7 @@ static void check_waking(struct node *h, unsigned other)
 	bool asks = peer && peer->tunnel.attempts; /* and has got no answer */
 
 	if (r->seen == SEEN_ACTIVE && now(h) - r->seen_us > ROUNDING_US && !asks &&
-		is_free_since(h, other, now(h)))
+		!is_refused(r, now(h)) && is_free_since(h, other, now(h)))
 		world_fail(h->w, "%s wakes h%u, which was active and undisturbed", h->name, other);
 }
 
@@ -143,6 +153,8 @@ void judge_told(const char *json, void *user)
 	struct relation *r;
 	unsigned other;
 
+	if (h->w->exchange && !h->model->crashed && strstr(json, "\"event\":\"repair\""))
+		world_fail(h->w, "%s repairs what nobody has touched: %s", h->name, json);
 	if (!name || !strstr(json, "\"event\":\"lazy\""))
 		return;
 	state = state_in(json);
@@ -159,6 +171,7 @@ void judge_told(const char *json, void *user)
 		check_unreachable(h, other);
 	h->group_wakes |= is_member(h, other) && r->seen == SEEN_PARKED &&
 		(state == SEEN_WAKING || state == SEEN_ACTIVE) && !strstr(json, "\"restart\"");
+	r->adopted = state == SEEN_ACTIVE && strstr(json, "\"restart\"");
 	r->seen = (uint8_t)state;
 	r->seen_us = now(h);
 	r->remote_us = 0;
@@ -198,7 +211,7 @@ void judge_move(
 		r->unknown |= !world_lists_present_address(h->w, h->number, other);
 	if (!has_session(h, peer) || h->told_to_sleep || !is_free_since(h, other, now(h)))
 		return;
-	if (!sentinel_is_one(to) && now(h) - r->heard_us > TURN_US)
+	if (!sentinel_is_one(to) && now(h) - r->heard_us > TURN_US && !is_refused(r, now(h)))
 		world_fail(h->w, "%s moves h%u from where it answers", h->name, other);
 	/* What goes out is noticed at the sentinel only, and what comes in is told once a second. */
 	if (sentinel_is_one(to) && r->seen == SEEN_PARKED &&
@@ -224,6 +237,25 @@ void judge_leave(struct node *h)
 			world_lists_present_address(h->w, h->number, i))
 			world_fail(h->w, "%s leaves h%u at its sentinel", h->name, i);
 	}
+}
+
+/* Who has answered since it is awake needs no other path. */
+void judge_offer(struct node *h, unsigned other)
+{
+	const struct relation *r = &h->others[other];
+
+	if (r->seen == SEEN_ACTIVE && r->first_us > r->seen_us && now(h) - r->first_us > LOOK_US &&
+		!r->adopted && r->heard_us > MAX(r->refused_us, r->bad_until_us) &&
+		is_free_since(h, other, r->seen_us) &&
+		has_session(h, world_peer(h->w, h->number, other)))
+		world_fail(h->w, "%s offers h%u another path, though it answers", h->name, other);
+}
+
+/* Whose packet was told within the last second is told of again only after it. */
+void judge_word(struct node *h, unsigned other)
+{
+	if (h->others[other].seen == SEEN_ACTIVE && now(h) - h->others[other].seen_us < S)
+		world_disturb(h->w, h->number, other, now(h) + S);
 }
 
 /* When one of a group wakes, all do. */

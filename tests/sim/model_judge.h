@@ -14,5 +14,9 @@ void judge_move(
 void judge_refused(struct node *h);
 /* The daemon has nothing more to do for now. */
 void judge_turn(struct node *h);
+/* The daemon offers the other side another path. */
+void judge_offer(struct node *h, unsigned other);
+/* The other side says that it sleeps. */
+void judge_word(struct node *h, unsigned other);
 /* It ends, and has tidied up. */
 void judge_leave(struct node *h);

@@ -603,6 +603,34 @@ static int m_acl_count_refused(void *k, const char *table, uint64_t *ret)
 	return 0;
 }
 
+static int m_steer_apply(void *k, const struct steer_config *config)
+{
+	struct model *m = k;
+
+	wrote(m, __func__ + 2);
+	FAULT(0);
+	model_steer_apply(&m->nft, config);
+	return 0;
+}
+
+static int m_steer_set(void *k, const char *table, const struct steer_ufrag *ufrag)
+{
+	struct model *m = k;
+
+	wrote(m, __func__ + 2);
+	FAULT(0);
+	return model_steer_set(&m->nft, table, ufrag);
+}
+
+static int m_steer_unset(void *k, const char *table, const char *ufrag)
+{
+	struct model *m = k;
+
+	wrote(m, __func__ + 2);
+	FAULT(0);
+	return model_steer_unset(&m->nft, table, ufrag);
+}
+
 static int m_nft_remove(void *k, const char *table)
 {
 	struct model *m = k;
@@ -612,6 +640,7 @@ static int m_nft_remove(void *k, const char *table)
 	if (!strcmp(m->nft.table, table))
 		model_nft_flush(&m->nft);
 	model_acl_remove(&m->nft, model_acl_find(&m->nft, table));
+	model_steer_remove(&m->nft, table);
 	return 0;
 }
 
@@ -622,6 +651,10 @@ static int m_nft_fingerprint(void *k, const char *table, uint64_t *ret)
 
 	FAULT(0);
 	acl = model_acl_find(&m->nft, table);
+	if (!strcmp(m->nft.steer, table)) {
+		*ret = m->nft.steer_fingerprint;
+		return 0;
+	}
 	*ret = acl ? acl->fingerprint : strcmp(m->nft.table, table) ? 0 : m->nft.fingerprint;
 	return 0;
 }
@@ -1087,6 +1120,9 @@ static const struct kernel_ops ops = {
 	.nft_apply = m_nft_apply,
 	.acl_apply = m_acl_apply,
 	.acl_count_refused = m_acl_count_refused,
+	.steer_apply = m_steer_apply,
+	.steer_set = m_steer_set,
+	.steer_unset = m_steer_unset,
 	.nft_remove = m_nft_remove,
 	.nft_fingerprint = m_nft_fingerprint,
 	.nft_change = m_nft_change,

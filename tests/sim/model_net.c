@@ -117,6 +117,8 @@ static void land(void *arg)
 		lose(net, f->host, -1, &f->to, f->data, f->len, FATE_NOBODY);
 	else if (!net_is_open(net, (unsigned)host, &f->from, net->clock->now_us))
 		lose(net, f->host, host, &f->to, f->data, f->len, FATE_REFUSED);
+	else if (f->data[0] == NET_CHECK)
+		net->check((unsigned)host, &f->from, f->data, f->len, net->user);
 	else
 		model_receive(net->hosts[host].model, &f->from, f->to.port, f->data, f->len);
 	g_free(f);
@@ -177,6 +179,7 @@ int net_send(struct net *net, unsigned from, uint16_t port, const struct endpoin
 	struct net_path *path = net_path(net, from, host < 0 ? from : (unsigned)host);
 	struct endpoint source;
 	int64_t at_us;
+	bool cut;
 
 	if (to->family == AF_INET6 && !net->hosts[from].v6)
 		return -ENETUNREACH;
@@ -185,9 +188,9 @@ int net_send(struct net *net, unsigned from, uint16_t port, const struct endpoin
 	source.port = port;
 	if (net->hosts[from].nat)
 		make_hole(net, from, to);
-	if (net->clock->now_us < path->cut_until_us || happens(net, net->loss)) {
-		lose(net, from, host, to, data, len,
-			net->clock->now_us < path->cut_until_us ? FATE_CUT : FATE_LOST);
+	cut = path->apart || net->clock->now_us < path->cut_until_us;
+	if (cut || happens(net, net->loss)) {
+		lose(net, from, host, to, data, len, cut ? FATE_CUT : FATE_LOST);
 		return 0;
 	}
 	at_us = MAX(net->clock->now_us + path->latency_us, path->last_us);

@@ -16,6 +16,7 @@ struct net_host {
 struct net_path { /* one way */
 	int64_t latency_us;
 	int64_t cut_until_us;
+	bool apart; /* nothing passes, whatever is tried */
 	int64_t last_us; /* when the last packet arrives: they keep their order */
 };
 
@@ -37,8 +38,13 @@ struct net {
 	/* A packet met this; to: -1 when nobody is there. */
 	void (*lost)(
 		unsigned from, int to, const void *data, size_t len, enum fate why, void *user);
+	/* A check of ICE arrives, which begins like a packet of WireGuard's but for its type. */
+	void (*check)(
+		unsigned at, const struct endpoint *from, const void *data, size_t len, void *user);
 	void *user;
 };
+
+enum { NET_CHECK = 0xfe }; /* the type */
 
 void net_init(struct net *net, struct clock *clock, GRand *random, unsigned n);
 void net_done(struct net *net);

@@ -35,12 +35,14 @@ void model_nft_init(struct model_nft *nft)
 	nft->watching = g_array_new(FALSE, FALSE, sizeof(struct remembered));
 	nft->refused = g_array_new(FALSE, FALSE, sizeof(struct remembered));
 	nft->heard = g_array_new(FALSE, FALSE, sizeof(struct remembered));
+	nft->steered = g_array_new(FALSE, FALSE, sizeof(struct steer_ufrag));
 	nft->fingerprint = 1;
 }
 
 void model_nft_done(struct model_nft *nft)
 {
 	g_ptr_array_unref(nft->acls);
+	g_array_unref(nft->steered);
 	g_array_unref(nft->counted);
 	g_array_unref(nft->told);
 	g_array_unref(nft->watching);
@@ -125,6 +127,59 @@ void model_acl_apply(struct model_nft *nft, const struct acl_config *config)
 		g_array_append_vals(acl->rules, config->rules, (guint)config->n_rules);
 	acl->fingerprint = ++nft->acl_fingerprint;
 	g_ptr_array_add(nft->acls, acl);
+}
+
+/* -- where checks go ------------------------------------------------------------------------- */
+
+void model_steer_apply(struct model_nft *nft, const struct steer_config *config)
+{
+	g_strlcpy(nft->steer, config->table, sizeof(nft->steer));
+	nft->steer_fingerprint++;
+	g_array_set_size(nft->steered, 0);
+	if (config->n_ufrags)
+		g_array_append_vals(nft->steered, config->ufrags, (guint)config->n_ufrags);
+}
+
+void model_steer_remove(struct model_nft *nft, const char *table)
+{
+	if (strcmp(nft->steer, table))
+		return;
+	nft->steer[0] = '\0';
+	g_array_set_size(nft->steered, 0);
+}
+
+static int find_steered(const struct model_nft *nft, const char *ufrag)
+{
+	for (guint i = 0; i < nft->steered->len; i++)
+		if (!memcmp(g_array_index(nft->steered, struct steer_ufrag, i).text, ufrag,
+			    STEER_UFRAG_LEN))
+			return (int)i;
+	return -1;
+}
+
+bool model_steers(const struct model_nft *nft, const char *ufrag)
+{
+	return nft->steer[0] && find_steered(nft, ufrag) >= 0;
+}
+
+int model_steer_unset(struct model_nft *nft, const char *table, const char *ufrag)
+{
+	int at = find_steered(nft, ufrag);
+
+	if (strcmp(nft->steer, table))
+		return -ENOENT;
+	if (at >= 0)
+		g_array_remove_index_fast(nft->steered, (guint)at);
+	return 0;
+}
+
+int model_steer_set(struct model_nft *nft, const char *table, const struct steer_ufrag *ufrag)
+{
+	int r = model_steer_unset(nft, table, ufrag->text);
+
+	if (r == 0)
+		g_array_append_vals(nft->steered, ufrag, 1);
+	return r;
 }
 
 /* -- elements ------------------------------------------------------------------------------- */

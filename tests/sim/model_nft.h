@@ -5,6 +5,7 @@
 
 #include "netlink/acl.h"
 #include "netlink/nft.h"
+#include "netlink/steer.h"
 
 /* Per prefix or endpoint, till some time. */
 /* What may come in by one interface. */
@@ -23,6 +24,9 @@ struct model_nft {
 	GArray *counted; /* of ranges, with their packets */
 	GPtrArray *acls; /* struct model_acl */
 	uint64_t acl_fingerprint; /* of the newest */
+	char steer[NFT_TABLE_NAME_MAX]; /* the table that leads ICE's checks; "": there is none */
+	uint64_t steer_fingerprint;
+	GArray *steered; /* struct steer_ufrag */
 	GArray *told, *watching, *refused, *heard; /* endpoints, each till some time */
 	struct {
 		bool untracked, logs, refuses, counts, acl;
@@ -37,6 +41,12 @@ void model_acl_apply(struct model_nft *nft, const struct acl_config *config);
 struct model_acl *model_acl_find(const struct model_nft *nft, const char *table); /* NULL: none */
 struct model_acl *model_acl_of(const struct model_nft *nft, const char *ifname); /* NULL: none */
 void model_acl_remove(struct model_nft *nft, struct model_acl *acl); /* NULL is fine */
+void model_steer_apply(struct model_nft *nft, const struct steer_config *config);
+int model_steer_set(struct model_nft *nft, const char *table, const struct steer_ufrag *ufrag);
+int model_steer_unset(struct model_nft *nft, const char *table, const char *ufrag);
+void model_steer_remove(struct model_nft *nft, const char *table);
+/* Requests to this ufrag come to their socket. */
+bool model_steers(const struct model_nft *nft, const char *ufrag);
 /* High counters begin anew. */
 void model_nft_reset(struct model_nft *nft);
 int model_nft_change(

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "mgmt/netmap.h"
+#include "tests/sim/model_finder.h"
 #include "tests/sim/model_world.h"
 
 #define S (INT64_C(1000000)) /* in microseconds */
@@ -12,6 +13,9 @@ enum {
 	SLACK_US = 200 * 1000, /* what the hosts themselves may take, with much to send on */
 	TRY_US = 250 * 1000, /* between two endpoints */
 	ROTATE_US = 90 * 1000 * 1000, /* a permanent peer's first endpoint is found to be dead */
+	SILENT_US = 30 * 1000 * 1000, /* who was thought to be up is found not to answer */
+	UNSEEN_US = 75 * 1000 * 1000,
+	AGAIN_US = 6 * 1000 * 1000, /* an initiation is repeated */
 	ANSWER_US_MAX = 1000,
 };
 
@@ -22,6 +26,8 @@ struct record {
 	uint8_t last; /* enum fate */
 	bool excused, arrived, settled;
 	bool reply, grouped;
+	bool old_session; /* there was one: the kernel may send to where its peer was, and wait 5 s */
+	bool direct; /* nobody sees it ask there, before the peers are looked at */
 };
 
 struct flow {
@@ -69,6 +75,23 @@ static unsigned n_endpoints(const struct world *w, unsigned a, unsigned b)
 	return (listed ? listed->n_endpoints : 1) + moved;
 }
 
+static bool is_adopted(const struct world *w, unsigned a, unsigned b)
+{
+	return w->hosts[a].others[b].adopted || w->hosts[b].others[a].adopted;
+}
+
+/* Under an old session the kernel has asked where its peer was, beside the packet: it waits before it asks again. */
+static bool asks_astray(const struct world *w, const struct record *r)
+{
+	const struct relation *o = &w->hosts[r->from].others[r->to];
+	const int64_t asked_us[] = { o->direct_us, o->direct_before_us };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(asked_us); i++)
+		if (asked_us[i] > r->sent_us - AGAIN_US && asked_us[i] < r->sent_us + S)
+			return r->old_session && w->net.hosts[r->to].nat;
+	return false;
+}
+
 /* How long it may take when nothing is in its way. Of two handshakes that cross, either may be the one
  * that has to find the right endpoint. */
 static int64_t limit_us(const struct world *w, const struct record *r)
@@ -76,6 +99,11 @@ static int64_t limit_us(const struct world *w, const struct record *r)
 	unsigned n = MAX(n_endpoints(w, r->from, r->to), n_endpoints(w, r->to, r->from));
 	bool lazy = world_may_park(w, r->from, r->to) && !w->hosts[r->from].model->sentinel_refused;
 
+	if (w->exchange)
+		return 4 * rtt(w, r) + SLACK_US + exchange_limit_us(w) +
+			(lazy && !is_adopted(w, r->from, r->to) ? 0 : SILENT_US) +
+			(asks_astray(w, r) ? AGAIN_US : 0) +
+			(r->direct && w->net.hosts[r->to].nat ? UNSEEN_US : 0);
 	return 4 * rtt(w, r) + SLACK_US + (n > 1 ? n * TRY_US : 0) +
 		(n > 1 && !lazy ? ROTATE_US : 0);
 }
@@ -106,7 +134,9 @@ static void judge_absence(struct traffic *t, uint32_t id)
 	struct world *w = t->w;
 	int64_t now_us = w->clock.now_us, since_us = free_us(w, r);
 	bool staged = r->last == FATE_STAGED && since_us > r->sent_us;
-	bool captured = r->last == FATE_CAPTURED && w->hosts[r->from].bad_until_us >= r->sent_us;
+	bool captured = r->last == FATE_CAPTURED &&
+		(w->hosts[r->from].bad_until_us >= r->sent_us ||
+			(w->exchange && since_us > r->sent_us));
 
 	r->settled = r->excused || staged || captured;
 	if (r->settled || since_us > now_us - limit_us(w, r) - S)
@@ -183,7 +213,10 @@ static void send_one(struct traffic *t, unsigned from, unsigned to, struct inner
 		.to = (uint16_t)to,
 		.reply = reply,
 		.grouped = grouped };
+	const struct model_peer *peer = world_peer(t->w, from, to);
 
+	r.old_session = peer && peer->tunnel.current;
+	r.direct = peer && !sentinel_is_one(&peer->endpoint);
 	g_array_append_val(t->records, r);
 	packet->id = t->records->len;
 	model_send(t->w->hosts[from].model, packet);

@@ -13,6 +13,7 @@
 #include "mgmt/meshupdate.h"
 #include "mgmt/netmap.h"
 #include "netlink/monitor.h"
+#include "tests/sim/model_finder.h"
 #include "tests/sim/model_judge.h"
 #include "tests/sim/model_traffic.h"
 
@@ -52,7 +53,7 @@ void world_run(struct world *w, int64_t us)
 
 /* -- questions ------------------------------------------------------------------------------ */
 
-static int number_of(const struct world *w, const struct wg_key *key)
+int world_number(const struct world *w, const struct wg_key *key)
 {
 	return GPOINTER_TO_INT(g_hash_table_lookup(w->by_key, key)) - 1;
 }
@@ -121,6 +122,13 @@ void world_disturb(struct world *w, unsigned from, unsigned to, int64_t until_us
 	*bad_until_us = MAX(*bad_until_us, until_us);
 }
 
+/* Hosts negotiate while both their daemons live; whoever has moved is found that way. */
+static bool cannot_meet(const struct world *w, unsigned a, unsigned b)
+{
+	return !w->hosts[a].engine || !w->hosts[b].engine || net_path(&w->net, a, b)->apart ||
+		net_path(&w->net, b, a)->apart;
+}
+
 /* A NAT is between them, and its host has not spoken first. */
 static bool is_shut(const struct world *w, unsigned from, unsigned to)
 {
@@ -162,10 +170,12 @@ int64_t world_bad_until(const struct world *w, unsigned from, unsigned to)
 {
 	const struct relation *r = &w->hosts[from].others[to];
 
-	if (r->unknown || r->stuck || is_forgetful(w, from, to) || is_shut(w, from, to) ||
-		is_unmade(w, from, to) || is_unmade(w, to, from) || is_broken(&w->hosts[from]) ||
-		is_broken(&w->hosts[to]) || !world_listed(w, from, to) ||
-		!world_listed(w, to, from))
+	if (w->exchange ? cannot_meet(w, from, to)
+			: r->unknown || is_forgetful(w, from, to) || is_shut(w, from, to))
+		return INT64_MAX;
+	if (r->stuck || is_unmade(w, from, to) || is_unmade(w, to, from) ||
+		is_broken(&w->hosts[from]) || is_broken(&w->hosts[to]) ||
+		!world_listed(w, from, to) || !world_listed(w, to, from))
 		return INT64_MAX;
 	return MAX(MAX(w->hosts[from].bad_until_us, w->hosts[to].bad_until_us), r->bad_until_us);
 }
@@ -210,10 +220,23 @@ static void on_lost(unsigned from, int to, const void *data, size_t len, enum fa
 	uint32_t id = wg_inner_id(data, len);
 	bool network = why == FATE_LOST || why == FATE_CUT;
 
+	if (*(const uint8_t *)data == NET_CHECK)
+		return;
 	if (to >= 0 && network)
 		both_ways(w, from, (unsigned)to, w->clock.now_us + 17 * S);
+	if (to >= 0 && why == FATE_REFUSED)
+		w->hosts[from].others[to].refused_us = w->clock.now_us;
 	if (id)
 		traffic_fate(w->traffic, id, why, network || why == FATE_REFUSED);
+}
+
+/* It goes to the finder, if there is one. */
+static void on_check_of_ice(
+	unsigned at, const struct endpoint *from, const void *data, size_t len, void *user)
+{
+	struct world *w = user;
+
+	ice_model_check(&w->hosts[at], from, data);
 }
 
 static int on_transmit(
@@ -245,12 +268,15 @@ static void on_fate(uint32_t id, enum fate fate, bool excused, void *user)
 static void on_heard(const struct wg_key *key, const struct endpoint *from, void *user)
 {
 	struct node *h = user;
-	int other = number_of(h->w, key);
+	int other = world_number(h->w, key);
 
 	int at = net_find(&h->w->net, from);
 
-	if (other >= 0)
+	if (other >= 0) {
+		if (h->others[other].heard_us <= h->others[other].seen_us)
+			h->others[other].first_us = h->w->clock.now_us;
 		h->others[other].heard_us = h->w->clock.now_us;
+	}
 	if (other >= 0 && at >= 0 && at != other)
 		world_fail(h->w, "%s takes h%d for h%d", h->name, at, other);
 	if (other >= 0 && at == other)
@@ -260,16 +286,20 @@ static void on_heard(const struct wg_key *key, const struct endpoint *from, void
 static void on_asked(const struct wg_key *key, bool sentinel, void *user)
 {
 	struct node *h = user;
-	int other = number_of(h->w, key);
+	int other = world_number(h->w, key);
 
-	if (other >= 0 && sentinel)
+	if (other >= 0 && sentinel) {
 		h->others[other].asked_us = h->w->clock.now_us;
+	} else if (other >= 0) {
+		h->others[other].direct_before_us = h->others[other].direct_us;
+		h->others[other].direct_us = h->w->clock.now_us;
+	}
 }
 
 static void on_inner(const struct wg_key *key, bool in, void *user)
 {
 	struct node *h = user;
-	int other = number_of(h->w, key);
+	int other = world_number(h->w, key);
 
 	if (other < 0)
 		return;
@@ -281,7 +311,7 @@ static void on_inner(const struct wg_key *key, bool in, void *user)
 static void on_moves(const struct model_peer *peer, const struct endpoint *to, void *user)
 {
 	struct node *h = user;
-	int other = number_of(h->w, &peer->key);
+	int other = world_number(h->w, &peer->key);
 
 	if (other >= 0)
 		judge_move(h, (unsigned)other, peer, to);
@@ -297,7 +327,7 @@ static void on_refused(void *user)
 static void on_glare(const struct wg_key *key, bool captured, void *user)
 {
 	struct node *h = user;
-	int other = number_of(h->w, key);
+	int other = world_number(h->w, key);
 
 	h->w->crossings++;
 	if (other >= 0 && !captured)
@@ -307,7 +337,7 @@ static void on_glare(const struct wg_key *key, bool captured, void *user)
 static void on_session(const struct wg_key *key, void *user)
 {
 	struct node *h = user;
-	int other = number_of(h->w, key);
+	int other = world_number(h->w, key);
 
 	if (other < 0 || !h->others[other].stuck)
 		return;
@@ -354,7 +384,7 @@ static void on_passed(void *user)
 static const char *name_peer(const struct wg_key *key, void *user)
 {
 	struct node *h = user;
-	int other = number_of(h->w, key);
+	int other = world_number(h->w, key);
 
 	return other < 0 ? "?" : h->w->hosts[other].name;
 }
@@ -470,6 +500,11 @@ static int read_psk(const char *path, struct wg_key *ret, void *user)
 	return -ENOENT;
 }
 
+static void path(const struct wg_key *key, enum engine_need need, void *user)
+{
+	finding_need(user, key, need);
+}
+
 static uint32_t random32(void *user)
 {
 	return g_rand_int(((struct node *)user)->w->random);
@@ -494,6 +529,7 @@ static const struct engine_ops engine_ops = {
 	.record_mtu = record_mtu,
 	.record_psks = record_psks,
 	.read_psk = read_psk,
+	.path = path,
 	.random = random32,
 	.wall_s = wall_s,
 };
@@ -549,6 +585,20 @@ static void survive(struct node *h)
 	h->bad_until_us = MAX(h->bad_until_us, h->start.at_us + 8 * S);
 }
 
+bool host_begin(struct node *h)
+{
+	if (!h->engine || h->busy)
+		return false;
+	return h->busy = true;
+}
+
+void host_end(struct node *h)
+{
+	h->busy = false;
+	survive(h);
+	host_kick(h);
+}
+
 static void on_turn(void *arg)
 {
 	struct node *h = arg;
@@ -583,6 +633,7 @@ static void on_check(void *arg)
 	timer_set(clock, &h->check, clock->now_us + ENGINE_CHECK_S * S);
 	h->busy = true;
 	engine_check(h->engine, host_now_ms(h));
+	finding_check(h);
 	h->busy = false;
 	survive(h);
 	host_kick(h);
@@ -756,6 +807,7 @@ static void take_mesh(struct node *h)
 		engine_patch_map(h->engine, patches, n, host_now_ms(h));
 	else if ((fresh = parse(h)))
 		engine_set_map(h->engine, fresh, host_now_ms(h));
+	finding_map(h);
 }
 
 static void switch_mesh(struct node *h)
@@ -845,6 +897,7 @@ void host_start(struct node *h)
 	engine_set_private_key(h->engine, &h->private_key);
 	engine_set_config(h->engine, &h->config);
 	take_mesh(h);
+	finding_start(h);
 	h->busy = false;
 	timer_set(&w->clock, &h->check, w->clock.now_us + ENGINE_CHECK_S * S);
 	host_event(h, MONITOR_LOST);
@@ -891,6 +944,8 @@ void host_stop(struct node *h, bool crash)
 		engine_leave(h->engine);
 		judge_leave(h);
 	}
+	h->model->crashed |= crash;
+	finding_stop(h);
 	engine_free(h->engine);
 	h->busy = false;
 	h->engine = NULL;
@@ -975,6 +1030,7 @@ void world_init(struct world *w, guint32 seed, unsigned n)
 	w->clock.now_us = 1000 * S;
 	net_init(&w->net, &w->clock, w->random, n);
 	w->net.lost = on_lost;
+	w->net.check = on_check_of_ice;
 	w->net.user = w;
 	w->by_key = g_hash_table_new(key_hash, key_equal);
 	w->listen_port = NAMES_PORT;
@@ -990,6 +1046,7 @@ void world_done(struct world *w)
 	for (unsigned i = 0; i < w->n; i++) {
 		struct node *h = &w->hosts[i];
 
+		finding_stop(h);
 		engine_free(h->engine);
 		model_free(h->model);
 		config_done(&h->config);
@@ -1000,6 +1057,7 @@ void world_done(struct world *w)
 		g_array_unref(h->memory);
 	}
 	traffic_free(w->traffic);
+	exchange_close(w);
 	mesh_unref(w->mesh);
 	net_done(&w->net);
 	clock_done(&w->clock);

@@ -30,6 +30,8 @@ struct mesh {
 	int64_t *index; /* world number -> host of the map, or -1 */
 };
 
+struct exchange;
+struct finding;
 struct traffic;
 
 enum seen_state { SEEN_PARKED, SEEN_WAKING, SEEN_ACTIVE, SEEN_PERMANENT, SEEN_UNREACHABLE };
@@ -38,12 +40,16 @@ enum seen_state { SEEN_PARKED, SEEN_WAKING, SEEN_ACTIVE, SEEN_PERMANENT, SEEN_UN
 struct relation {
 	int64_t inner_us; /* when an inner packet last passed */
 	int64_t asked_us; /* when the kernel last asked at the sentinel */
+	int64_t direct_us, direct_before_us; /* when it last asked elsewhere, and before that */
 	int64_t heard_us; /* when anything genuine last came in */
+	int64_t first_us; /* the first time since its state was told */
 	int64_t came_us; /* when an inner packet did */
 	int64_t remote_us; /* when an inner packet came in that nobody has noticed yet; 0: none */
 	int64_t bad_until_us; /* packets to it may be late, or lost */
+	int64_t refused_us; /* when its NAT last refused a packet */
 	bool stuck; /* handshakes have crossed in the kernels, till the next session */
 	bool unknown; /* it has moved, and nothing here can know where */
+	bool adopted; /* found active after a restart; what is known of it may be old */
 	bool pinned;
 	int64_t pinned_us; /* or unpinned */
 	uint8_t seen; /* enum seen_state: as last told */
@@ -56,6 +62,7 @@ struct node {
 	char name[8];
 	struct model *model;
 	struct engine *engine; /* NULL: the daemon is down */
+	struct finding *finding; /* NULL: it finds no paths */
 	struct config config;
 	struct wg_key private_key, public_key;
 	struct mesh *mesh; /* its file */
@@ -92,6 +99,7 @@ struct world {
 	uint32_t next_session;
 	unsigned depth; /* of calls in calls */
 
+	struct exchange *exchange; /* NULL: there is no signal server */
 	struct traffic *traffic;
 	uint64_t crossings; /* of initiations, both to sentinels; for people */
 
@@ -124,10 +132,15 @@ struct model_link *world_link(const struct node *h);
 const struct netmap_host *world_listed(const struct world *w, unsigned a, unsigned b);
 bool world_lists_present_address(const struct world *w, unsigned a, unsigned b);
 
+int world_number(const struct world *w, const struct wg_key *key); /* -1: nobody */
+
 int64_t host_now_ms(const struct node *h);
 void host_start(struct node *h);
 void host_stop(struct node *h, bool crash);
 void host_kick(struct node *h);
+/* Its daemon does something from here to there. False: it does something else, or is down. */
+bool host_begin(struct node *h);
+void host_end(struct node *h);
 void host_event(struct node *h, unsigned events);
 /* 1: done, and so on: see engine_command. */
 int host_command(struct node *h, enum engine_command command, unsigned other);

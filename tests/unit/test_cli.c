@@ -58,7 +58,8 @@ static const char peer_json[] =
 	"\"keepalive_seconds\":25,\"holds\":[\"10.1.0.0/24\"],"
 	"\"lazy\":\"active\",\"lazy_reason\":null,\"pinned\":false,\"last_inner_seconds\":61,"
 	"\"idle_after_seconds\":900,\"wakes\":{\"count\":3,\"cause\":\"traffic\","
-	"\"endpoint_us\":840,\"answer_us\":92400,\"dropped\":2}},"
+	"\"endpoint_us\":840,\"answer_us\":92400,\"dropped\":2},\"negotiation\":{\"phase\":\"up\",\"path\":\"192.0.2.1:51820\","
+	"\"local_type\":\"host\",\"remote_type\":\"srflx\",\"problem\":null}},"
 	"{\"name\":\"off\",\"public_key\":\"PK2\",\"addresses\":[],\"state\":\"unreachable\","
 	"\"endpoint\":null,\"last_handshake_seconds\":null,\"rx_bytes\":0,\"tx_bytes\":0,"
 	"\"lazy\":\"permanent\",\"lazy_reason\":\"keepalives\",\"pinned\":false,"
@@ -789,11 +790,11 @@ static void test_peers(struct fixture *f, const void *data)
 {
 	g_assert_cmpint(run(f, "peers"), ==, EXIT_OK);
 	g_assert_cmpstr(f->out, ==,
-		"NAME  ADDRESS        STATE        LAZY       WAKES             ENDPOINT         HANDSHAKE  INNER       RX    TX\n"
-		"web   100.64.0.2/32  up           yes        3, 92 ms, 2 lost  192.0.2.1:51820      2m 5s  1m 1s  1.5 KiB  10 B\n"
-		"off   -              unreachable  permanent  0                 -                        -      -      0 B   0 B\n"
-		"zoe   -              parked       yes        0                 -                        -      -      0 B   0 B\n"
-		"key   -              up           pinned     0                 -                        -      -      0 B   0 B\n");
+		"NAME  ADDRESS        STATE        LAZY       WAKES             ENDPOINT         HANDSHAKE  INNER       RX    TX  PATH\n"
+		"web   100.64.0.2/32  up           yes        3, 92 ms, 2 lost  192.0.2.1:51820      2m 5s  1m 1s  1.5 KiB  10 B  host to srflx\n"
+		"off   -              unreachable  permanent  0                 -                        -      -      0 B   0 B  -\n"
+		"zoe   -              parked       yes        0                 -                        -      -      0 B   0 B  -\n"
+		"key   -              up           pinned     0                 -                        -      -      0 B   0 B  -\n");
 	g_assert_cmpint(run(f, "peers web"), ==, EXIT_OK);
 	g_assert_nonnull(strstr(f->out, "handshake  2m 5s ago\n"));
 	g_assert_nonnull(strstr(f->out, "holds      10.1.0.0/24\n"));

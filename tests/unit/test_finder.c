@@ -264,11 +264,12 @@ static void capture(struct setup *s, uint8_t mark, size_t len, int64_t now_ms)
 
 static void find_path(struct setup *s, unsigned host, uint16_t port, bool replaces, int64_t now_ms)
 {
-	const struct endpoint found = at(port);
-	const struct engine_paths paths = { &found, 1, .proven = true, .replaces = replaces };
+	const struct endpoint found[] = { at(port), at(1) };
+	const struct engine_paths paths = { found, 2, .proven = true, .replaces = replaces };
 
 	engine_set_paths(s->engine, &s->keys[host], &paths, now_ms);
-	engine_program_now(s->engine, &(uint32_t){ host }, 1, now_ms);
+	if (s->engine->peers[host].flags & PEER_NEW_ENDPOINT)
+		engine_program_now(s->engine, &(uint32_t){ host }, 1, now_ms);
 }
 
 static void read_kernel(struct setup *s, int64_t now_ms)
@@ -346,6 +347,22 @@ static void test_replaces(void)
 	g_assert_true(endpoint_is_same(&s.endpoint, &first));
 	find_path(&s, LAZY, 2, true, NOW_MS);
 	g_assert_true(endpoint_is_same(&s.endpoint, &second));
+	end(&s);
+}
+
+/* Who is always up and does not answer any more is given the path, also when it is one of several that may be. */
+static void test_replaces_permanent(void)
+{
+	struct setup s;
+
+	BEGIN(&s);
+	s.engine->peers[PERMANENT].endpoint = at(1);
+	s.engine->peers[PERMANENT].state = PEER_UP;
+	find_path(&s, PERMANENT, 2, false, NOW_MS);
+	g_assert_cmpint(s.engine->peers[PERMANENT].endpoint.port, ==, 1);
+	s.engine->peers[PERMANENT].state = PEER_UNREACHABLE;
+	find_path(&s, PERMANENT, 2, false, NOW_MS);
+	g_assert_cmpint(s.endpoint.port, ==, 2);
 	end(&s);
 }
 
@@ -463,6 +480,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/finder/asked-while-asleep", test_asked_while_asleep);
 	g_test_add_func("/finder/events", test_events);
 	g_test_add_func("/finder/replaces", test_replaces);
+	g_test_add_func("/finder/replaces-permanent", test_replaces_permanent);
 	g_test_add_func("/finder/kept-data", test_kept_data);
 	g_test_add_func("/finder/kept-data-is-old", test_kept_data_is_old);
 	g_test_add_func("/finder/kept-data-is-answered", test_kept_data_is_answered);

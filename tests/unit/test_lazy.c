@@ -216,7 +216,7 @@ static void test_asked_for(void)
 
 	begin(&s);
 	g_assert_true(lazy_wake(s.lazy, A, LAZY_BY_USER, s.now_ms));
-	FOLLOWS(&s, "A:tell A:poke");
+	FOLLOWS(&s, "A:tell A:program A:poke");
 	g_assert_true(lazy_wants_sentinel(s.lazy, A));
 	g_assert_false(lazy_wake(s.lazy, A, LAZY_BY_USER, s.now_ms));
 	/* New endpoints alone are nothing to send. */
@@ -320,7 +320,7 @@ static void test_group(void)
 	begin(&s);
 	s.grouped = true;
 	lazy_captured(s.lazy, A, false, s.now_ms);
-	FOLLOWS(&s, "A:tell B:tell B:poke A:program A:forward0");
+	FOLLOWS(&s, "A:tell B:tell B:program B:poke A:program A:forward0");
 	lazy_captured(s.lazy, B, false, s.now_ms);
 	lazy_answered(s.lazy, A, s.now_ms);
 	lazy_answered(s.lazy, B, s.now_ms);

@@ -38,9 +38,12 @@ static void test_round_trip(void)
 		.has_psk = true };
 	struct membership got = { 0 };
 	char text[] = "192.0.2.1/eth0", *ips[] = { text, NULL }, *none[] = { NULL };
+	char one[] = "stun:stun.example:3478", two[] = "stun:[2001:db8::1]";
+	char *stuns[] = { one, two, NULL };
 
 	m.external_ips = g_strdupv(ips);
 	m.interfaces_exclude = g_strdupv(none);
+	m.stuns = g_strdupv(stuns);
 	key_generate_private(&m.server_key);
 	g_assert_cmpint(membership_load(dir, &got), ==, -ENOENT);
 	g_assert_cmpint(membership_save(dir, &m), ==, 0);
@@ -56,6 +59,7 @@ static void test_round_trip(void)
 	g_assert_true(got.has_psk);
 	g_assert_true(g_strv_equal(
 		(const char *const *)got.external_ips, (const char *const *)m.external_ips));
+	g_assert_true(g_strv_equal((const char *const *)got.stuns, (const char *const *)stuns));
 	g_assert_nonnull(got.interfaces_exclude); /* an empty list is not none */
 	g_assert_null(got.interfaces_exclude[0]);
 	membership_done(&got);
@@ -79,6 +83,7 @@ static void test_damage(void)
 		"{\"version\": 1, \"url\": \"https://a:1\", \"interface\": \"much-too-long-a-name\"}",
 		"{\"version\": 1, \"url\": \"https://a:1\", \"mtu\": 1}",
 		"{\"version\": 1, \"url\": \"https://a:1\", \"external_ips\": [\"a\", 1]}",
+		"{\"version\": 1, \"url\": \"https://a:1\", \"stun\": [\"\"]}",
 		"{\"version\": 1, \"url\": \"https://a:1\", \"interfaces_exclude\": \"a\"}",
 	};
 

@@ -66,13 +66,13 @@ static struct ice *open_agent(const struct ice_local *locals, uint16_t port)
 	struct ice_config config = { .controlling = true,
 		.port = port,
 		.announced_port = 51820,
+		.ufrag = "ourufrag",
+		.password = "01234567890123456789012345678901",
 		.locals = locals,
 		.n_locals = LOCALS };
 	char line[CANDIDATE_LINE_MAX];
 	struct ice *ice;
 
-	g_strlcpy(config.ufrag, "ownufrag", sizeof(config.ufrag));
-	g_strlcpy(config.password, "0123456789012345678901", sizeof(config.password));
 	g_assert_cmpint(ice_new(&config, &ops, NULL, &ice), ==, 0);
 	ice_announce(ice);
 	g_assert_cmpint(ice_remote(ice, &remote), ==, 0);

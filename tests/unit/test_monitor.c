@@ -171,6 +171,35 @@ static void test_routes(void)
 	}
 }
 
+/* Where packets to strangers go. */
+static void test_default_routes(void)
+{
+	static const struct {
+		uint16_t type;
+		struct rtmsg rtm;
+		unsigned event;
+	} cases[] = {
+		{ RTM_NEWROUTE, { .rtm_table = 254, .rtm_type = RTN_UNICAST }, MONITOR_ELSEWHERE },
+		{ RTM_DELROUTE, { .rtm_table = 254, .rtm_type = RTN_UNICAST }, MONITOR_ELSEWHERE },
+		{ RTM_NEWROUTE, { .rtm_table = 254, .rtm_type = RTN_UNREACHABLE }, 0 },
+		{ RTM_NEWROUTE, { .rtm_table = 254, .rtm_type = RTN_UNICAST, .rtm_dst_len = 8 },
+			0 },
+		{ RTM_NEWROUTE, { .rtm_table = 100, .rtm_type = RTN_UNICAST }, 0 },
+	};
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		struct bytes in = { 0 };
+		size_t message = bytes_message(&in, cases[i].type, 0, 0);
+		uint32_t pid;
+
+		bytes_put(&in, &cases[i].rtm, sizeof(cases[i].rtm));
+		bytes_attr_u32(&in, RTA_OIF, OTHER);
+		bytes_end(&in, message);
+		g_assert_cmpuint(
+			monitor_filter_route(&filter, bytes_header(&in), &pid), ==, cases[i].event);
+	}
+}
+
 static void test_rules(void)
 {
 	static const struct {
@@ -399,6 +428,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/monitor/no-index", test_no_index);
 	g_test_add_func("/monitor/addresses", test_addresses);
 	g_test_add_func("/monitor/routes", test_routes);
+	g_test_add_func("/monitor/default_routes", test_default_routes);
 	g_test_add_func("/monitor/rules", test_rules);
 	g_test_add_func("/monitor/pid", test_pid);
 	g_test_add_func("/monitor/nft", test_nft);

@@ -93,6 +93,7 @@ static void test_asks(void)
 	struct nego_words heard = words(1), again;
 	struct nego_candidate c = candidate("one", 1);
 	struct nego_path path = { .at = { .family = AF_INET, .port = 9 } };
+	struct endpoint at[NEGO_ENDPOINTS_MAX + 1];
 	struct setup s;
 
 	begin(&s);
@@ -102,12 +103,17 @@ static void test_asks(void)
 	FOLLOWS(&s, "");
 	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
 	FOLLOWS(&s, "start");
+	/* No lapwing: a handshake from before it has a path itself does not count for it. */
 	nego_hear_candidate(s.nego, &s.peer, &c, s.now_ms);
-	FOLLOWS(&s, "remote:one endpoints");
+	FOLLOWS(&s, "remote:one");
 	nego_local_candidate(s.nego, &s.peer, session(&s), "mine");
 	FOLLOWS(&s, "candidate:mine");
 	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
+	FOLLOWS(&s, "");
+	g_assert_cmpuint(nego_endpoints(s.nego, &s.peer, at), ==, 0);
+	s.now_ms += NEGO_SETTLE_MS;
 	FOLLOWS(&s, "endpoints");
+	g_assert_cmpuint(nego_endpoints(s.nego, &s.peer, at), ==, 1);
 	nego_up(s.nego, &s.peer, s.now_ms);
 	FOLLOWS(&s, "release"); /* the other side is no lapwing: its checks go on */
 	s.now_ms += 3600 * 1000;
@@ -116,6 +122,33 @@ static void test_asks(void)
 	nego_idle(s.nego, &s.peer, true);
 	FOLLOWS(&s, "go-idle stop");
 	g_assert_cmpuint(nego_count(s.nego), ==, 0);
+	nego_free(s.nego);
+}
+
+/* Who is no lapwing and has lost its path asks anew, under the session that it had. */
+static void test_asked_again(void)
+{
+	struct nego_words heard = words(1);
+	struct nego_path path = { .at = { .family = AF_INET, .port = 9 } };
+	uint8_t before[NEGO_SESSION_LEN];
+	struct setup s;
+
+	begin(&s);
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	FOLLOWS(&s, "start answer");
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	FOLLOWS(&s, "answer"); /* still at work */
+	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
+	nego_up(s.nego, &s.peer, s.now_ms);
+	FOLLOWS(&s, "release");
+	s.now_ms += 30 * 1000;
+	FOLLOWS(&s, "endpoints");
+	memcpy(before, session(&s), sizeof(before));
+	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms); /* late */
+	FOLLOWS(&s, "");
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	FOLLOWS(&s, "stop start answer");
+	g_assert_true(memcmp(before, session(&s), sizeof(before)) != 0);
 	nego_free(s.nego);
 }
 
@@ -352,6 +385,60 @@ static void test_no_ice(void)
 	nego_free(s.nego);
 }
 
+/* It asked, a path was found, and then it fell asleep. */
+static void test_not_used(void)
+{
+	struct nego_words heard = words(1);
+	struct nego_path path = { .at = { .family = AF_INET, .port = 9 } };
+	struct setup s;
+
+	begin(&s);
+	heard.lapwing = true;
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
+	FOLLOWS(&s, "start answer endpoints");
+	s.now_ms += NEGO_LINGER_MS - 1;
+	FOLLOWS(&s, "");
+	s.now_ms += 1001;
+	FOLLOWS(&s, "stop");
+	g_assert_cmpuint(nego_count(s.nego), ==, 0);
+	nego_free(s.nego);
+}
+
+static unsigned tries_within(struct setup *s, int64_t ms, uint8_t *heard)
+{
+	unsigned tries = 0;
+
+	for (int64_t end = s->now_ms + ms; s->now_ms < end; s->now_ms += 100) {
+		g_autofree char *text = actions(s);
+		struct nego_words answer;
+
+		if (!strstr(text, "offer"))
+			continue;
+		answer = words(++*heard);
+		nego_hear_answer(s->nego, &s->peer, &answer, s->now_ms);
+		tries++;
+	}
+	return tries;
+}
+
+/* The other side answers, and yet there is no path: the next tries are less and less often. */
+static void test_in_vain(void)
+{
+	uint8_t heard = 0;
+	struct setup s;
+
+	begin(&s);
+	nego_want(s.nego, &s.peer, NEGO_PERMANENT, s.now_ms);
+	g_assert_cmpuint(tries_within(&s, 60 * 1000, &heard), >=, 3);
+	tries_within(&s, 120 * 1000, &heard);
+	g_assert_cmpuint(tries_within(&s, 600 * 1000, &heard), <=, 14);
+	/* What changes the odds is tried at once. */
+	nego_network_changed(s.nego, s.now_ms);
+	g_assert_cmpuint(tries_within(&s, 20 * 1000, &heard), >=, 2);
+	nego_free(s.nego);
+}
+
 /* The path of a tunnel that is up breaks: another one is looked for, whatever WireGuard thinks. */
 static void test_path_lost(void)
 {
@@ -365,7 +452,7 @@ static void test_path_lost(void)
 	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
 	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
 	nego_up(s.nego, &s.peer, s.now_ms);
-	FOLLOWS(&s, "start endpoints release");
+	FOLLOWS(&s, "start release");
 	nego_failed(s.nego, &s.peer, session(&s), "silence", s.now_ms);
 	FOLLOWS(&s, "stop");
 	s.now_ms += NEGO_AFRESH_MS;
@@ -382,6 +469,7 @@ static void test_no_handshake(void)
 	struct setup s;
 
 	begin(&s);
+	heard.lapwing = true;
 	nego_want(s.nego, &s.peer, NEGO_PACKET_WAITS, s.now_ms);
 	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
 	FOLLOWS(&s, "start");
@@ -405,13 +493,13 @@ static void test_no_handshake(void)
 	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
 	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
 	nego_up(s.nego, &s.peer, s.now_ms);
-	FOLLOWS(&s, "start endpoints release");
+	FOLLOWS(&s, "start endpoints stop");
 	s.now_ms += 2 * NEGO_HANDSHAKE_MS;
 	FOLLOWS(&s, "");
 	nego_free(s.nego);
 }
 
-/* Only the other side wants it: whether there is a handshake is its business, until we want it, too. */
+/* Only the other side wants it: whether there is a handshake is its business for a while, until we want it, too. */
 static void test_no_handshake_of_theirs(void)
 {
 	struct nego_path path = { .at = { .family = AF_INET, .port = 9 } };
@@ -419,10 +507,11 @@ static void test_no_handshake_of_theirs(void)
 	struct setup s;
 
 	begin(&s);
+	heard.lapwing = true;
 	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
 	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
 	g_free(actions(&s));
-	s.now_ms += 3600 * 1000;
+	s.now_ms += NEGO_LINGER_MS - 1;
 	FOLLOWS(&s, "");
 	nego_want(s.nego, &s.peer, NEGO_PACKET_WAITS, s.now_ms);
 	s.now_ms += NEGO_HANDSHAKE_MS - 1;
@@ -575,6 +664,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/nego/asks", test_asks);
 	g_test_add_func("/nego/is_asked", test_is_asked);
+	g_test_add_func("/nego/asked_again", test_asked_again);
 	g_test_add_func("/nego/nobody_answers", test_nobody_answers);
 	g_test_add_func("/nego/no_signal", test_no_signal);
 	g_test_add_func("/nego/fails", test_fails);
@@ -584,6 +674,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/nego/is_forgotten", test_is_forgotten);
 	g_test_add_func("/nego/prune", test_prune);
 	g_test_add_func("/nego/no_ice", test_no_ice);
+	g_test_add_func("/nego/not_used", test_not_used);
+	g_test_add_func("/nego/in_vain", test_in_vain);
 	g_test_add_func("/nego/path_lost", test_path_lost);
 	g_test_add_func("/nego/no_handshake", test_no_handshake);
 	g_test_add_func("/nego/no_handshake_of_theirs", test_no_handshake_of_theirs);

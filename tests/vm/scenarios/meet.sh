@@ -15,7 +15,7 @@ lan net hub=10.0.0.9/24 a=10.0.0.1/24 b=10.0.0.2/24 c=10.0.0.3/24
 ping_ms() { on "$1" ping -n -c 1 -W 5 "$2" | sed -n 's/.*time=\([0-9.]*\) ms/\1/p'; }
 
 start_hub hub
-hubctl hub services signal=10.0.0.9:33073 >/dev/null
+hubctl hub services signal=10.0.0.9:33073 'stuns=["stun:10.0.0.9:3478"]' >/dev/null
 hubctl hub set lazy=true >/dev/null
 joins http://10.0.0.9:33073 "$(hubctl hub add-key)" a b c
 name=.netbird.selfhosted
@@ -45,6 +45,30 @@ on b ip link del wt0
 start_daemon b
 within 20 "b is back" is_member b "['control']['signal']['state']" connected
 within 60 "a's packets find it" reaches a 100.64.0.2 2
+
+# ---- What a is told about: by its configuration
+# meet_again: both sleep, and a packet of a's makes them negotiate anew.
+meet_again() {
+	lw a idle b$name >/dev/null
+	wait_for 10 eval '! lw b peers a$name --json | grep -q "\"negotiation\""' && reaches a 100.64.0.2 5
+}
+told() { peer b a$name "['candidates']" | grep -F "'$1:51820'"; }
+lan side a=10.9.0.1/24
+ip -n a address add 10.0.0.77/24 dev eth0
+ok "with one more interface and address, a and b meet again" meet_again
+within 5 "b knows all of a's" eval 'told 10.0.0.1 && told 10.0.0.77 && told 10.9.0.1'
+session=$(on a wg show wt0 latest-handshakes | grep -F "$(on b wg show wt0 public-key)")
+echo '{"ice": {"external_ips": ["10.0.0.77/eth0"], "interfaces_exclude": ["eth1"]}}' >/tmp/a/lapwing.json
+ok "what may be told changes while it runs" lw a up --wait
+is "$(on a wg show wt0 latest-handshakes | grep -F "$(on b wg show wt0 public-key)")" "$session" "the tunnel does not care"
+ok "they meet again" meet_again
+within 5 "b is told the external address" told 10.0.0.77
+fails "none of the interface that is excluded" told 10.9.0.1
+echo '{"ice": {"external_ips": ["10.0.0.0/24"]}}' >/tmp/a/lapwing.json
+lw a up >/dev/null || true
+within 5 "a mistake changes nothing" logged a "ice.external_ips[0]: not EXTERNAL"
+echo '{}' >/tmp/a/lapwing.json
+lw a up --wait >/dev/null
 
 # ---- Always up: without traffic, and nothing is left of who leaves
 hubctl hub set lazy=false >/dev/null
@@ -79,4 +103,9 @@ within 40 "it is back" is_member a "['control']['signal']['state']" connected
 within 40 "and on c's side" is_member c "['control']['signal']['state']" connected
 within 20 "e is asked" is_peer a e$name "['negotiation']['phase']" offered
 ok "why finds nothing about b" lw a why b$name
+kill_hub hub
+stop_daemon a
+start_daemon a
+is "$(member a "['control']['stun']")" "['stun:10.0.0.9:3478']" "a start without the servers knows who tells a NAT's address"
+is "$(member a "['control']['signal']['url']")" http://10.0.0.9:33073 "and where the signal server is"
 finish

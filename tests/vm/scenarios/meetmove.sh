@@ -19,50 +19,38 @@ behind_nat a ra 10.1.0
 behind_nat b rb 10.2.0
 firewall a 'iifname wt0 accept'
 firewall b 'iifname wt0 accept'
-ip netns exec hub turnserver -n --log-file=stdout --no-cli --no-auth --stun-only --no-tcp --no-tls --no-dtls \
-	--listening-ip=203.0.113.9 --pidfile=/tmp/hub/pid >/tmp/hub/stunlog 2>&1 {tap}>&- {never}<&- &
-pids[stun]=$!
+stun_server hub 203.0.113.9
 start_hub hub
 hubctl hub services signal=203.0.113.9:33073 'stuns=["stun:203.0.113.9:3478"]' >/dev/null
 hubctl hub set lazy=true >/dev/null
-key=$(hubctl hub add-key)
-for h in a b; do
-	echo '{}' >"/tmp/$h/lapwing.json"
-	(umask 077 && echo "$key" >"/tmp/$h/setup.key")
-	start_daemon $h
-	within 20 "$h joins" lw $h enroll --management-url http://203.0.113.9:33073 --setup-key-file /tmp/$h/setup.key --hostname $h
-done
-for h in a b; do
-	within 20 "$h is registered with the signal server" is_member $h "['control']['signal']['state']" connected
-	within 10 "$h has its peer" eval '[ "$(on $h wg show wt0 peers | wc -l)" = 1 ]'
-done
+joins http://203.0.113.9:33073 "$(hubctl hub add-key)" a b
 name=.netbird.selfhosted
 for h in a b; do
 	lw $h monitor --json >>/tmp/$h/events {tap}>&- {never}<&- &
 	lw $h monitor >>/tmp/$h/told {tap}>&- {never}<&- &
 done
+# It listens, and has two callers.
+for h in a b; do within 10 "$h has monitors" eval '[ "$(on $h ss -Hxa | grep -c "/tmp/$h/run/control.sock")" -ge 3 ]'; done
 
 # events HOST: the steps of its negotiation since, as one line.
-events() { python3 -c '
-import json, sys
-for line in open(sys.argv[1]):
-    e = json.loads(line)
-    if e["event"] == "negotiation":
-        print(e["state"] + (" " + e["local_type"] + ">" + e["remote_type"] if e["state"] == "path found" else ""), end=", ")
-' /tmp/$1/events; }
+events() {
+	sed -n '/"event":"negotiation"/ { s/.*"state":"\([^"]*\)".*"local_type":\([^,]*\),"remote_type":\([^,]*\),.*/\1 \2>\3/; s/ null>null//; s/"//g; p }' \
+		"/tmp/$1/events" | paste -sd ,
+}
 forget_events() { for h in a b; do : >/tmp/$h/events; done; }
 saw() { [[ $(events "$1") == *"$2"* ]]; }
 
 # ---- Each step is told
 within 30 "the first packets find the way" reaches a 100.64.0.2 8
-for h in a b; do within 10 "$h tells that it is up" saw $h "up, "; done
+for h in a b; do within 10 "$h tells that it is up" saw $h up; done
 echo "# a: $(events a)"
 echo "# b: $(events b)"
-ok "a tells that it has asked and was answered" saw a 'offered, answered, checking, '
-ok "b tells that it was asked" saw b 'asked, checking, '
+ok "a tells that it has asked and was answered" saw a offered,answered,checking
+ok "b tells that it was asked" saw b asked,checking
 ok "for people it is a line" grep -q "  *negotiation b$name: offered\$" /tmp/a/told
 within 10 "nothing is being looked for any more" eval '[ "$(on a ss -Hlun sport ge :61000 | wc -l)" -le 2 ]'
-handshake=$(on a wg show wt0 latest-handshakes | cut -f 2)
+sent_to_b() { on a wg show wt0 transfer | cut -f 3; }
+sent=$(sent_to_b)
 
 # ---- Another address of its own: its NAT gives it another port, which b's does not let in
 forget_events
@@ -70,28 +58,28 @@ ip -n a address flush dev eth0
 ip -n a address add 10.1.0.7/24 dev eth0
 ip -n a route add default via 10.1.0.1
 changed=$EPOCHSECONDS
-within 4 "a asks at once" saw a "offered, "
+within 4 "a asks at once" saw a offered
 within 15 "and is heard from its new address" reaches a 100.64.0.2 2
 echo "# after $((EPOCHSECONDS - changed)) s; a: $(events a)"
 ok "there was another path" saw a "path found"
-ok "their session is the one from before" [ "$(on a wg show wt0 latest-handshakes | cut -f 2)" = "$handshake" ]
+ok "b was not removed for it" [ "$(sent_to_b)" -gt "$sent" ]
 
 # ---- The interface is gone, and comes back
 forget_events
 ip -n a link set eth0 down
 pause 3
-ok "from nowhere nobody is asked" not saw a "offered"
+ok "from nowhere nobody is asked" not saw a offered
 ip -n a link set eth0 up
 ip -n a route replace default via 10.1.0.1
-within 8 "back again, a asks" saw a "offered, "
+within 8 "back again, a asks" saw a offered
 within 15 "and is heard" reaches a 100.64.0.2 2
 
 # ---- Another public address: neither host sees it; what is sent is not answered any more
 forget_events
 ip netns exec b ping -n -q -i 0.5 100.64.0.1 >/dev/null {tap}>&- {never}<&- &
 pids[traffic]=$!
-ip -n rb address add 203.0.113.22/24 dev eth1
 ip -n rb address del 203.0.113.2/24 dev eth1
+ip -n rb address add 203.0.113.22/24 dev eth1
 on rb conntrack -D -p udp >/dev/null 2>&1 || true
 changed=$EPOCHSECONDS
 within 60 "b finds another path" is_at a b 203.0.113.22:51820
@@ -102,5 +90,5 @@ kill "${pids[traffic]}"
 # ---- Not needed any more
 forget_events
 ok "a parks b" lw a idle b$name
-within 5 "and tells that it has forgotten it" saw a "forgotten, "
+within 5 "and tells that it has forgotten it" saw a forgotten
 finish

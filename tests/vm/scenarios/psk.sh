@@ -11,7 +11,7 @@ for h in a b c; do
 	mesh_extra[$h]="\"psk_file\": \"/tmp/SELF/psk/$h\""
 done
 mesh a b c
-for h in a b c; do sed -i "s,/tmp/SELF,/tmp/$h," /tmp/$h/mesh.json; done
+for h in a b c; do sed -i "s,/tmp/SELF,/tmp/$h,g" /tmp/$h/mesh.json; done
 # file HOST OTHER KEY
 file() { (umask 077 && echo "$3" >"/tmp/$1/psk/.$2" && chown lapwing "/tmp/$1/psk/.$2" && mv "/tmp/$1/psk/.$2" "/tmp/$1/psk/$2"); }
 # all KEY: of all pairs.

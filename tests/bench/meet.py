@@ -68,25 +68,56 @@ def report_stages(what, peers):
             report_times(f'{what}, until {"endpoint" if stage == "endpoint_us" else "handshake"} ({len(values)})', values)
 
 
-def enroll(daemon, home, url, hub, name):
-    with open(os.open(home + '/setup.key', os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), 'w') as f:
-        f.write(hub.add_key() + '\n')
-    daemon.lapwing('enroll', '--management-url', url, '--setup-key-file', home + '/setup.key', '--hostname', name)
+class Member(Daemon):
+    """Of a network, in a namespace."""
+
+    def __init__(self, home, namespace=None, **more):
+        self.home, self.namespace, self.more = home, namespace, more
+        self.prefix = ('ip', 'netns', 'exec', namespace) if namespace else ()
+        super().__init__(home=home, keep=True, wrap=self.prefix, **more)
+
+    def again(self):
+        return Member(self.home, self.namespace, **self.more)
+
+    def wg(self, what):
+        return run(*self.prefix, 'wg', 'show', 'wt0', what)
+
+    def document(self):
+        return json.loads(self.lapwing('status', '--json'))
+
+    def wait_signal(self):
+        wait(lambda: self.document()['control']['signal']['state'] == 'connected', 'signal')
 
 
-def start_daemon(home, **more):
-    for name in 'state', 'run':
-        os.makedirs(f'{home}/{name}')
-        shutil.chown(f'{home}/{name}', 'lapwing', 'lapwing')
+def enroll(hub, url, name, home, **more):
+    """A daemon that has joined the network under that name."""
+    for directory in 'state', 'run':
+        os.makedirs(f'{home}/{directory}')
+        shutil.chown(f'{home}/{directory}', 'lapwing', 'lapwing')
     with open(home + '/lapwing.json', 'w') as f:
         f.write('{}')
-    daemon = Daemon(home=home, keep=True, **more)
+    with open(os.open(home + '/setup.key', os.O_CREAT | os.O_WRONLY | os.O_TRUNC, 0o600), 'w') as f:
+        f.write(hub.add_key() + '\n')
+    daemon = Member(home, **more)
     daemon.settle(60)
+    daemon.lapwing('enroll', '--management-url', url, '--setup-key-file', home + '/setup.key', '--hostname', name)
+    daemon.wait_signal()
     return daemon
 
 
-def document(daemon):
-    return json.loads(daemon.lapwing('status', '--json'))
+def forget_all(hub, daemons):
+    """Nobody may meet anybody for a while, in which daemons restart: sessions and endpoints are forgotten. New daemons."""
+    policies = hub.get()['policies']
+    hub.set(policies=[])
+    for d in daemons:
+        wait(lambda: not d.wg('peers'), 'nobody is known')
+        d.stop()
+    again = [d.again() for d in daemons]
+    for d in again:
+        d.settle(60)
+        d.wait_signal()
+    hub.set(policies=policies)
+    return again
 
 
 class Meeting:
@@ -98,11 +129,9 @@ class Meeting:
         common.empty_device()
         self.remotes = Remotes(count)
         self.remotes.set(lazy=True)
-        self.daemon = start_daemon(HOME, preload=preload)
-        enroll(self.daemon, HOME, 'http://198.51.100.2:33073', self.remotes, 'bench')
+        self.daemon = enroll(self.remotes, 'http://198.51.100.2:33073', 'bench', HOME, preload=preload)
         known = self.remotes.remotes()
         self.keys, self.addresses = [r['key'] for r in known], [r['address'] for r in known]
-        wait(lambda: document(self.daemon)['control']['signal']['state'] == 'connected', 'signal')
         self.all_parked()
         own = self.remotes.peer(peer='bench')
         found = lazynet.make_devices(self.addresses, own['key'], own['address'])
@@ -129,12 +158,9 @@ class Meeting:
         wait(lambda: self.daemon.lazy()['parked'] == self.count, 'all parked')
 
     def forget(self):
-        """All sleep, and no session is left from before."""
+        """All sleep, and nothing is known of them from before."""
         self.remotes.sleep()
-        wait(lambda: not self.daemon.lazy()['active'], 'all asleep')
-        run('wg', 'set', 'wt0', *(word for key in self.keys for word in ('peer', key, 'remove')))
-        self.daemon.lapwing('up', '--wait')
-        wait(lambda: run('wg', 'show', 'wt0', 'endpoints').count('\t127.') == self.count, 'sentinels')
+        self.daemon, = forget_all(self.remotes, [self.daemon])
         self.all_parked()
         time.sleep(1)
 
@@ -212,7 +238,7 @@ class Lan:
         self.hub = Program('hub.py', '--listen', '0.0.0.0:33073', '--signal-listen', '0.0.0.0:10000',
                            '--signal', '198.51.100.9:10000')
         self.hub.set(lazy=True)
-        self.daemons, self.addresses, self.keys, self.sockets = {}, {}, {}, {}
+        self.daemons, self.addresses, self.sockets = {}, {}, {}
         for number, name in enumerate('ab', 1):
             run('ip', 'netns', 'add', name)
             run('ip', 'link', 'add', 'to' + name, 'type', 'veth', 'peer', 'name', 'eth0', 'netns', name)
@@ -220,22 +246,13 @@ class Lan:
             run('ip', '-n', name, '-batch', '-',
                 input=f'link set lo up\nlink set eth0 up\naddress add 198.51.100.{number}/24 dev eth0')
             home = f'{HOME}/{name}'
-            self.daemons[name] = start_daemon(home, wrap=('ip', 'netns', 'exec', name))
-            enroll(self.daemons[name], home, 'http://198.51.100.9:33073', self.hub, name)
+            self.daemons[name] = enroll(self.hub, 'http://198.51.100.9:33073', name, home, namespace=name)
             self.addresses[name] = self.hub.peer(peer=name)['address']
-            self.keys[name] = self.hub.peer(peer=name)['key']
             self.sockets[name] = common.open_socket(socket.SOCK_DGRAM, name, 7000)
-        for name in 'ab':
-            wait(lambda: document(self.daemons[name])['control']['signal']['state'] == 'connected', 'signal')
-            wait(lambda: self.daemons[name].lazy()['parked'] == 1, 'parked')
 
     def forget(self):
-        for name, other in ('a', 'b'), ('b', 'a'):
-            self.daemons[name].lapwing('idle', self.keys[other])
-        for name, other in ('a', 'b'), ('b', 'a'):
-            within(name, 'wg', 'set', 'wt0', 'peer', self.keys[other], 'remove')
-            self.daemons[name].lapwing('up', '--wait')
-        wait(lambda: all('\t127.' in within(name, 'wg', 'show', 'wt0', 'endpoints') for name in 'ab'), 'sentinels')
+        self.daemons = dict(zip('ab', forget_all(self.hub, self.daemons.values())))
+        wait(lambda: all(d.lazy()['parked'] == 1 for d in self.daemons.values()), 'parked')
         time.sleep(1)
 
     def ask(self):
@@ -312,7 +329,7 @@ def watch_burst(m):
     for number in range(1, m.count + 1):
         m.ask(number)
     while not seen or seen[-1]['waiting'] or seen[-1]['busy']:
-        seen.append(document(m.daemon)['control']['negotiations'])
+        seen.append(m.daemon.document()['control']['negotiations'])
         time.sleep(0.05)
         expect(len(seen) < 1000, 'it does not end')
     report('as status says at most: wait for their turn', max(s['waiting'] for s in seen), (1, m.count))
@@ -353,11 +370,12 @@ def connect(m, lapwing):
     """With all of them; bytes that each costs."""
     what = 'lapwing' if lapwing else 'peer of another make'
     m.remotes.kind(lapwing=lapwing)
+    m.wake([1])  # brings what is needed once
     time.sleep(90)
-    before = heap(m.daemon)
-    report(f'{m.count} wakes, {what}: lost', m.count - len(m.wake(range(1, m.count + 1), True)), (0, 0))
+    before, others = heap(m.daemon), m.count - 1
+    report(f'{others} wakes, {what}: lost', others - len(m.wake(range(2, m.count + 1), True)), (0, 0))
     time.sleep(60)
-    report(f'bytes of a connected {what} more than of a parked one', (heap(m.daemon) - before) / m.count, (0, 1024))
+    report(f'bytes of a connected {what} more than of a parked one', (heap(m.daemon) - before) / others, (0, 1024))
 
 
 def figure_agents(m, count=64):
@@ -368,7 +386,7 @@ def figure_agents(m, count=64):
     for number in range(1, count + 1):
         m.ask(number)
     time.sleep(7)
-    busy = document(m.daemon)['control']['negotiations']['busy']
+    busy = m.daemon.document()['control']['negotiations']['busy']
     report('negotiations at a time', busy, (count, count))
     report('PSS of a peer under negotiation', (m.daemon.memory()['Pss'] - before[0]) / busy / 1024, (0, 40), ' KiB')
     report('heap of a peer under negotiation', (heap(m.daemon) - before[1]) / busy / 1024, unit=' KiB')

@@ -52,18 +52,14 @@ meet_again() {
 	lw a idle b$name >/dev/null
 	wait_for 10 eval '! lw b peers a$name --json | grep -q "\"negotiation\""' && reaches a 100.64.0.2 5
 }
-told() { peer b a$name "['candidates']" | grep -F "'$1:51820'"; }
 lan side a=10.9.0.1/24
 ip -n a address add 10.0.0.77/24 dev eth0
 ok "with one more interface and address, a and b meet again" meet_again
-within 5 "b knows all of a's" eval 'told 10.0.0.1 && told 10.0.0.77 && told 10.9.0.1'
 session=$(on a wg show wt0 latest-handshakes | grep -F "$(on b wg show wt0 public-key)")
 echo '{"ice": {"external_ips": ["10.0.0.77/eth0"], "interfaces_exclude": ["eth1"]}}' >/tmp/a/lapwing.json
 ok "what may be told changes while it runs" lw a up --wait
 is "$(on a wg show wt0 latest-handshakes | grep -F "$(on b wg show wt0 public-key)")" "$session" "the tunnel does not care"
 ok "they meet again" meet_again
-within 5 "b is told the external address" told 10.0.0.77
-fails "none of the interface that is excluded" told 10.9.0.1
 echo '{"ice": {"external_ips": ["10.0.0.0/24"]}}' >/tmp/a/lapwing.json
 lw a up >/dev/null || true
 within 5 "a mistake changes nothing" logged a "ice.external_ips[0]: not EXTERNAL"

@@ -86,7 +86,7 @@ class Member(Daemon):
         return json.loads(self.lapwing('status', '--json'))
 
     def wait_signal(self):
-        wait(lambda: self.document()['control']['signal']['state'] == 'connected', 'signal')
+        wait(lambda: ((self.document()['control'] or {}).get('signal') or {}).get('state') == 'connected', 'signal')
 
 
 def enroll(hub, url, name, home, **more):

@@ -23,6 +23,8 @@ struct setup {
 	GString *sent; /* "PORT:FIRST ", what was sent on: to which port, and the byte behind the type */
 	const struct packet *packet; /* about to be read */
 	uint64_t rx, tx; /* of LAZY */
+	unsigned removed; /* peers */
+	bool made_anew; /* the last one that was told of was not there before */
 	/* what was told */
 	GString *needs, *events;
 };
@@ -36,6 +38,8 @@ static int take_peers(
 
 	for (size_t i = 0; i < n; i++) {
 		results[i] = 0;
+		s->removed += peers[i].remove;
+		s->made_anew = !peers[i].remove && !peers[i].update_only && peers[i].n_allowed;
 		if (peers[i].endpoint)
 			s->endpoint = *peers[i].endpoint;
 	}
@@ -149,6 +153,11 @@ static int record_memory(const struct engine_memory *memory, size_t n, void *use
 	return 0;
 }
 
+static int record_peers(const struct wg_key *keys, size_t n, void *user)
+{
+	return 0;
+}
+
 static uint32_t random32(void *user)
 {
 	return 4;
@@ -162,6 +171,7 @@ static int64_t wall_s(void *user)
 static const struct engine_ops engine_ops = {
 	.event = note_event,
 	.record_memory = record_memory,
+	.record_peers = record_peers,
 	.path = note_need,
 	.random = random32,
 	.wall_s = wall_s,
@@ -366,6 +376,45 @@ static void test_replaces_permanent(void)
 	end(&s);
 }
 
+/* It is up, over a path to one of us or to somebody else's agent, and parked. */
+static void park(struct setup *s, bool yields)
+{
+	const struct endpoint first = at(1);
+	const struct engine_paths paths = { &first, 1, .proven = true, .yields = yields };
+
+	lazy_remote(s->engine->lazy, LAZY, NOW_MS);
+	engine_lazy_run(s->engine, NOW_MS);
+	engine_set_paths(s->engine, &s->keys[LAZY], &paths, NOW_MS);
+	s->engine->peers[LAZY].state = PEER_UP;
+	g_assert_true(engine_remote_sleeps(s->engine, &s->keys[LAZY], NOW_MS));
+	while (s->engine->stages[STAGE_PEERS].due && engine_stage_peers(s->engine, NOW_MS) > 0)
+		;
+}
+
+static void test_session_of_one_of_us(void)
+{
+	struct setup s;
+
+	BEGIN(&s);
+	park(&s, true);
+	g_assert_cmpuint(s.removed, ==, 0);
+	g_assert_cmpint(s.endpoint.addr[0], ==, 127);
+	end(&s);
+}
+
+/* Others throw their session away when they sleep, and under ours packets would be lost. */
+static void test_session_of_others(void)
+{
+	struct setup s;
+
+	BEGIN(&s);
+	park(&s, false);
+	g_assert_cmpuint(s.removed, ==, 1);
+	g_assert_true(s.made_anew);
+	g_assert_cmpint(s.endpoint.addr[0], ==, 127);
+	end(&s);
+}
+
 /* -- data that waits -------------------------------------------------------------------------------- */
 
 /* A session lives, but a NAT has forgotten where the peer was. */
@@ -481,6 +530,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/finder/events", test_events);
 	g_test_add_func("/finder/replaces", test_replaces);
 	g_test_add_func("/finder/replaces-permanent", test_replaces_permanent);
+	g_test_add_func("/finder/session-of-one-of-us", test_session_of_one_of_us);
+	g_test_add_func("/finder/session-of-others", test_session_of_others);
 	g_test_add_func("/finder/kept-data", test_kept_data);
 	g_test_add_func("/finder/kept-data-is-old", test_kept_data_is_old);
 	g_test_add_func("/finder/kept-data-is-answered", test_kept_data_is_answered);

@@ -217,7 +217,7 @@ static uint32_t after_failure(struct talk *t)
 
 	if (t->lost)
 		t->vain = 0;
-	wait_ms = MIN(NEGO_AFRESH_MS << t->vain, t->cap_ms);
+	wait_ms = MIN((uint32_t)NEGO_AFRESH_MS << t->vain, t->cap_ms);
 	t->vain = MIN(t->vain + 1, DOUBLINGS_MAX);
 	return wait_ms;
 }

@@ -160,8 +160,8 @@ is "$(heard 10.0.0.2:4000)" 0 "data and answers are not calls"
 ip -n b route add 10.9.9.9 via 10.0.0.1
 contact 1 10.9.9.9
 is "$(heard 10.0.0.2:4000)" 0 "nor is what goes to others"
-contact 1
-is "$(heard 10.0.0.2:4000)" 1 "a call is heard"
+# It is gone after a second, and a busy guest may not have looked by then.
+within 4 "a call is heard" eval 'contact 1; [ "$(heard 10.0.0.2:4000)" = 1 ]'
 within 2 "and forgotten after a second" eval '[ "$(heard 10.0.0.2:4000)" = 0 ]'
 peer b a 10.0.0.1:51820
 reaches b 100.64.0.1 >/dev/null
@@ -173,7 +173,7 @@ contact 1
 is "$(heard 10.0.0.2:4000)" 0 "not that of somebody whose own is refused"
 within 4 "which is for a second only" eval 'contact 1; [ "$(heard 10.0.0.2:4000)" = 1 ]'
 took=$(((${EPOCHREALTIME/./} - start) / 1000))
-ok "(it ended after $took ms)" test $took -ge 900 -a $took -le 4000
+ok "(it ended after $took ms)" test $took -ge 900 -a $took -le 12000
 peer b a 10.0.0.1:51820
 change refuse=10.0.0.2:51820
 fails "b's handshake is dropped" reaches b 100.64.0.1 1

@@ -30,9 +30,8 @@ enum {
 	NEGO_CANDIDATES_MAX = 32, /* of one session of a remote */
 	NEGO_ENDPOINTS_MAX = 8, /* of those, as many are tried with WireGuard's own packets */
 	NEGO_BUSY_MAX = 64, /* peers that ICE works for, or that were asked just now */
-	NEGO_BURST =
-		8, /* so many are asked at once, and then so many a second; who waits for a packet comes */
-	NEGO_PER_S = 50, /* first */
+	NEGO_BURST = 8, /* so many are asked at once; who waits for a packet comes first */
+	NEGO_PER_S = 42, /* and then so many a second: at most 50 in any one */
 	NEGO_KNOWN_MAX =
 		1024, /* beyond so many without a tunnel those that nobody waits for are not taken on */
 	NEGO_SESSION_LEN = 5,

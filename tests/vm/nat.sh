@@ -37,6 +37,28 @@ behind_nat() {
 	END
 }
 
+# neighbours HOST: what ufw and Docker bring along: strict reverse paths, nothing that conntrack calls invalid, translations
+# of their own, a bridge.
+neighbours() {
+	on "$1" sh -c 'echo 1 >/proc/sys/net/ipv4/conf/all/rp_filter'
+	ip -n "$1" link add docker0 type bridge
+	ip -n "$1" address add 172.17.0.1/16 dev docker0
+	ip -n "$1" link set docker0 up
+	on "$1" nft -f - <<-END
+		table ip filter {
+			chain INPUT { type filter hook input priority filter; ct state invalid drop; }
+			chain FORWARD { type filter hook forward priority filter; policy drop; }
+			chain OUTPUT { type filter hook output priority filter; ct state invalid drop; }
+		}
+		table ip nat {
+			chain DOCKER { iifname docker0 return; }
+			chain PREROUTING { type nat hook prerouting priority dstnat; fib daddr type local jump DOCKER; }
+			chain OUTPUT { type nat hook output priority -100; ip daddr != 127.0.0.0/8 fib daddr type local jump DOCKER; }
+			chain POSTROUTING { type nat hook postrouting priority srcnat; oifname != docker0 ip saddr 172.17.0.0/16 masquerade; }
+		}
+	END
+}
+
 # ---- Two members of a network, each at an access of some kind, and whether they find a direct path. After hub.sh.
 #   # files: tests/hub build/gen/management_pb2.py tests/vm/hub.sh tests/vm/nat.sh
 # open    an address of its own, WireGuard's port open, also IPv6
@@ -108,6 +130,7 @@ pair() {
 	lan net "${outside[@]}"
 	rules a "$1" 1
 	rules b "$2" 2
+	neighbours a
 	stun_server hub 203.0.113.9 2001:db8::9
 	start_hub hub --listen '[::]:33073'
 	hubctl hub services signal=hub:33073 'stuns=["stun:hub:3478"]' >/dev/null

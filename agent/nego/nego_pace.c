@@ -118,7 +118,9 @@ static void earn(struct nego *n, int64_t now_ms)
 	if (earned <= 0)
 		return;
 	n->credit = (uint32_t)MIN(n->credit + earned, NEGO_BURST);
-	n->credit_ms = n->credit == NEGO_BURST ? now_ms : n->credit_ms + earned * 1000 / NEGO_PER_S;
+	n->credit_ms = n->credit == NEGO_BURST
+		? now_ms
+		: n->credit_ms + (earned * 1000 + NEGO_PER_S - 1) / NEGO_PER_S;
 }
 
 /* Those whose turn it is, as many as may be asked now. */

@@ -601,7 +601,7 @@ static void test_many_move(void)
 	while (nego_next(s.nego, &action))
 		;
 	nego_network_changed(s.nego, s.now_ms);
-	for (int64_t end = s.now_ms + 2000; s.now_ms < end; s.now_ms += 20) {
+	for (int64_t end = s.now_ms + 2500; s.now_ms < end; s.now_ms += 20) {
 		nego_tick(s.nego, s.now_ms);
 		for (; nego_next(s.nego, &action); offers++)
 			nego_hear_answer(s.nego, &action.key, &heard, s.now_ms);

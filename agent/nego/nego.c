@@ -75,10 +75,25 @@ static void new_session(struct nego *n, struct talk *t)
 
 /* -- life -------------------------------------------------------------------------------------- */
 
+static void forget_pwd(struct talk *t)
+{
+	if (t->remote.pwd)
+		explicit_bzero(t->remote.pwd, strlen(t->remote.pwd));
+	g_clear_pointer(&t->remote.pwd, g_free);
+}
+
+void nego_forget_words(struct talk *t)
+{
+	forget_pwd(t);
+	g_free(t->remote.ufrag);
+	t->remote = (struct nego_theirs){ .ufrag = NULL };
+}
+
 static void talk_free(gpointer data)
 {
 	struct talk *t = data;
 
+	nego_forget_words(t);
 	g_clear_pointer(&t->early, g_array_unref);
 	g_free(t->endpoints);
 	explicit_bzero(&t->local, sizeof(t->local));
@@ -140,6 +155,7 @@ void nego_stop_ice(struct nego *n, struct talk *t)
 	if (t->ice)
 		nego_act(n, t, NEGO_ACT_ICE_STOP, NULL);
 	t->ice = t->released = false;
+	forget_pwd(t);
 	t->check_ms = t->settle_ms = NEGO_NEVER;
 }
 
@@ -151,6 +167,7 @@ void nego_release(struct nego *n, struct talk *t)
 		nego_stop_ice(n, t);
 	else if (t->ice && t->path.at.family && !t->released) {
 		t->released = true;
+		forget_pwd(t);
 		nego_act(n, t, NEGO_ACT_ICE_RELEASE, NULL);
 	}
 }
@@ -165,7 +182,7 @@ void nego_renew(struct nego *n, struct talk *t)
 {
 	nego_stop_ice(n, t);
 	new_session(n, t);
-	memset(&t->remote, 0, sizeof(t->remote));
+	nego_forget_words(t);
 	memset(&t->path, 0, sizeof(t->path));
 	t->n_endpoints = 0;
 	t->n_candidates = 0;
@@ -311,9 +328,14 @@ bool nego_remote_words(const struct nego *n, const struct wg_key *key, struct ne
 {
 	const struct talk *t = nego_find(n, key);
 
-	if (t)
-		*ret = t->remote;
-	return t != NULL && t->remote.ufrag[0];
+	if (!t || !t->remote.pwd)
+		return false;
+	*ret = (struct nego_words){ .has_session = t->remote.has_session,
+		.lapwing = t->remote.lapwing };
+	g_strlcpy(ret->ufrag, t->remote.ufrag, sizeof(ret->ufrag));
+	g_strlcpy(ret->pwd, t->remote.pwd, sizeof(ret->pwd));
+	memcpy(ret->session, t->remote.session, sizeof(ret->session));
+	return true;
 }
 
 size_t nego_endpoints(const struct nego *n, const struct wg_key *key, struct endpoint *ret)

@@ -374,12 +374,15 @@ def connect(m, lapwing):
     time.sleep(90)
     before, others = heap(m.daemon), m.count - 1
     report(f'{others} wakes, {what}: lost', others - len(m.wake(range(2, m.count + 1), True)), (0, 0))
-    time.sleep(60)
+    time.sleep(90)
     report(f'bytes of a connected {what} more than of a parked one', (heap(m.daemon) - before) / others, (0, 1024))
 
 
 def figure_agents(m, count=64):
-    """So many negotiate with somebody who does not answer."""
+    """So many negotiate with somebody who does not answer. What is needed once is there already, and the new map on the disk."""
+    m.wake([m.count])
+    m.daemon.document()
+    m.daemon.quiet()
     m.remotes.kind(mute=True)
     m.lead_checks(shut=True)
     before = m.daemon.memory()['Pss'], heap(m.daemon)

@@ -165,7 +165,7 @@ void nego_release(struct nego *n, struct talk *t)
 {
 	if (t->remote.lapwing)
 		nego_stop_ice(n, t);
-	else if (t->ice && t->path.at.family && !t->released) {
+	else if (t->ice && t->shown.path.at.family && !t->released) {
 		t->released = true;
 		forget_pwd(t);
 		nego_act(n, t, NEGO_ACT_ICE_RELEASE, NULL);
@@ -183,10 +183,10 @@ void nego_renew(struct nego *n, struct talk *t)
 	nego_stop_ice(n, t);
 	new_session(n, t);
 	nego_forget_words(t);
-	memset(&t->path, 0, sizeof(t->path));
+	memset(&t->shown.path, 0, sizeof(t->shown.path));
 	t->n_endpoints = 0;
-	t->n_candidates = 0;
-	t->replaces = false;
+	t->shown.candidates = 0;
+	t->shown.replaces = false;
 	t->shown.answered_ms = t->shown.candidate_ms = t->shown.path_ms = 0;
 }
 
@@ -237,7 +237,7 @@ void nego_want(struct nego *n, const struct wg_key *key, enum nego_urgency urgen
 	t->wanted = true;
 	t->up = t->lost = false;
 	t->shown.wanted_ms = now_ms;
-	if (t->path.at.family)
+	if (t->shown.path.at.family)
 		nego_await_handshake(n, t, now_ms);
 	if (!t->ice)
 		nego_offer_after(n, t, 0, NEGO_FIRST_MS, now_ms);
@@ -253,7 +253,7 @@ void nego_up(struct nego *n, const struct wg_key *key, int64_t now_ms)
 	t->vain = 0;
 	t->shown.why = NULL;
 	t->offer_ms = NEGO_NEVER;
-	if (t->path.at.family)
+	if (t->shown.path.at.family)
 		t->check_ms = NEGO_NEVER;
 	nego_tell(n, t, NEGO_STEP_UP);
 	nego_release(n, t);
@@ -345,10 +345,11 @@ size_t nego_endpoints(const struct nego *n, const struct wg_key *key, struct end
 
 	if (!t)
 		return 0;
-	if (t->path.at.family && t->settle_ms == NEGO_NEVER)
-		ret[count++] = t->path.at;
+	if (t->shown.path.at.family && t->settle_ms == NEGO_NEVER)
+		ret[count++] = t->shown.path.at;
 	for (size_t i = 0; i < t->n_endpoints; i++)
-		if (!t->path.at.family || !endpoint_is_same(&t->endpoints[i], &t->path.at))
+		if (!t->shown.path.at.family ||
+			!endpoint_is_same(&t->endpoints[i], &t->shown.path.at))
 			ret[count++] = t->endpoints[i];
 	return count;
 }
@@ -357,7 +358,7 @@ static enum nego_phase phase_of(const struct nego *n, const struct talk *t)
 {
 	if (t->up)
 		return NEGO_UP;
-	if (t->path.at.family)
+	if (t->shown.path.at.family)
 		return NEGO_PATH;
 	if (t->ice)
 		return NEGO_CHECKING;
@@ -371,11 +372,7 @@ static void view(const struct nego *n, const struct talk *t, struct nego_view *r
 	*ret = t->shown;
 	ret->phase = phase_of(n, t);
 	ret->lapwing = t->remote.lapwing;
-	ret->asked_by_remote = t->asked_by_remote;
 	memcpy(ret->session, t->local.session, NEGO_SESSION_LEN);
-	ret->candidates = t->n_candidates;
-	ret->path = t->path;
-	ret->replaces = t->replaces;
 }
 
 bool nego_view(const struct nego *n, const struct wg_key *key, struct nego_view *ret)

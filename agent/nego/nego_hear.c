@@ -35,11 +35,11 @@ static bool is_known(const struct talk *t, const struct endpoint *at)
 static void take_candidate(
 	struct nego *n, struct talk *t, const struct nego_candidate *c, int64_t now_ms)
 {
-	if (t->n_candidates >= NEGO_CANDIDATES_MAX) {
+	if (t->shown.candidates >= NEGO_CANDIDATES_MAX) {
 		t->shown.limited++;
 		return;
 	}
-	t->n_candidates++;
+	t->shown.candidates++;
 	if (!t->shown.candidate_ms)
 		t->shown.candidate_ms = now_ms;
 	nego_act(n, t, NEGO_ACT_ICE_CANDIDATE, c->line);
@@ -123,7 +123,7 @@ static void hear(struct nego *n, struct talk *t, const struct nego_words *words,
 	take_words(t, words);
 	t->ice = true;
 	t->lost = false;
-	t->replaces = t->up;
+	t->shown.replaces = t->up;
 	t->offer_ms = NEGO_NEVER;
 	t->check_ms = now_ms + NEGO_CHECK_MS;
 	nego_plan(n, t->check_ms);
@@ -145,7 +145,7 @@ void nego_hear_offer(
 		return;
 	}
 	if (!t->wanted) {
-		t->asked_by_remote = true;
+		t->shown.asked_by_remote = true;
 		t->linger_ms = now_ms + NEGO_LINGER_MS;
 		nego_plan(n, t->linger_ms);
 	}
@@ -195,8 +195,8 @@ void nego_selected(struct nego *n, const struct wg_key *key,
 
 	if (!t || !t->ice || !nego_is_session(t, session))
 		return;
-	first = !t->path.at.family;
-	t->path = *path;
+	first = !t->shown.path.at.family;
+	t->shown.path = *path;
 	t->shown.path_ms = now_ms;
 	if (first)
 		nego_await_handshake(n, t, now_ms);
@@ -241,7 +241,7 @@ void nego_failed(struct nego *n, const struct wg_key *key,
 
 	if (!t || !t->ice || !nego_is_session(t, session))
 		return;
-	t->lost = t->path.at.family != 0;
+	t->lost = t->shown.path.at.family != 0;
 	t->shown.why = why;
 	nego_tell(n, t, NEGO_STEP_FAILED);
 	nego_renew(n, t);

@@ -26,18 +26,14 @@ struct talk {
 	bool ice; /* runs for our present session */
 	bool released; /* as far as it does, it only answers */
 	bool lost; /* a path that stood has gone: it is worth another one even under a live session */
-	bool replaces; /* ICE began while the tunnel was up */
-	bool asked_by_remote;
 	uint8_t urgency;
 	struct nego_own local;
 	struct nego_theirs remote;
-	struct nego_path path;
 	int64_t settle_ms; /* the path may be used from then on; NEGO_NEVER: it may */
 	struct endpoint *endpoints; /* n_endpoints, at most NEGO_ENDPOINTS_MAX */
 	uint8_t n_endpoints;
 	GArray *early; /* struct nego_candidate: before we knew the session; NULL: none */
 	int64_t early_ms; /* they are kept until then */
-	uint32_t n_candidates;
 
 	/* offers */
 	int64_t offer_ms; /* the next one; NEGO_NEVER: none is due */
@@ -49,7 +45,7 @@ struct talk {
 	int64_t check_ms; /* ICE must be done, or WireGuard on its path */
 	int64_t linger_ms; /* forgotten, unless something happens */
 
-	struct nego_view shown; /* counts and times */
+	struct nego_view shown; /* all but the phase, and what is above */
 };
 
 struct nego {

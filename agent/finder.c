@@ -374,6 +374,7 @@ void finder_tick(struct finder *f)
 {
 	/* Those that found no room. */
 	engine_set_finder(f->engine, true, now_ms());
+	aim_tidy(f->aim, now_ms());
 	kick(f);
 	if (!f->looks)
 		look(f);

@@ -50,6 +50,12 @@ static gboolean is_rested(gpointer key, gpointer value, gpointer user)
 	return ((const struct target *)value)->rested_ms <= *(const int64_t *)user;
 }
 
+size_t aim_tidy(struct aim *a, int64_t now_ms)
+{
+	g_hash_table_foreach_remove(a->named, is_rested, &now_ms);
+	return g_hash_table_size(a->named);
+}
+
 /* NULL: no room. */
 static struct target *find(struct aim *a, const struct endpoint *at, int64_t now_ms)
 {
@@ -57,9 +63,7 @@ static struct target *find(struct aim *a, const struct endpoint *at, int64_t now
 
 	if (t)
 		return t;
-	if (g_hash_table_size(a->named) >= AIM_KNOWN_MAX)
-		g_hash_table_foreach_remove(a->named, is_rested, &now_ms);
-	if (g_hash_table_size(a->named) >= AIM_KNOWN_MAX)
+	if (g_hash_table_size(a->named) >= AIM_KNOWN_MAX && aim_tidy(a, now_ms) >= AIM_KNOWN_MAX)
 		return NULL;
 	t = g_new0(struct target, 1);
 	t->at = *at;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "agent/base/addr.h"
@@ -25,3 +26,5 @@ struct aim *aim_new(void);
 void aim_free(struct aim *a);
 /* May it be tried once more? */
 bool aim_allows(struct aim *a, const struct endpoint *at, int64_t now_ms);
+/* Forgets those that may be tried as if they had never been named. Returns how many are left. */
+size_t aim_tidy(struct aim *a, int64_t now_ms);

@@ -75,10 +75,25 @@ static void new_session(struct nego *n, struct talk *t)
 
 /* -- life -------------------------------------------------------------------------------------- */
 
+static void forget_pwd(struct talk *t)
+{
+	if (t->remote.pwd)
+		explicit_bzero(t->remote.pwd, strlen(t->remote.pwd));
+	g_clear_pointer(&t->remote.pwd, g_free);
+}
+
+void nego_forget_words(struct talk *t)
+{
+	forget_pwd(t);
+	g_free(t->remote.ufrag);
+	t->remote = (struct nego_theirs){ .ufrag = NULL };
+}
+
 static void talk_free(gpointer data)
 {
 	struct talk *t = data;
 
+	nego_forget_words(t);
 	g_clear_pointer(&t->early, g_array_unref);
 	g_free(t->endpoints);
 	explicit_bzero(&t->local, sizeof(t->local));
@@ -140,6 +155,7 @@ void nego_stop_ice(struct nego *n, struct talk *t)
 	if (t->ice)
 		nego_act(n, t, NEGO_ACT_ICE_STOP, NULL);
 	t->ice = t->released = false;
+	forget_pwd(t);
 	t->check_ms = t->settle_ms = NEGO_NEVER;
 }
 
@@ -149,8 +165,9 @@ void nego_release(struct nego *n, struct talk *t)
 {
 	if (t->remote.lapwing)
 		nego_stop_ice(n, t);
-	else if (t->ice && t->path.at.family && !t->released) {
+	else if (t->ice && t->shown.path.at.family && !t->released) {
 		t->released = true;
+		forget_pwd(t);
 		nego_act(n, t, NEGO_ACT_ICE_RELEASE, NULL);
 	}
 }
@@ -165,11 +182,11 @@ void nego_renew(struct nego *n, struct talk *t)
 {
 	nego_stop_ice(n, t);
 	new_session(n, t);
-	memset(&t->remote, 0, sizeof(t->remote));
-	memset(&t->path, 0, sizeof(t->path));
+	nego_forget_words(t);
+	memset(&t->shown.path, 0, sizeof(t->shown.path));
 	t->n_endpoints = 0;
-	t->n_candidates = 0;
-	t->replaces = false;
+	t->shown.candidates = 0;
+	t->shown.replaces = false;
 	t->shown.answered_ms = t->shown.candidate_ms = t->shown.path_ms = 0;
 }
 
@@ -220,7 +237,7 @@ void nego_want(struct nego *n, const struct wg_key *key, enum nego_urgency urgen
 	t->wanted = true;
 	t->up = t->lost = false;
 	t->shown.wanted_ms = now_ms;
-	if (t->path.at.family)
+	if (t->shown.path.at.family)
 		nego_await_handshake(n, t, now_ms);
 	if (!t->ice)
 		nego_offer_after(n, t, 0, NEGO_FIRST_MS, now_ms);
@@ -236,7 +253,7 @@ void nego_up(struct nego *n, const struct wg_key *key, int64_t now_ms)
 	t->vain = 0;
 	t->shown.why = NULL;
 	t->offer_ms = NEGO_NEVER;
-	if (t->path.at.family)
+	if (t->shown.path.at.family)
 		t->check_ms = NEGO_NEVER;
 	nego_tell(n, t, NEGO_STEP_UP);
 	nego_release(n, t);
@@ -311,9 +328,14 @@ bool nego_remote_words(const struct nego *n, const struct wg_key *key, struct ne
 {
 	const struct talk *t = nego_find(n, key);
 
-	if (t)
-		*ret = t->remote;
-	return t != NULL && t->remote.ufrag[0];
+	if (!t || !t->remote.pwd)
+		return false;
+	*ret = (struct nego_words){ .has_session = t->remote.has_session,
+		.lapwing = t->remote.lapwing };
+	g_strlcpy(ret->ufrag, t->remote.ufrag, sizeof(ret->ufrag));
+	g_strlcpy(ret->pwd, t->remote.pwd, sizeof(ret->pwd));
+	memcpy(ret->session, t->remote.session, sizeof(ret->session));
+	return true;
 }
 
 size_t nego_endpoints(const struct nego *n, const struct wg_key *key, struct endpoint *ret)
@@ -323,10 +345,11 @@ size_t nego_endpoints(const struct nego *n, const struct wg_key *key, struct end
 
 	if (!t)
 		return 0;
-	if (t->path.at.family && t->settle_ms == NEGO_NEVER)
-		ret[count++] = t->path.at;
+	if (t->shown.path.at.family && t->settle_ms == NEGO_NEVER)
+		ret[count++] = t->shown.path.at;
 	for (size_t i = 0; i < t->n_endpoints; i++)
-		if (!t->path.at.family || !endpoint_is_same(&t->endpoints[i], &t->path.at))
+		if (!t->shown.path.at.family ||
+			!endpoint_is_same(&t->endpoints[i], &t->shown.path.at))
 			ret[count++] = t->endpoints[i];
 	return count;
 }
@@ -335,7 +358,7 @@ static enum nego_phase phase_of(const struct nego *n, const struct talk *t)
 {
 	if (t->up)
 		return NEGO_UP;
-	if (t->path.at.family)
+	if (t->shown.path.at.family)
 		return NEGO_PATH;
 	if (t->ice)
 		return NEGO_CHECKING;
@@ -349,11 +372,7 @@ static void view(const struct nego *n, const struct talk *t, struct nego_view *r
 	*ret = t->shown;
 	ret->phase = phase_of(n, t);
 	ret->lapwing = t->remote.lapwing;
-	ret->asked_by_remote = t->asked_by_remote;
 	memcpy(ret->session, t->local.session, NEGO_SESSION_LEN);
-	ret->candidates = t->n_candidates;
-	ret->path = t->path;
-	ret->replaces = t->replaces;
 }
 
 bool nego_view(const struct nego *n, const struct wg_key *key, struct nego_view *ret)

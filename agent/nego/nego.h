@@ -27,6 +27,7 @@ enum {
 	NEGO_LINGER_MS = 60 * 1000, /* a remote that asked and then did nothing is forgotten */
 	NEGO_ANSWER_MS = 1000, /* a remote is answered a few times at once, and then so often */
 	NEGO_ANSWER_BURST = 4,
+	NEGO_EARLY_MS = 10 * 1000, /* candidates wait so long for the words that they belong to */
 	NEGO_CANDIDATES_MAX = 32, /* of one session of a remote */
 	NEGO_ENDPOINTS_MAX = 8, /* of those, as many are tried with WireGuard's own packets */
 	NEGO_BUSY_MAX = 64, /* peers that ICE works for, or that were asked just now */
@@ -180,6 +181,7 @@ bool nego_next(struct nego *n, struct nego_action *ret);
 
 /* False: nobody talks to this peer. */
 bool nego_words(const struct nego *n, const struct wg_key *key, struct nego_words *ret);
+/* And: ICE does not need them any more. */
 bool nego_remote_words(const struct nego *n, const struct wg_key *key, struct nego_words *ret);
 /* Where it may be, best first. Returns the number, at most NEGO_ENDPOINTS_MAX + 1. */
 size_t nego_endpoints(const struct nego *n, const struct wg_key *key, struct endpoint *ret);

@@ -35,11 +35,11 @@ static bool is_known(const struct talk *t, const struct endpoint *at)
 static void take_candidate(
 	struct nego *n, struct talk *t, const struct nego_candidate *c, int64_t now_ms)
 {
-	if (t->n_candidates >= NEGO_CANDIDATES_MAX) {
+	if (t->shown.candidates >= NEGO_CANDIDATES_MAX) {
 		t->shown.limited++;
 		return;
 	}
-	t->n_candidates++;
+	t->shown.candidates++;
 	if (!t->shown.candidate_ms)
 		t->shown.candidate_ms = now_ms;
 	nego_act(n, t, NEGO_ACT_ICE_CANDIDATE, c->line);
@@ -54,7 +54,7 @@ static void take_candidate(
 
 static bool belongs(const struct talk *t, const struct nego_candidate *c)
 {
-	return !c->ufrag[0] || !strcmp(c->ufrag, t->remote.ufrag);
+	return !c->ufrag[0] || !g_strcmp0(c->ufrag, t->remote.ufrag);
 }
 
 void nego_hear_candidate(struct nego *n, const struct wg_key *key,
@@ -68,6 +68,8 @@ void nego_hear_candidate(struct nego *n, const struct wg_key *key,
 	}
 	if (!t->early)
 		t->early = g_array_new(FALSE, FALSE, sizeof(struct nego_candidate));
+	t->early_ms = now_ms + NEGO_EARLY_MS;
+	nego_plan(n, t->early_ms);
 	if (t->early->len < NEGO_CANDIDATES_MAX)
 		g_array_append_vals(t->early, candidate, 1);
 	else
@@ -95,6 +97,16 @@ static bool is_same_session(const struct talk *t, const struct nego_words *words
 			!memcmp(words->session, t->remote.session, NEGO_SESSION_LEN));
 }
 
+static void take_words(struct talk *t, const struct nego_words *words)
+{
+	nego_forget_words(t);
+	t->remote.ufrag = g_strdup(words->ufrag);
+	t->remote.pwd = g_strdup(words->pwd);
+	t->remote.has_session = words->has_session;
+	t->remote.lapwing = words->lapwing;
+	memcpy(t->remote.session, words->session, NEGO_SESSION_LEN);
+}
+
 /* The other side's session begins, or goes on, or it has no ICE to offer. */
 static void hear(struct nego *n, struct talk *t, const struct nego_words *words, int64_t now_ms)
 {
@@ -103,15 +115,15 @@ static void hear(struct nego *n, struct talk *t, const struct nego_words *words,
 		t->shown.why = "the other side offers no ICE";
 		return;
 	}
-	if (t->remote.ufrag[0] && (t->ice || t->up)) {
+	if (t->remote.ufrag && (t->ice || t->up)) {
 		if (is_same_session(t, words))
 			return;
 		nego_renew(n, t);
 	}
-	t->remote = *words;
+	take_words(t, words);
 	t->ice = true;
 	t->lost = false;
-	t->replaces = t->up;
+	t->shown.replaces = t->up;
 	t->offer_ms = NEGO_NEVER;
 	t->check_ms = now_ms + NEGO_CHECK_MS;
 	nego_plan(n, t->check_ms);
@@ -133,7 +145,7 @@ void nego_hear_offer(
 		return;
 	}
 	if (!t->wanted) {
-		t->asked_by_remote = true;
+		t->shown.asked_by_remote = true;
 		t->linger_ms = now_ms + NEGO_LINGER_MS;
 		nego_plan(n, t->linger_ms);
 	}
@@ -183,8 +195,8 @@ void nego_selected(struct nego *n, const struct wg_key *key,
 
 	if (!t || !t->ice || !nego_is_session(t, session))
 		return;
-	first = !t->path.at.family;
-	t->path = *path;
+	first = !t->shown.path.at.family;
+	t->shown.path = *path;
 	t->shown.path_ms = now_ms;
 	if (first)
 		nego_await_handshake(n, t, now_ms);
@@ -229,7 +241,7 @@ void nego_failed(struct nego *n, const struct wg_key *key,
 
 	if (!t || !t->ice || !nego_is_session(t, session))
 		return;
-	t->lost = t->path.at.family != 0;
+	t->lost = t->shown.path.at.family != 0;
 	t->shown.why = why;
 	nego_tell(n, t, NEGO_STEP_FAILED);
 	nego_renew(n, t);

@@ -11,6 +11,14 @@ struct nego_own {
 	uint8_t session[NEGO_SESSION_LEN];
 };
 
+/* Of the other side. */
+struct nego_theirs {
+	char *ufrag; /* NULL: nothing was heard */
+	char *pwd; /* as long as ICE works */
+	bool has_session, lapwing;
+	uint8_t session[NEGO_SESSION_LEN];
+};
+
 /* One peer that we talk to, or want to; there are many that are connected, so it is to be small. */
 struct talk {
 	struct wg_key key;
@@ -18,17 +26,14 @@ struct talk {
 	bool ice; /* runs for our present session */
 	bool released; /* as far as it does, it only answers */
 	bool lost; /* a path that stood has gone: it is worth another one even under a live session */
-	bool replaces; /* ICE began while the tunnel was up */
-	bool asked_by_remote;
 	uint8_t urgency;
 	struct nego_own local;
-	struct nego_words remote; /* ufrag "" as long as nothing was heard */
-	struct nego_path path;
+	struct nego_theirs remote;
 	int64_t settle_ms; /* the path may be used from then on; NEGO_NEVER: it may */
 	struct endpoint *endpoints; /* n_endpoints, at most NEGO_ENDPOINTS_MAX */
 	uint8_t n_endpoints;
 	GArray *early; /* struct nego_candidate: before we knew the session; NULL: none */
-	uint32_t n_candidates;
+	int64_t early_ms; /* they are kept until then */
 
 	/* offers */
 	int64_t offer_ms; /* the next one; NEGO_NEVER: none is due */
@@ -40,7 +45,7 @@ struct talk {
 	int64_t check_ms; /* ICE must be done, or WireGuard on its path */
 	int64_t linger_ms; /* forgotten, unless something happens */
 
-	struct nego_view shown; /* counts and times */
+	struct nego_view shown; /* all but the phase, and what is above */
 };
 
 struct nego {
@@ -66,6 +71,7 @@ void nego_tell(const struct nego *n, const struct talk *t, enum nego_step step);
 void nego_part(struct nego *n, struct talk *t);
 struct talk *nego_find(const struct nego *n, const struct wg_key *key);
 struct talk *nego_meet(struct nego *n, const struct wg_key *key, int64_t now_ms);
+void nego_forget_words(struct talk *t);
 bool nego_is_session(const struct talk *t, const uint8_t session[static NEGO_SESSION_LEN]);
 /* nego_hear.c */
 void nego_settled(struct nego *n, struct talk *t);

@@ -40,7 +40,7 @@ static void offer(struct nego *n, struct talk *t, int64_t now_ms)
  * answered. */
 static bool is_over(const struct talk *t, int64_t now_ms)
 {
-	bool unused = t->path.at.family && t->remote.lapwing;
+	bool unused = t->shown.path.at.family && t->remote.lapwing;
 
 	return !t->wanted && (!t->ice || unused) && now_ms >= t->linger_ms;
 }
@@ -57,12 +57,14 @@ static bool pass_time(struct nego *n, struct talk *t, int64_t now_ms)
 	if (t->check_ms != NEGO_NEVER && now_ms >= t->check_ms) {
 		t->check_ms = NEGO_NEVER;
 		nego_failed(n, &t->key, t->local.session,
-			t->path.at.family ? "the path answers, but WireGuard does not"
-					  : "no candidate answered in time",
+			t->shown.path.at.family ? "the path answers, but WireGuard does not"
+						: "no candidate answered in time",
 			now_ms);
 	}
 	if (t->settle_ms != NEGO_NEVER && now_ms >= t->settle_ms)
 		nego_settled(n, t);
+	if (t->early && now_ms >= t->early_ms)
+		g_clear_pointer(&t->early, g_array_unref);
 	if (is_over(t, now_ms)) {
 		nego_stop_ice(n, t);
 		return false;
@@ -72,6 +74,8 @@ static bool pass_time(struct nego *n, struct talk *t, int64_t now_ms)
 		t->offer_ms = NEGO_NEVER; /* nego_set_signal begins again */
 	nego_plan(n, t->check_ms);
 	nego_plan(n, t->settle_ms);
+	if (t->early)
+		nego_plan(n, t->early_ms);
 	if (!t->wanted)
 		nego_plan(n, MAX(t->linger_ms, now_ms + 1000));
 	return true;
@@ -82,7 +86,7 @@ static bool is_busy(const struct talk *t, int64_t now_ms)
 	bool asked = nego_is_needed(t) && t->shown.offered_ms &&
 		now_ms - t->shown.offered_ms < NEGO_FIRST_MS;
 
-	return !t->path.at.family && (t->ice || asked);
+	return !t->shown.path.at.family && (t->ice || asked);
 }
 
 static size_t count_busy(const struct nego *n, int64_t now_ms)

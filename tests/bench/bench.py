@@ -216,5 +216,6 @@ link set under0 up
 route add default via 192.0.2.254''')
 for name in sys.argv[1:]:
     print(f'== {name}', flush=True)
-    BENCHES[name]()
+    name, *counts = name.split(':')
+    BENCHES[name](*map(int, counts))
 sys.exit(common.failed > 0)

@@ -125,18 +125,18 @@ def open_socket(kind, namespace=None, port=0):
 
 
 def join(namespace):
-    """A new namespace, 198.51.100.2, beside ours, 198.51.100.1."""
+    """A new namespace, 198.51.100.2, beside ours, 198.51.100.1. The device has a name of those whose addresses others are told."""
     run('ip', 'netns', 'add', namespace)
-    run('ip', '-batch', '-', input=f'''link add veth0 type veth peer name eth0 netns {namespace}
-address add 198.51.100.1/24 dev veth0
-link set veth0 up''')
+    run('ip', '-batch', '-', input=f'''link add eth0 type veth peer name eth0 netns {namespace}
+address add 198.51.100.1/24 dev eth0
+link set eth0 up''')
     run('ip', '-n', namespace, '-batch', '-', input='''link set lo up
 link set eth0 up
 address add 198.51.100.2/24 dev eth0''')
 
 
 def part(namespace):
-    run('ip', 'link', 'delete', 'veth0')
+    run('ip', 'link', 'delete', 'eth0')
     run('ip', 'netns', 'delete', namespace)
 
 

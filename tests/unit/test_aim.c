@@ -88,6 +88,18 @@ static void test_bounded(void)
 		allowed(a, at(1 << 30, 7), 10000, 10001), ==, 1); /* room is made in time */
 }
 
+static void test_tidy(void)
+{
+	g_autoptr(aim) a = aim_new();
+	struct endpoint e = at(1, 7);
+
+	g_assert_cmpuint(aim_tidy(a, 0), ==, 0);
+	aim_allows(a, &e, 0);
+	g_assert_cmpuint(aim_tidy(a, AIM_ADDRESS_MS - 1), ==, 2);
+	g_assert_cmpuint(aim_tidy(a, AIM_ADDRESS_MS), ==, 1); /* the port */
+	g_assert_cmpuint(aim_tidy(a, AIM_PORT_MS), ==, 0);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -95,5 +107,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/aim/address", test_address);
 	g_test_add_func("/aim/site-wakes", test_site_wakes);
 	g_test_add_func("/aim/bounded", test_bounded);
+	g_test_add_func("/aim/tidy", test_tidy);
 	return g_test_run();
 }

@@ -179,6 +179,30 @@ static void test_is_asked(void)
 	nego_free(s.nego);
 }
 
+/* Its candidates come behind its words. When the tunnel is up by then, nothing waits for them. */
+static void test_too_late(void)
+{
+	struct nego_candidate late = candidate("late", 1), early = candidate("early", 2);
+	struct nego_words heard = words(1);
+	struct setup s;
+
+	begin(&s);
+	heard.lapwing = true;
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	nego_up(s.nego, &s.peer, s.now_ms);
+	FOLLOWS(&s, "start answer stop");
+	nego_hear_candidate(s.nego, &s.peer, &late, s.now_ms);
+	s.now_ms += NEGO_EARLY_MS;
+	FOLLOWS(&s, "");
+	nego_hear_candidate(s.nego, &s.peer, &early, s.now_ms);
+	s.now_ms += NEGO_EARLY_MS - 1;
+	FOLLOWS(&s, "");
+	heard.session[0]++;
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	FOLLOWS(&s, "start remote:early endpoints answer");
+	nego_free(s.nego);
+}
+
 static void test_nobody_answers(void)
 {
 	unsigned offers = 0;
@@ -665,6 +689,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/nego/asks", test_asks);
 	g_test_add_func("/nego/is_asked", test_is_asked);
 	g_test_add_func("/nego/asked_again", test_asked_again);
+	g_test_add_func("/nego/too_late", test_too_late);
 	g_test_add_func("/nego/nobody_answers", test_nobody_answers);
 	g_test_add_func("/nego/no_signal", test_no_signal);
 	g_test_add_func("/nego/fails", test_fails);

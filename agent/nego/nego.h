@@ -2,9 +2,9 @@
  * Pure: events in, actions out, clock and random numbers given.
  *
  * Nothing is kept of a peer that nobody talks to. A session is one try of ours to find a path; it has an
- * id that the other side sees, so that what comes late or twice is told from what is new. Candidates are
- * of use twice: ICE checks them, and WireGuard's held initiation is sent to them at once, as its answer
- * is as good a check as any. */
+ * id that the other side sees, so that what comes late or twice is told from what is new. Candidates of one
+ * of us are of use twice: ICE checks them, and WireGuard's held initiation is sent to them at once, as its
+ * answer is as good a check as any. Other agents count only handshakes over a path of ICE's. */
 #pragma once
 
 #include <stdbool.h>

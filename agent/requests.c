@@ -236,8 +236,8 @@ static void handle_reload(struct requests *r, const struct control_request *requ
 	char error[DAEMON_ERROR_MAX];
 
 	if (daemon_reload(r->daemon, difference, error) < 0) {
-		control_error(daemon_control(r->daemon), request->client, EXIT_CONFIG, NULL, "%s",
-			error);
+		control_error(
+			daemon_control(r->daemon), request->client, EXIT_CONFIG, NULL, "%s", error);
 		return;
 	}
 	if (difference->len)

@@ -147,7 +147,7 @@ static void write_host(const struct mapdiff *diff, GString *out, const struct ma
 	jwrite_open(out, NULL, '{');
 	jwrite_string(out, "name", netmap_text(map, host->name));
 	jwrite_string(out, "change",
-		h->before < 0           ? "added"
+		h->before < 0          ? "added"
 			: h->after < 0 ? "removed"
 				       : "changed");
 	jwrite_open(out, "parts", '[');

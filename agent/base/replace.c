@@ -17,6 +17,7 @@
 struct entry {
 	char *path, *fresh, *old;
 	bool prepared, existed, placed;
+	bool stuck; /* it could not be put back: what was there stays beside it */
 };
 
 struct replace {
@@ -29,7 +30,8 @@ static void entry_free(void *data)
 
 	if (e->prepared && !e->placed)
 		unlink(e->fresh);
-	unlink(e->old);
+	if (!e->stuck)
+		unlink(e->old);
 	g_free(e->path);
 	g_free(e->fresh);
 	g_free(e->old);
@@ -106,7 +108,7 @@ static int put_back(struct entry *e)
 		rc = -errno;
 	else
 		rc = sync_directory(e->path);
-	e->placed = rc < 0;
+	e->placed = e->stuck = rc < 0;
 	e->prepared = false;
 	return rc;
 }

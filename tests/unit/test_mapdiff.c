@@ -10,7 +10,9 @@
 #define KEY_A "fC5rqxFVyQH7K0gwXXjHBmVr0vFWKDbCIM1YLPc6zxM="
 #define KEY_B "lWhqTJfkMzB9nNqwFQYHqKkJdHhIZeRDLpM8wCQwVFQ="
 #define KEY_C "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAE="
-#define A "{\"name\":\"a\",\"public_key\":\"" KEY_A "\",\"addresses\":[\"100.64.0.1\"],\"endpoints\":[\"192.0.2.1:1\"]}"
+#define A \
+	"{\"name\":\"a\",\"public_key\":\"" KEY_A \
+	"\",\"addresses\":[\"100.64.0.1\"],\"endpoints\":[\"192.0.2.1:1\"]}"
 #define B "{\"name\":\"b\",\"public_key\":\"" KEY_B "\",\"addresses\":[\"100.64.0.2\"]"
 
 static struct netmap *parse(const char *text)
@@ -53,10 +55,12 @@ static const struct {
 	{ MESH(A "," B "}"), MESH(A), "", "0,1,0", "b removed " },
 	{ MESH(A), "{\"mesh\":\"n\",\"lazy\":{\"enabled\":false},\"hosts\":[" A "]}",
 		"\"name\",\"lazy\"", "0,0,0", "" },
-	{ MESH(A), "{\"mesh\":\"m\",\"interface\":{\"mtu\":1300},\"hosts\":[" A "]}", "\"interface\"",
-		"0,0,0", "" },
+	{ MESH(A), "{\"mesh\":\"m\",\"interface\":{\"mtu\":1300},\"hosts\":[" A "]}",
+		"\"interface\"", "0,0,0", "" },
 	/* The order decides who of a group is first, and a key that has changed is another host. */
-	{ MESH(B "}"), MESH("{\"name\":\"b\",\"public_key\":\"" KEY_C "\",\"addresses\":[\"100.64.0.2\"]}"),
+	{ MESH(B "}"),
+		MESH("{\"name\":\"b\",\"public_key\":\"" KEY_C
+		     "\",\"addresses\":[\"100.64.0.2\"]}"),
 		"", "1,1,0", "b added b removed " },
 	{ MESH(B "}"), MESH(B ",\"routes\":[\"10.0.0.0/8\"]}"), "", "0,0,1", "b changed routes " },
 	{ MESH(B "}"), MESH(B ",\"lazy\":false,\"psk_file\":\"/k\"}"), "", "0,0,1",
@@ -65,15 +69,17 @@ static const struct {
 		"b changed lazy keepalive " },
 	{ MESH(B ",\"endpoints\":[\"x.test:1\"]}"), MESH(B ",\"endpoints\":[\"y.test:1\"]}"), "",
 		"0,0,1", "b changed endpoints " },
-	{ MESH(B "}"), MESH("{\"name\":\"c\",\"public_key\":\"" KEY_B "\",\"addresses\":[\"100.64.0.3\"]}"),
+	{ MESH(B "}"),
+		MESH("{\"name\":\"c\",\"public_key\":\"" KEY_B
+		     "\",\"addresses\":[\"100.64.0.3\"]}"),
 		"", "0,0,1", "c changed name addresses " },
 };
 
 /* "b added ", as the table has it. */
 static char *flatten(const char *hosts)
 {
-	static const char *const noise[] = { "{\"name\":", "\"change\":", "\"parts\":", "[", "]", "{",
-		"}", "\"" };
+	static const char *const noise[] = { "{\"name\":", "\"change\":", "\"parts\":", "[", "]",
+		"{", "}", "\"" };
 	GString *s = g_string_new(hosts);
 
 	for (size_t i = 0; i < G_N_ELEMENTS(noise); i++)

@@ -131,7 +131,8 @@ static void test_half(struct fixture *f, const void *data)
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
-#define ADD(name) g_test_add("/replace/" #name, struct fixture, NULL, set_up, test_##name, tear_down)
+#define ADD(name) \
+	g_test_add("/replace/" #name, struct fixture, NULL, set_up, test_##name, tear_down)
 	ADD(commit);
 	ADD(undo);
 	ADD(refused);

@@ -32,13 +32,11 @@ enum {
 	NEGO_ENDPOINTS_MAX = 8, /* of those, as many are tried with WireGuard's own packets */
 	NEGO_BUSY_MAX = 64, /* peers that ICE works for, or that were asked just now */
 	NEGO_ASKED_MAX = 48, /* of those, as many may be there only because they asked us */
-	NEGO_BURST =
-		8, /* so many are asked, and so many sessions begin, at once; who waits for a packet
-			 * comes first */
+	NEGO_BURST = 8, /* so many are asked, and so many sessions begin, at once */
 	NEGO_PER_S = 42, /* and then so many a second: at most 50 in any one */
-	NEGO_KNOWN_MAX =
-		1024, /* beyond so many without a tunnel those that nobody waits for are not taken on, and
-		       * of those that ask no more wait for their turn */
+	/* Beyond so many without a tunnel those that nobody waits for are not taken on, and of those that ask no
+	 * more wait for their turn. */
+	NEGO_KNOWN_MAX = 1024,
 	NEGO_SESSION_LEN = 5,
 	NEGO_UFRAG_LEN = 8, /* ours: steering knows them by this length */
 	NEGO_PWD_LEN = 32, /* ours */

@@ -60,7 +60,7 @@ struct nego_candidate {
 /* What ICE has selected. */
 struct nego_path {
 	struct endpoint at; /* family 0: nothing */
-	enum candidate_type local, remote;
+	enum candidate_type local : 8, remote : 8;
 };
 
 enum nego_act {
@@ -95,12 +95,12 @@ enum nego_phase {
 struct nego_view {
 	enum nego_phase phase;
 	bool lapwing, asked_by_remote;
+	bool replaces; /* it was looked for while the tunnel was up: it takes the place of the one before */
 	uint8_t session[NEGO_SESSION_LEN];
 	uint32_t offers_sent, offers_heard, answers_sent, answers_heard;
 	uint32_t candidates, limited; /* of this session; messages that came too often */
-	int64_t wanted_ms, offered_ms, answered_ms, candidate_ms, path_ms; /* 0: not yet */
 	struct nego_path path;
-	bool replaces; /* it was looked for while the tunnel was up: it takes the place of the one before */
+	int64_t wanted_ms, offered_ms, answered_ms, candidate_ms, path_ms; /* 0: not yet */
 	const char *why; /* the last failure; NULL: none */
 };
 

@@ -11,7 +11,7 @@ static bool may_speak(struct talk *t, int64_t now_ms)
 	int64_t earned = (now_ms - t->credit_ms) / NEGO_ANSWER_MS;
 
 	if (earned > 0) {
-		t->credit = (uint32_t)MIN(t->credit + earned, NEGO_ANSWER_BURST);
+		t->credit = (uint8_t)MIN(t->credit + earned, NEGO_ANSWER_BURST);
 		t->credit_ms += earned * NEGO_ANSWER_MS;
 	}
 	if (!t->credit) {
@@ -52,9 +52,15 @@ static void take_candidate(
 	nego_act(n, t, NEGO_ACT_ENDPOINTS, NULL);
 }
 
+/* All that is kept of a ufrag: who could make two that are taken for one is the remote, which has no use for it. */
+static uint32_t mark_of(const char *ufrag)
+{
+	return g_str_hash(ufrag) | 1;
+}
+
 static bool belongs(const struct talk *t, const struct nego_candidate *c)
 {
-	return !c->ufrag[0] || !g_strcmp0(c->ufrag, t->remote.ufrag);
+	return !c->ufrag[0] || mark_of(c->ufrag) == t->remote.mark;
 }
 
 void nego_hear_candidate(struct nego *n, const struct wg_key *key,
@@ -100,8 +106,8 @@ static bool is_same_session(const struct talk *t, const struct nego_words *words
 static void take_words(struct talk *t, const struct nego_words *words)
 {
 	nego_forget_words(t);
-	t->remote.ufrag = g_strdup(words->ufrag);
-	t->remote.pwd = g_strdup(words->pwd);
+	t->remote.words = g_memdup2(words, sizeof(*words));
+	t->remote.mark = mark_of(words->ufrag);
 	t->remote.has_session = words->has_session;
 	t->remote.lapwing = words->lapwing;
 	memcpy(t->remote.session, words->session, NEGO_SESSION_LEN);
@@ -115,7 +121,7 @@ static void hear(struct nego *n, struct talk *t, const struct nego_words *words,
 		t->shown.why = "the other side offers no ICE";
 		return;
 	}
-	if (t->remote.ufrag && (t->ice || t->up)) {
+	if (t->remote.mark && (t->ice || t->up)) {
 		if (is_same_session(t, words))
 			return;
 		nego_renew(n, t);

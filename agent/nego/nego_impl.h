@@ -13,8 +13,8 @@ struct nego_own {
 
 /* Of the other side. */
 struct nego_theirs {
-	char *ufrag; /* NULL: nothing was heard */
-	char *pwd; /* as long as ICE works */
+	struct nego_words *words; /* as long as ICE looks for a path */
+	uint32_t mark; /* of its ufrag; 0: nothing was heard */
 	bool has_session, lapwing;
 	uint8_t session[NEGO_SESSION_LEN];
 };
@@ -27,20 +27,19 @@ struct talk {
 	bool released; /* as far as it does, it only answers */
 	bool lost; /* a path that stood has gone: it is worth another one even under a live session */
 	uint8_t urgency;
+	uint8_t n_endpoints;
+	uint8_t vain; /* tries since there was a path, or hope of one */
 	struct nego_own local;
+	uint8_t credit; /* how much may still be answered */
 	struct nego_theirs remote;
 	int64_t settle_ms; /* the path may be used from then on; NEGO_NEVER: it may */
 	struct endpoint *endpoints; /* n_endpoints, at most NEGO_ENDPOINTS_MAX */
-	uint8_t n_endpoints;
 	GArray *early; /* struct nego_candidate: before we knew the session; NULL: none */
 	int64_t early_ms; /* they are kept until then */
 
 	/* offers */
 	int64_t offer_ms; /* the next one; NEGO_NEVER: none is due */
 	uint32_t interval_ms, cap_ms;
-	uint8_t vain; /* tries since there was a path, or hope of one */
-	/* how much may still be answered */
-	uint32_t credit;
 	int64_t credit_ms;
 	int64_t check_ms; /* ICE must be done, or WireGuard on its path */
 	int64_t linger_ms; /* forgotten, unless something happens */

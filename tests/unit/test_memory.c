@@ -18,7 +18,7 @@ enum {
 	EARLY = 3,
 	AGENT_BYTES = 40 * 1024,
 	LEFT_BYTES = 512,
-	CONNECTED_BYTES = 1024,
+	CONNECTED_BYTES = 448, /* in here, of the 1,024 that one may cost in all */
 	FIRST_PORT = 45000,
 	HOUR_MS = 3600 * 1000,
 };
@@ -206,10 +206,15 @@ static void connect_to(struct nego *n, uint32_t i, bool lapwing)
 		.has_session = true,
 		.lapwing = lapwing };
 	const struct wg_key key = key_of(i);
+	const struct nego_path path = { { AF_INET, .port = 51820 }, CANDIDATE_HOST,
+		CANDIDATE_HOST };
+	struct nego_words own;
 
 	nego_want(n, &key, NEGO_PACKET_WAITS, 2);
 	hear_candidates(n, &key, 2);
 	nego_hear_answer(n, &key, &remote, 2);
+	g_assert_true(nego_words(n, &key, &own));
+	nego_selected(n, &key, own.session, &path, 2);
 	nego_up(n, &key, 3);
 	drain(n, 3);
 }

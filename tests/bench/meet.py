@@ -402,18 +402,28 @@ def figure_agents(m, count=64):
     m.forget()
 
 
+def heap_between(m):
+    """When ICE is not at work for the one that is tried all the time: its agent has 150 kB."""
+    found = []
+    for _ in range(30):
+        time.sleep(4)
+        found.append(heap(m.daemon))
+    return min(found)
+
+
 def figure_failing(m):
-    """One that is never reached, for an hour."""
+    """One that is never reached, for an hour, and another."""
     m.remotes.kind(mute=True)
     m.lead_checks(shut=True)
     m.daemon.lapwing('pin', m.keys[0])
     time.sleep(1800)
-    before, offers = heap(m.daemon), len(m.remotes.offers())
-    time.sleep(3600)
-    report('offers to one that is not reached, in an hour', len(m.remotes.offers()))
-    report('bytes more after it', heap(m.daemon) - before, (-1 << 20, 1024))
+    before = heap_between(m)
+    m.remotes.offers()
+    for hour in 'an', 'another':
+        time.sleep(3600)
+        report(f'offers to one that is not reached, in {hour} hour', len(m.remotes.offers()))
+        report('bytes more after it', heap_between(m) - before, (-1 << 20, 1024))
     m.daemon.lapwing('unpin', m.keys[0])
-    del offers
 
 
 def figure_checks(m, seconds=60):
@@ -423,7 +433,7 @@ def figure_checks(m, seconds=60):
     time.sleep(seconds)
     share = (m.daemon.cpu() - before) / seconds
     report(f'processor time for checks of {m.count} connected peers of another make', share * 100, (0, 5), ' %')
-    report('instructions of a check', share * 5e8 / (m.count / 2))
+    report('instructions of a check, kernel and the remotes\' side of the wire included', share * 5e8 / (m.count / 2))
     report('of them, lost their path', m.remotes.sessions()['lost'], (0, 0))
 
 

@@ -13,7 +13,7 @@
 enum {
 	MESSAGE_MAX = 1500,
 	FIRST_PAUSE_MS = 200,
-	UFRAG_MAX = 32,
+	UFRAG_MAX = 11, /* ours have 8 letters */
 	REST_MS =
 		20, /* where checks come that fast they are answered in bunches, not with a turn of the loop for each */
 	BUNCH_MAX = 64,
@@ -21,8 +21,8 @@ enum {
 
 /* One that has no libnice agent any more; there are many. */
 struct session {
+	char ufrag[UFRAG_MAX + 1]; /* first: it is its own key */
 	struct integrity_key key;
-	char ufrag[];
 };
 
 struct query {
@@ -38,7 +38,7 @@ struct binding {
 	GSource *source;
 	gpointer tags[2];
 	int64_t read_us; /* when something was there */
-	GHashTable *sessions; /* ufrag -> struct session */
+	GHashTable *sessions; /* struct session, by ufrag */
 	struct query queries[BINDING_SERVERS_MAX];
 	size_t n_queries;
 	guint again, pause_ms, waited_ms;
@@ -173,12 +173,11 @@ static void take_request(struct binding *b, const struct stun_message *m,
 
 void binding_answer(struct binding *b, const char *ufrag, const char *password)
 {
-	size_t size = strlen(ufrag) + 1;
-	struct session *session = g_malloc(sizeof(*session) + size);
+	struct session *session = g_new(struct session, 1);
 
+	g_assert(g_strlcpy(session->ufrag, ufrag, sizeof(session->ufrag)) <= UFRAG_MAX);
 	integrity_key_make(password, &session->key);
-	memcpy(session->ufrag, ufrag, size);
-	g_hash_table_replace(b->sessions, session->ufrag, session);
+	g_hash_table_add(b->sessions, session);
 }
 
 void binding_forget(struct binding *b, const char *ufrag)
@@ -271,7 +270,7 @@ int binding_open(uint16_t port, const struct binding_ops *ops, void *user, struc
 
 	b->ops = ops;
 	b->user = user;
-	b->sessions = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, session_free);
+	b->sessions = g_hash_table_new_full(g_str_hash, g_str_equal, session_free, NULL);
 	b->fds[0] = b->fds[1] = -1;
 	b->source = g_source_new(&source_funcs, sizeof(GSource));
 	g_source_set_callback(b->source, receive, b, g_free); /* not while it is inside of that */

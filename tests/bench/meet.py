@@ -366,6 +366,15 @@ def heap(d):
     return int(open(path).read())
 
 
+def heap_between(m):
+    """When ICE is not at work for somebody: each agent has 150 kB."""
+    found = []
+    for _ in range(30):
+        time.sleep(4)
+        found.append(heap(m.daemon))
+    return min(found)
+
+
 def connect(m, lapwing):
     """With all of them; bytes that each costs. As many as are negotiated with at a time come first: GLib keeps some of what their
     agents had, which is there once."""
@@ -374,11 +383,11 @@ def connect(m, lapwing):
     m.remotes.kind(lapwing=lapwing)
     lost = first - len(m.wake(range(1, first + 1), True))
     time.sleep(90)
-    before, others = heap(m.daemon), m.count - first
+    before, others = heap_between(m), m.count - first
     lost += others - len(m.wake(range(first + 1, m.count + 1), True))
     report(f'{m.count} wakes, {what}: lost', lost, (0, 0))
     time.sleep(90)
-    report(f'bytes of a connected {what} more than of a parked one', (heap(m.daemon) - before) / others, (0, 1024))
+    report(f'bytes of a connected {what} more than of a parked one', (heap_between(m) - before) / others, (0, 1024))
 
 
 def figure_agents(m, count=64):
@@ -400,15 +409,6 @@ def figure_agents(m, count=64):
     m.lead_checks()
     time.sleep(120)
     m.forget()
-
-
-def heap_between(m):
-    """When ICE is not at work for the one that is tried all the time: its agent has 150 kB."""
-    found = []
-    for _ in range(30):
-        time.sleep(4)
-        found.append(heap(m.daemon))
-    return min(found)
 
 
 def figure_failing(m):

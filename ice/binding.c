@@ -175,7 +175,8 @@ void binding_answer(struct binding *b, const char *ufrag, const char *password)
 {
 	struct session *session = g_new(struct session, 1);
 
-	g_assert(g_strlcpy(session->ufrag, ufrag, sizeof(session->ufrag)) <= UFRAG_MAX);
+	g_assert(strlen(ufrag) <= UFRAG_MAX);
+	g_strlcpy(session->ufrag, ufrag, sizeof(session->ufrag));
 	integrity_key_make(password, &session->key);
 	g_hash_table_add(b->sessions, session);
 }

@@ -240,7 +240,7 @@ void finder_ice_start(struct finder *f, const struct wg_key *key)
 	struct agent *a;
 	int r;
 
-	if (!nego_words(f->nego, key, &local) || !nego_remote_words(f->nego, key, &remote))
+	if (!nego_words(f->nego, key, &local) || !nego_take_words(f->nego, key, &remote))
 		return;
 	finder_ice_forget(f, key);
 	open_binding(f);

@@ -325,13 +325,14 @@ bool nego_words(const struct nego *n, const struct wg_key *key, struct nego_word
 	return true;
 }
 
-bool nego_remote_words(const struct nego *n, const struct wg_key *key, struct nego_words *ret)
+bool nego_take_words(struct nego *n, const struct wg_key *key, struct nego_words *ret)
 {
-	const struct talk *t = nego_find(n, key);
+	struct talk *t = nego_find(n, key);
 
 	if (!t || !t->remote.words)
 		return false;
 	*ret = *t->remote.words;
+	wipe_words(t);
 	return true;
 }
 

@@ -72,7 +72,7 @@ enum nego_act {
 	NEGO_ACT_ANSWER,
 	NEGO_ACT_CANDIDATE, /* send `line` */
 	NEGO_ACT_GO_IDLE,
-	NEGO_ACT_ICE_START, /* with what nego_remote_words says */
+	NEGO_ACT_ICE_START, /* with what nego_take_words gives */
 	NEGO_ACT_ICE_CANDIDATE, /* hand `line` over */
 	NEGO_ACT_ICE_STOP,
 	NEGO_ACT_ICE_RELEASE, /* nothing more to be found; the other side's checks are to be answered, though */
@@ -186,8 +186,8 @@ bool nego_next(struct nego *n, struct nego_action *ret);
 
 /* False: nobody talks to this peer. */
 bool nego_words(const struct nego *n, const struct wg_key *key, struct nego_words *ret);
-/* And: ICE does not need them any more. */
-bool nego_remote_words(const struct nego *n, const struct wg_key *key, struct nego_words *ret);
+/* Those of the other side, once. False also: it has said none since. */
+bool nego_take_words(struct nego *n, const struct wg_key *key, struct nego_words *ret);
 /* Where it may be, best first. Returns the number, at most NEGO_ENDPOINTS_MAX + 1. */
 size_t nego_endpoints(const struct nego *n, const struct wg_key *key, struct endpoint *ret);
 bool nego_view(const struct nego *n, const struct wg_key *key, struct nego_view *ret);

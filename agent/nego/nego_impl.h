@@ -13,7 +13,7 @@ struct nego_own {
 
 /* Of the other side. */
 struct nego_theirs {
-	struct nego_words *words; /* as long as ICE looks for a path */
+	struct nego_words *words; /* until ICE has them */
 	uint32_t mark; /* of its ufrag; 0: nothing was heard */
 	bool has_session, lapwing;
 	uint8_t session[NEGO_SESSION_LEN];

@@ -22,7 +22,7 @@ struct agent {
 
 struct answered {
 	struct wg_key key;
-	char ufrag[NEGO_UFRAG_LEN + 1];
+	char ufrag[NEGO_UFRAG_LEN]; /* not terminated: with one byte more it would cost 16 */
 };
 
 static int64_t now_ms(void)
@@ -240,7 +240,7 @@ void finder_ice_start(struct finder *f, const struct wg_key *key)
 	struct agent *a;
 	int r;
 
-	if (!nego_words(f->nego, key, &local) || !nego_remote_words(f->nego, key, &remote))
+	if (!nego_words(f->nego, key, &local) || !nego_take_words(f->nego, key, &remote))
 		return;
 	finder_ice_forget(f, key);
 	open_binding(f);
@@ -303,7 +303,7 @@ void finder_ice_release(struct finder *f, const struct wg_key *key)
 		return;
 	answered = g_new0(struct answered, 1);
 	answered->key = *key;
-	g_strlcpy(answered->ufrag, a->ufrag, sizeof(answered->ufrag));
+	memcpy(answered->ufrag, a->ufrag, sizeof(answered->ufrag));
 	binding_answer(f->binding, a->ufrag, a->pwd);
 	g_hash_table_remove(f->agents, key);
 	engine_steer(f->engine, answered->ufrag, port);
@@ -313,11 +313,13 @@ void finder_ice_release(struct finder *f, const struct wg_key *key)
 void finder_ice_forget(struct finder *f, const struct wg_key *key)
 {
 	const struct answered *answered = g_hash_table_lookup(f->answered, key);
+	char ufrag[NEGO_UFRAG_LEN + 1] = "";
 
 	if (!answered)
 		return;
+	memcpy(ufrag, answered->ufrag, sizeof(answered->ufrag));
 	if (f->binding)
-		binding_forget(f->binding, answered->ufrag);
+		binding_forget(f->binding, ufrag);
 	engine_steer_no_more(f->engine, answered->ufrag);
 	g_hash_table_remove(f->answered, key);
 }

@@ -75,18 +75,18 @@ static void new_session(struct nego *n, struct talk *t)
 
 /* -- life -------------------------------------------------------------------------------------- */
 
-static void forget_pwd(struct talk *t)
+/* Whose they were is known on. */
+static void wipe_words(struct talk *t)
 {
-	if (t->remote.pwd)
-		explicit_bzero(t->remote.pwd, strlen(t->remote.pwd));
-	g_clear_pointer(&t->remote.pwd, g_free);
+	if (t->remote.words)
+		explicit_bzero(t->remote.words, sizeof(*t->remote.words));
+	g_clear_pointer(&t->remote.words, g_free);
 }
 
 void nego_forget_words(struct talk *t)
 {
-	forget_pwd(t);
-	g_free(t->remote.ufrag);
-	t->remote = (struct nego_theirs){ .ufrag = NULL };
+	wipe_words(t);
+	t->remote = (struct nego_theirs){ .words = NULL };
 }
 
 static void talk_free(gpointer data)
@@ -95,7 +95,7 @@ static void talk_free(gpointer data)
 
 	nego_forget_words(t);
 	nego_drop_heard(t);
-	g_clear_pointer(&t->early, g_array_unref);
+	g_free(t->early);
 	g_free(t->endpoints);
 	explicit_bzero(&t->local, sizeof(t->local));
 	g_free(t);
@@ -156,7 +156,7 @@ void nego_stop_ice(struct nego *n, struct talk *t)
 	if (t->ice)
 		nego_act(n, t, NEGO_ACT_ICE_STOP, NULL);
 	t->ice = t->released = false;
-	forget_pwd(t);
+	wipe_words(t);
 	t->check_ms = t->settle_ms = NEGO_NEVER;
 }
 
@@ -168,7 +168,7 @@ void nego_release(struct nego *n, struct talk *t)
 		nego_stop_ice(n, t);
 	else if (t->ice && t->shown.path.at.family && !t->released) {
 		t->released = true;
-		forget_pwd(t);
+		wipe_words(t);
 		nego_act(n, t, NEGO_ACT_ICE_RELEASE, NULL);
 	}
 }
@@ -325,17 +325,14 @@ bool nego_words(const struct nego *n, const struct wg_key *key, struct nego_word
 	return true;
 }
 
-bool nego_remote_words(const struct nego *n, const struct wg_key *key, struct nego_words *ret)
+bool nego_take_words(struct nego *n, const struct wg_key *key, struct nego_words *ret)
 {
-	const struct talk *t = nego_find(n, key);
+	struct talk *t = nego_find(n, key);
 
-	if (!t || !t->remote.pwd)
+	if (!t || !t->remote.words)
 		return false;
-	*ret = (struct nego_words){ .has_session = t->remote.has_session,
-		.lapwing = t->remote.lapwing };
-	g_strlcpy(ret->ufrag, t->remote.ufrag, sizeof(ret->ufrag));
-	g_strlcpy(ret->pwd, t->remote.pwd, sizeof(ret->pwd));
-	memcpy(ret->session, t->remote.session, sizeof(ret->session));
+	*ret = *t->remote.words;
+	wipe_words(t);
 	return true;
 }
 

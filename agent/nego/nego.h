@@ -62,7 +62,7 @@ struct nego_candidate {
 /* What ICE has selected. */
 struct nego_path {
 	struct endpoint at; /* family 0: nothing */
-	enum candidate_type local, remote;
+	enum candidate_type local : 8, remote : 8;
 };
 
 enum nego_act {
@@ -70,7 +70,7 @@ enum nego_act {
 	NEGO_ACT_ANSWER,
 	NEGO_ACT_CANDIDATE, /* send `line` */
 	NEGO_ACT_GO_IDLE,
-	NEGO_ACT_ICE_START, /* with what nego_remote_words says */
+	NEGO_ACT_ICE_START, /* with what nego_take_words gives */
 	NEGO_ACT_ICE_CANDIDATE, /* hand `line` over */
 	NEGO_ACT_ICE_STOP,
 	NEGO_ACT_ICE_RELEASE, /* nothing more to be found; the other side's checks are to be answered, though */
@@ -97,12 +97,12 @@ enum nego_phase {
 struct nego_view {
 	enum nego_phase phase;
 	bool lapwing, asked_by_remote;
+	bool replaces; /* it was looked for while the tunnel was up: it takes the place of the one before */
 	uint8_t session[NEGO_SESSION_LEN];
 	uint32_t offers_sent, offers_heard, answers_sent, answers_heard;
 	uint32_t candidates, limited; /* of this session; messages that came too often */
-	int64_t wanted_ms, offered_ms, answered_ms, candidate_ms, path_ms; /* 0: not yet */
 	struct nego_path path;
-	bool replaces; /* it was looked for while the tunnel was up: it takes the place of the one before */
+	int64_t wanted_ms, offered_ms, answered_ms, candidate_ms, path_ms; /* 0: not yet */
 	const char *why; /* the last failure; NULL: none */
 };
 
@@ -184,8 +184,8 @@ bool nego_next(struct nego *n, struct nego_action *ret);
 
 /* False: nobody talks to this peer. */
 bool nego_words(const struct nego *n, const struct wg_key *key, struct nego_words *ret);
-/* And: ICE does not need them any more. */
-bool nego_remote_words(const struct nego *n, const struct wg_key *key, struct nego_words *ret);
+/* Those of the other side, once. False also: it has said none since. */
+bool nego_take_words(struct nego *n, const struct wg_key *key, struct nego_words *ret);
 /* Where it may be, best first. Returns the number, at most NEGO_ENDPOINTS_MAX + 1. */
 size_t nego_endpoints(const struct nego *n, const struct wg_key *key, struct endpoint *ret);
 bool nego_view(const struct nego *n, const struct wg_key *key, struct nego_view *ret);

@@ -11,7 +11,7 @@ static bool may_speak(struct talk *t, int64_t now_ms)
 	int64_t earned = (now_ms - t->credit_ms) / NEGO_ANSWER_MS;
 
 	if (earned > 0) {
-		t->credit = (uint32_t)MIN(t->credit + earned, NEGO_ANSWER_BURST);
+		t->credit = (uint8_t)MIN(t->credit + earned, NEGO_ANSWER_BURST);
 		t->credit_ms += earned * NEGO_ANSWER_MS;
 	}
 	if (!t->credit) {
@@ -52,9 +52,28 @@ static void take_candidate(
 	nego_act(n, t, NEGO_ACT_ENDPOINTS, NULL);
 }
 
+/* All that is kept of a ufrag: who could make two that are taken for one is the remote, which has no use for it. */
+static uint32_t mark_of(const char *ufrag)
+{
+	return g_str_hash(ufrag) | 1;
+}
+
 static bool belongs(const struct talk *t, const struct nego_candidate *c)
 {
-	return !c->ufrag[0] || !g_strcmp0(c->ufrag, t->remote.ufrag);
+	return !c->ufrag[0] || mark_of(c->ufrag) == t->remote.mark;
+}
+
+static void keep_early(struct talk *t, const struct nego_candidate *c)
+{
+	size_t n = t->early ? t->early->n : 0;
+
+	if (n == NEGO_CANDIDATES_MAX) {
+		t->shown.limited++;
+		return;
+	}
+	t->early = g_realloc(t->early, sizeof(*t->early) + (n + 1) * sizeof(*c));
+	t->early->at[n] = *c;
+	t->early->n = n + 1;
 }
 
 void nego_hear_candidate(struct nego *n, const struct wg_key *key,
@@ -66,26 +85,18 @@ void nego_hear_candidate(struct nego *n, const struct wg_key *key,
 		take_candidate(n, t, candidate, now_ms);
 		return;
 	}
-	if (!t->early)
-		t->early = g_array_new(FALSE, FALSE, sizeof(struct nego_candidate));
-	t->early_ms = now_ms + NEGO_EARLY_MS;
-	nego_plan(n, t->early_ms);
-	if (t->early->len < NEGO_CANDIDATES_MAX)
-		g_array_append_vals(t->early, candidate, 1);
-	else
-		t->shown.limited++;
+	keep_early(t, candidate);
+	t->early->until_ms = now_ms + NEGO_EARLY_MS;
+	nego_plan(n, t->early->until_ms);
 }
 
 static void take_early(struct nego *n, struct talk *t, int64_t now_ms)
 {
-	g_autoptr(GArray) early = g_steal_pointer(&t->early);
+	g_autofree struct nego_early *early = g_steal_pointer(&t->early);
 
-	for (guint i = 0; early && i < early->len; i++) {
-		const struct nego_candidate *c = &g_array_index(early, struct nego_candidate, i);
-
-		if (belongs(t, c))
-			take_candidate(n, t, c, now_ms);
-	}
+	for (size_t i = 0; early && i < early->n; i++)
+		if (belongs(t, &early->at[i]))
+			take_candidate(n, t, &early->at[i], now_ms);
 }
 
 /* -- offers and answers ------------------------------------------------------------------------ */
@@ -100,8 +111,8 @@ static bool is_same_session(const struct talk *t, const struct nego_words *words
 static void take_words(struct talk *t, const struct nego_words *words)
 {
 	nego_forget_words(t);
-	t->remote.ufrag = g_strdup(words->ufrag);
-	t->remote.pwd = g_strdup(words->pwd);
+	t->remote.words = g_memdup2(words, sizeof(*words));
+	t->remote.mark = mark_of(words->ufrag);
 	t->remote.has_session = words->has_session;
 	t->remote.lapwing = words->lapwing;
 	memcpy(t->remote.session, words->session, NEGO_SESSION_LEN);
@@ -117,7 +128,7 @@ void nego_drop_heard(struct talk *t)
 static void begin_session(
 	struct nego *n, struct talk *t, const struct nego_words *words, int64_t now_ms)
 {
-	if (t->remote.ufrag && (t->ice || t->up))
+	if (t->remote.mark && (t->ice || t->up))
 		nego_renew(n, t);
 	take_words(t, words);
 	t->ice = true;
@@ -173,7 +184,7 @@ static void wait_for_turn(struct nego *n, struct talk *t, const struct nego_word
 /* Others than us that have given up a path which we still have ask under the session that led to it. */
 static bool goes_on(const struct talk *t, const struct nego_words *words, bool is_offer)
 {
-	if (!t->remote.ufrag || (!t->ice && !t->up) || !is_same_session(t, words))
+	if (!t->remote.mark || (!t->ice && !t->up) || !is_same_session(t, words))
 		return false;
 	return !is_offer || !t->released || words->lapwing;
 }

@@ -13,8 +13,8 @@ struct nego_own {
 
 /* Of the other side. */
 struct nego_theirs {
-	char *ufrag; /* NULL: nothing was heard */
-	char *pwd; /* as long as ICE works */
+	struct nego_words *words; /* until ICE has them */
+	uint32_t mark; /* of its ufrag; 0: nothing was heard */
 	bool has_session, lapwing;
 	uint8_t session[NEGO_SESSION_LEN];
 };
@@ -32,6 +32,13 @@ struct nego_heard {
 	bool is_offer; /* it wants an answer */
 };
 
+/* Candidates that came before we knew the session that they belong to. */
+struct nego_early {
+	int64_t until_ms; /* they are kept */
+	size_t n;
+	struct nego_candidate at[];
+};
+
 /* One peer that we talk to, or want to; there are many that are connected, so it is to be small. */
 struct talk {
 	struct wg_key key;
@@ -40,21 +47,19 @@ struct talk {
 	bool released; /* as far as it does, it only answers */
 	bool lost; /* a path that stood has gone: it is worth another one even under a live session */
 	uint8_t urgency;
+	uint8_t n_endpoints;
+	uint8_t vain; /* tries since there was a path, or hope of one */
 	struct nego_own local;
+	uint8_t credit; /* how much may still be answered */
 	struct nego_theirs remote;
 	struct nego_heard *heard; /* NULL: none */
 	int64_t settle_ms; /* the path may be used from then on; NEGO_NEVER: it may */
 	struct endpoint *endpoints; /* n_endpoints, at most NEGO_ENDPOINTS_MAX */
-	uint8_t n_endpoints;
-	GArray *early; /* struct nego_candidate: before we knew the session; NULL: none */
-	int64_t early_ms; /* they are kept until then */
+	struct nego_early *early; /* NULL: none */
 
 	/* offers */
 	int64_t offer_ms; /* the next one; NEGO_NEVER: none is due */
 	uint32_t interval_ms, cap_ms;
-	uint8_t vain; /* tries since there was a path, or hope of one */
-	/* how much may still be answered */
-	uint32_t credit;
 	int64_t credit_ms;
 	int64_t check_ms; /* ICE must be done, or WireGuard on its path */
 	int64_t linger_ms; /* forgotten, unless something happens */

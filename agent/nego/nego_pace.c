@@ -63,8 +63,8 @@ static bool pass_time(struct nego *n, struct talk *t, int64_t now_ms)
 	}
 	if (t->settle_ms != NEGO_NEVER && now_ms >= t->settle_ms)
 		nego_settled(n, t);
-	if (t->early && now_ms >= t->early_ms)
-		g_clear_pointer(&t->early, g_array_unref);
+	if (t->early && now_ms >= t->early->until_ms)
+		g_clear_pointer(&t->early, g_free);
 	if (is_over(t, now_ms)) {
 		nego_stop_ice(n, t);
 		return false;
@@ -75,7 +75,7 @@ static bool pass_time(struct nego *n, struct talk *t, int64_t now_ms)
 	nego_plan(n, t->check_ms);
 	nego_plan(n, t->settle_ms);
 	if (t->early)
-		nego_plan(n, t->early_ms);
+		nego_plan(n, t->early->until_ms);
 	if (!t->wanted)
 		nego_plan(n, MAX(t->linger_ms, now_ms + 1000));
 	return true;

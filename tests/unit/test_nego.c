@@ -409,7 +409,7 @@ static void test_many_ask(void)
 	g_assert_cmpuint(b.offers, ==, 1);
 	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
 	go_on(&s, 50, false, &b);
-	g_assert_true(nego_remote_words(s.nego, &s.peer, &theirs));
+	g_assert_true(nego_take_words(s.nego, &s.peer, &theirs));
 	go_on(&s, 930, true, &b);
 	nego_get_load(s.nego, &load, s.now_ms);
 	g_assert_cmpuint(load.waiting, ==, 201 - b.starts);
@@ -464,10 +464,11 @@ static void test_asks_while_it_waits(void)
 	heard.session[0]++;
 	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
 	nego_hear_candidate(s.nego, &s.peer, &c, s.now_ms);
-	g_assert_false(nego_remote_words(s.nego, &s.peer, &theirs));
+	g_assert_false(nego_take_words(s.nego, &s.peer, &theirs));
 	go_on(&s, 1000, false, &b);
 	g_assert_cmpuint(b.answers, ==, 21);
-	g_assert_true(nego_remote_words(s.nego, &s.peer, &theirs));
+	g_assert_true(nego_take_words(s.nego, &s.peer, &theirs));
+	g_assert_false(nego_take_words(s.nego, &s.peer, &(struct nego_words){ 0 }));
 	g_assert_cmpuint(theirs.session[0], ==, 2);
 	nego_view(s.nego, &s.peer, &v);
 	g_assert_cmpuint(v.offers_heard, ==, 2);

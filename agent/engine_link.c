@@ -231,20 +231,22 @@ static int match_ours(const struct link_info *link, void *user)
 {
 	struct search *search = user;
 	enum owner owner = OWNER_NOBODY;
+	bool alias = !strcmp(link->alias, search->e->alias);
+	bool recorded = !strcmp(link->name, search->e->recorded);
 	int r;
 
-	if (strcmp(link->alias, search->e->alias))
+	if (!alias && !recorded)
 		return 0;
 	r = find_owner(search->e, link->index, &owner);
 	if (r < 0)
 		return r;
-	if (owner != OWNER_US && strcmp(link->name, search->e->recorded))
+	if (owner != OWNER_US && !(alias && recorded))
 		return 0;
 	*search->found = *link;
 	return 1;
 }
 
-/* By our name; or ours under another name: it was renamed while we did not look, or the operator
+/* By our name; or ours under another name, or alias: it was renamed while we did not look, or the operator
  * wants another name now. -ENODEV: there is none. */
 static int find_link(const struct engine *e, struct link_info *ret)
 {
@@ -509,11 +511,12 @@ bool engine_shut_link(struct engine *e, int64_t now_ms)
 static int find_remains(struct engine *e)
 {
 	struct link_info link;
-	int r = e->index ? -ENODEV : find_link(e, &link);
+	struct search search = { e, &link };
+	int r = e->index ? 0 : KERNEL(e, link_foreach_wireguard, match_ours, &search);
 
-	if (r == 0 && !strcmp(link.alias, e->alias))
+	if (r > 0)
 		e->index = link.index;
-	return r == -ENODEV ? 0 : r;
+	return MIN(r, 0);
 }
 
 /* A device with N peers would cost N grace periods: it is emptied first. Routes go with it. */

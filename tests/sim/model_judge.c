@@ -221,6 +221,20 @@ void judge_move(
 			h->name, other, (double)(now(h) - r->came_us) / 1e6);
 }
 
+/* Its session takes it once. What is kept for a path that is found later goes there, too. */
+void judge_resent(struct node *h, const struct endpoint *to, const void *data, size_t len)
+{
+	GByteArray *both;
+
+	if (!wg_inner_id(data, len))
+		return;
+	both = g_byte_array_new();
+	g_byte_array_append(both, (const uint8_t *)to, sizeof(*to));
+	g_byte_array_append(both, data, (guint)len);
+	if (!g_hash_table_add(h->resent, g_byte_array_free_to_bytes(both)) && !h->w->exchange)
+		world_fail(h->w, "%s sends a packet on twice, to the same place", h->name);
+}
+
 void judge_refused(struct node *h)
 {
 	if (h->bad_until_us < now(h))

@@ -317,6 +317,11 @@ static void on_moves(const struct model_peer *peer, const struct endpoint *to, v
 		judge_move(h, (unsigned)other, peer, to);
 }
 
+static void on_resent(const struct endpoint *to, const void *data, size_t len, void *user)
+{
+	judge_resent(user, to, data, len);
+}
+
 static void on_refused(void *user)
 {
 	judge_refused(user);
@@ -402,6 +407,7 @@ static const struct model_hooks hooks = {
 	.asked = on_asked,
 	.inner = on_inner,
 	.moves = on_moves,
+	.resent = on_resent,
 	.refused = on_refused,
 	.glare = on_glare,
 	.session = on_session,
@@ -609,6 +615,7 @@ static void on_turn(void *arg)
 		return;
 	h->busy = true;
 	h->again = false;
+	g_hash_table_remove_all(h->resent);
 	next = one_turn(h);
 	judge_turn(h);
 	h->busy = false;
@@ -861,14 +868,24 @@ void world_publish(struct world *w, int64_t within_us)
 	}
 }
 
+static bool shakes_hands(const struct world *w, unsigned a, unsigned b)
+{
+	const struct model_peer *peer = world_peer(w, a, b);
+
+	return peer && timer_is_set(&peer->tunnel.retransmit);
+}
+
+/* What is under way to or from the old address is lost, or leads back there: a handshake is begun anew after 5 s. */
 void world_move(struct world *w, unsigned host)
 {
 	w->net.hosts[host].version++;
 	for (unsigned i = 0; i < w->n; i++) {
+		bool again = shakes_hands(w, i, host) || shakes_hands(w, host, i);
+
 		if (i == host)
 			continue;
 		w->hosts[i].others[host].unknown = true;
-		both_ways(w, i, host, w->clock.now_us + 2 * S);
+		both_ways(w, i, host, w->clock.now_us + (again ? 6 : 2) * S);
 	}
 }
 
@@ -1013,6 +1030,8 @@ static void init_host(struct world *w, unsigned i)
 	h->model->wall_us += (int64_t)world_draw(w, 20) * S;
 	h->mono_ms = world_draw(w, 1000000);
 	h->others = g_new0(struct relation, w->n);
+	h->resent = g_hash_table_new_full(
+		g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
 	h->turn = (struct timer){ .fn = on_turn, .arg = h };
 	h->check = (struct timer){ .fn = on_check, .arg = h };
 	h->take = (struct timer){ .fn = on_take, .arg = h };
@@ -1053,6 +1072,7 @@ void world_done(struct world *w)
 		mesh_unref(h->mesh);
 		mesh_unref(h->coming);
 		g_free(h->others);
+		g_hash_table_unref(h->resent);
 		g_array_unref(h->recorded);
 		g_array_unref(h->memory);
 	}

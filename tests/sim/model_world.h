@@ -73,6 +73,7 @@ struct node {
 	bool busy, again; /* its daemon is at work; and is wanted again */
 	bool told_to_sleep; /* by a command, now */
 	bool group_wakes; /* one of the group, in this turn */
+	GHashTable *resent; /* GBytes: where to, and what, in this turn */
 	unsigned events; /* for the engine */
 	unsigned generation; /* of the daemon: for answers that come late */
 	int64_t bad_until_us; /* packets from and to it may be late */

@@ -28,7 +28,14 @@ static void members(uint32_t host, void (*fn)(uint32_t host, void *arg), void *a
 	routing_foreach_member(((struct engine *)user)->routing, host, fn, arg);
 }
 
-static const struct lazy_ops lazy_ops = { .candidates = candidates, .members = members };
+static bool has_session(uint32_t host, int64_t now_ms, void *user)
+{
+	return peer_has_session(&((struct engine *)user)->peers[host], now_ms);
+}
+
+static const struct lazy_ops lazy_ops = {
+	.candidates = candidates, .has_session = has_session, .members = members
+};
 
 size_t engine_lazy_candidates(
 	const struct engine *e, uint32_t host, struct endpoint *ret, size_t max)

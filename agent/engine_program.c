@@ -334,7 +334,7 @@ int engine_stage_peers(struct engine *e, int64_t now_ms)
 	return r;
 }
 
-void engine_leave(struct engine *e)
+void engine_leave(struct engine *e, int64_t now_ms)
 {
 	engine_steer_remove(e); /* the sockets that it leads to end */
 	engine_psk_record(e);
@@ -347,6 +347,7 @@ void engine_leave(struct engine *e)
 			engine_mark_peer(e, i, PEER_NEW_ENDPOINT);
 	while (send_batch(e) > 0)
 		;
+	engine_packets(e, now_ms); /* what came to the sentinels just before */
 	e->memory_due = true;
 	e->memory_ms = 0;
 	engine_memorize(e, 0);

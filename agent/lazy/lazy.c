@@ -238,11 +238,13 @@ static void follow(struct lazy *l, uint32_t host, int64_t now_ms)
 
 	if (may_sleep(p) == (p->state != LAZY_PERMANENT))
 		return;
-	/* Who was up till now is in use, for all we know. */
-	if (may_sleep(p))
+	/* Who was up till now is in use, for all we know; who asks in vain is looked for everywhere when it asks again. */
+	if (!may_sleep(p))
+		become_permanent(l, host, now_ms);
+	else if (l->ops->has_session(host, now_ms, l->user))
 		activate(l, host, now_ms);
 	else
-		become_permanent(l, host, now_ms);
+		lazy_park(l, host, now_ms);
 }
 
 /* Who is new is not in the kernel yet, or is found there and adopted: nothing to be done now. */

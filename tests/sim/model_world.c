@@ -958,7 +958,7 @@ void host_stop(struct node *h, bool crash)
 		return;
 	h->busy = true;
 	if (!crash) {
-		engine_leave(h->engine);
+		engine_leave(h->engine, host_now_ms(h));
 		judge_leave(h);
 	}
 	h->model->crashed |= crash;

@@ -78,6 +78,12 @@ static size_t sendable(const struct engine *e, const struct endpoint *known, siz
 	return at;
 }
 
+/* Till now, and where no sentinel can be had in the books only: it is where it was last. */
+static bool slept(const struct peer *peer)
+{
+	return peer->sentinel || peer->state == PEER_PARKED || peer->state == PEER_WAKING;
+}
+
 /* The endpoint to give to the kernel now; false: none is known. */
 static bool pick_endpoint(struct engine *e, uint32_t host, struct endpoint *ret)
 {
@@ -86,15 +92,14 @@ static bool pick_endpoint(struct engine *e, uint32_t host, struct endpoint *ret)
 
 	if (engine_sentinel_of(e, host, ret))
 		return true;
-	/* Who slept till now is where it was last. */
-	if (lazy_state(e->lazy, host) == LAZY_PERMANENT && !e->peers[host].sentinel)
+	if (lazy_state(e->lazy, host) == LAZY_PERMANENT && !slept(&e->peers[host]))
 		n = engine_candidates(e, host, known, NETMAP_ENDPOINTS_MAX);
 	else
 		n = engine_lazy_candidates(e, host, known, G_N_ELEMENTS(known));
 	if (!n)
 		return false;
 	if (lazy_state(e->lazy, host) == LAZY_PERMANENT)
-		at = sendable(e, known, n, e->peers[host].sentinel ? 0 : e->peers[host].chosen % n);
+		at = sendable(e, known, n, slept(&e->peers[host]) ? 0 : e->peers[host].chosen % n);
 	*ret = known[at];
 	return true;
 }

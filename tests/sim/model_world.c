@@ -25,6 +25,7 @@ enum {
 	DEPTH_MAX = 16, /* daemons in the middle of a call at the same time */
 	FAILURES_MAX = 4,
 	LOOK_UP_US_MAX = 2 * 1000 * 1000,
+	AGAIN_S = 6, /* the kernel begins a handshake anew */
 	MEMORIZED_US = 6 * 1000 * 1000, /* the daemon writes down what it knows */
 };
 
@@ -177,7 +178,8 @@ int64_t world_bad_until(const struct world *w, unsigned from, unsigned to)
 		is_broken(&w->hosts[from]) || is_broken(&w->hosts[to]) ||
 		!world_listed(w, from, to) || !world_listed(w, to, from))
 		return INT64_MAX;
-	return MAX(MAX(w->hosts[from].bad_until_us, w->hosts[to].bad_until_us), r->bad_until_us);
+	return MAX(MAX(w->hosts[from].bad_until_us, w->hosts[to].bad_until_us),
+		MAX(r->bad_until_us, r->astray_us));
 }
 
 bool world_is_bad(const struct world *w, unsigned from, unsigned to, int64_t at_us)
@@ -313,8 +315,11 @@ static void on_moves(const struct model_peer *peer, const struct endpoint *to, v
 	struct node *h = user;
 	int other = world_number(h->w, &peer->key);
 
-	if (other >= 0)
-		judge_move(h, (unsigned)other, peer, to);
+	if (other < 0)
+		return;
+	judge_move(h, (unsigned)other, peer, to);
+	h->others[other].astray_us = MIN(
+		h->others[other].astray_us, h->w->clock.now_us + AGAIN_S * S);
 }
 
 static void on_resent(const struct endpoint *to, const void *data, size_t len, void *user)
@@ -781,8 +786,23 @@ static void judge_endpoints(struct node *h, unsigned other, const struct mesh *o
 	both_ways(w, h->number, other, w->clock.now_us + 75 * S);
 }
 
+static bool is_astray(const struct world *w, unsigned a, unsigned b)
+{
+	const struct model_peer *peer = world_peer(w, a, b);
+
+	return peer && peer->endpoint.family && !sentinel_is_one(&peer->endpoint) &&
+		net_find(&w->net, &peer->endpoint) != (int)b;
+}
+
+/* It does not sleep: where it is was forgotten with its session, and is not known because it may sleep from now on. */
+static bool is_lost(const struct world *w, unsigned a, unsigned b)
+{
+	return !world_may_park(w, a, b) && is_astray(w, a, b) &&
+		!world_lists_present_address(w, a, b);
+}
+
 struct before {
-	bool bad, may_park;
+	bool bad, may_park, lost;
 };
 
 /* What was bad is not mended by a new file, and a new habit may begin with a wrong endpoint. */
@@ -797,6 +817,7 @@ static void judge_mesh(struct node *h, const struct mesh *old, const struct befo
 			continue;
 		both_ways(w, h->number, i, w->clock.now_us + (before[i].bad || habit ? 75 : 2) * S);
 		judge_endpoints(h, i, old);
+		h->others[i].unknown |= habit && before[i].lost;
 	}
 }
 
@@ -825,7 +846,7 @@ static void switch_mesh(struct node *h)
 
 	for (unsigned i = 0; i < w->n; i++)
 		before[i] = (struct before){ world_is_bad(w, h->number, i, w->clock.now_us),
-			world_may_park(w, h->number, i) };
+			world_may_park(w, h->number, i), is_lost(w, h->number, i) };
 	h->mesh = mesh_ref(h->coming);
 	judge_mesh(h, old, before);
 	mesh_unref(old);
@@ -885,11 +906,21 @@ void world_move(struct world *w, unsigned host)
 		if (i == host)
 			continue;
 		w->hosts[i].others[host].unknown = true;
-		both_ways(w, i, host, w->clock.now_us + (again ? 6 : 2) * S);
+		both_ways(w, i, host, w->clock.now_us + (again ? AGAIN_S : 2) * S);
 	}
 }
 
 /* -- the life of a daemon ------------------------------------------------------------------- */
+
+/* A session that still lives says that it is where the kernel has it; what says otherwise is silence. */
+static void judge_start(struct node *h, unsigned other)
+{
+	const struct model_peer *peer = world_peer(h->w, h->number, other);
+
+	if (is_astray(h->w, h->number, other) && peer->tunnel.handshake_ns)
+		h->others[other].astray_us = h->w->clock.now_us + (180 + 75) * S -
+			(model_wall_ns(h->model) - peer->tunnel.handshake_ns) / 1000;
+}
 
 void host_start(struct node *h)
 {
@@ -909,6 +940,8 @@ void host_start(struct node *h)
 		world_lost_link(w, h);
 	for (unsigned i = 0; i < w->n; i++)
 		h->others[i].seen = world_may_park(w, h->number, i) ? SEEN_PARKED : SEEN_PERMANENT;
+	for (unsigned i = 0; i < w->n; i++)
+		judge_start(h, i);
 	h->engine = engine_new(&h->model->kernel, &engine_ops, h, &identity);
 	h->busy = true;
 	engine_set_private_key(h->engine, &h->private_key);
@@ -989,6 +1022,7 @@ int host_command(struct node *h, enum engine_command command, unsigned other)
 {
 	struct wg_key key;
 	const char *why;
+	bool lost = is_lost(h->w, h->number, other);
 	int r;
 
 	if (!h->engine)
@@ -1001,6 +1035,7 @@ int host_command(struct node *h, enum engine_command command, unsigned other)
 	if (r > 0 && (command == ENGINE_PIN || command == ENGINE_UNPIN)) {
 		h->others[other].pinned = command == ENGINE_PIN;
 		h->others[other].pinned_us = h->w->clock.now_us;
+		h->others[other].unknown |= lost;
 	}
 	model_trace(h->model, NULL, "command %u for h%u: %d %s", command, other, r, why);
 	survive(h);

@@ -48,6 +48,7 @@ struct relation {
 	int64_t bad_until_us; /* packets to it may be late, or lost */
 	int64_t refused_us; /* when its NAT last refused a packet */
 	bool stuck; /* handshakes have crossed in the kernels, till the next session */
+	int64_t astray_us; /* till then packets may go to where it was at a start */
 	bool unknown; /* it has moved, and nothing here can know where */
 	bool adopted; /* found active after a restart; what is known of it may be old */
 	bool pinned;

@@ -88,13 +88,13 @@ static bool slept(const struct peer *peer)
 static bool pick_endpoint(struct engine *e, uint32_t host, struct endpoint *ret)
 {
 	struct endpoint known[NETMAP_ENDPOINTS_MAX + 1];
-	size_t n, at = 0;
+	size_t n = 0, at = 0;
 
 	if (engine_sentinel_of(e, host, ret))
 		return true;
 	if (lazy_state(e->lazy, host) == LAZY_PERMANENT && !slept(&e->peers[host]))
 		n = engine_candidates(e, host, known, NETMAP_ENDPOINTS_MAX);
-	else
+	if (!n) /* nothing, or nothing but where it was last */
 		n = engine_lazy_candidates(e, host, known, G_N_ELEMENTS(known));
 	if (!n)
 		return false;

@@ -28,13 +28,15 @@ static void members(uint32_t host, void (*fn)(uint32_t host, void *arg), void *a
 	routing_foreach_member(((struct engine *)user)->routing, host, fn, arg);
 }
 
-static bool has_session(uint32_t host, int64_t now_ms, void *user)
+static bool is_in_place(uint32_t host, int64_t now_ms, void *user)
 {
-	return peer_has_session(&((struct engine *)user)->peers[host], now_ms);
+	const struct engine *e = user;
+
+	return peer_has_session(&e->peers[host], now_ms) || n_candidates(e, host) < 2;
 }
 
 static const struct lazy_ops lazy_ops = {
-	.candidates = candidates, .has_session = has_session, .members = members
+	.candidates = candidates, .is_in_place = is_in_place, .members = members
 };
 
 size_t engine_lazy_candidates(

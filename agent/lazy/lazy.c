@@ -238,10 +238,11 @@ static void follow(struct lazy *l, uint32_t host, int64_t now_ms)
 
 	if (may_sleep(p) == (p->state != LAZY_PERMANENT))
 		return;
-	/* Who was up till now is in use, for all we know; who asks in vain is looked for everywhere when it asks again. */
+	/* Who was up till now is in use, for all we know; who may be elsewhere is looked for
+	 * everywhere, when the kernel asks. */
 	if (!may_sleep(p))
 		become_permanent(l, host, now_ms);
-	else if (l->ops->has_session(host, now_ms, l->user))
+	else if (l->ops->is_in_place(host, now_ms, l->user))
 		activate(l, host, now_ms);
 	else
 		lazy_park(l, host, now_ms);

@@ -10,7 +10,7 @@ struct setup {
 	struct lazy *lazy;
 	size_t endpoints[HOSTS];
 	bool grouped; /* A and B */
-	bool dead; /* nobody has a session */
+	bool astray; /* everybody may be elsewhere */
 	int64_t now_ms;
 };
 
@@ -19,9 +19,9 @@ static size_t candidates(uint32_t host, void *user)
 	return ((struct setup *)user)->endpoints[host];
 }
 
-static bool has_session(uint32_t host, int64_t now_ms, void *user)
+static bool is_in_place(uint32_t host, int64_t now_ms, void *user)
 {
-	return !((struct setup *)user)->dead;
+	return !((struct setup *)user)->astray;
 }
 
 static void members(uint32_t host, void (*fn)(uint32_t host, void *arg), void *arg, void *user)
@@ -30,7 +30,7 @@ static void members(uint32_t host, void (*fn)(uint32_t host, void *arg), void *a
 		fn(host == A ? B : A, arg);
 }
 
-static const struct lazy_ops ops = { candidates, has_session, members };
+static const struct lazy_ops ops = { candidates, is_in_place, members };
 
 static char *actions(struct setup *s)
 {
@@ -391,10 +391,10 @@ static void test_permanent(void)
 	lazy_set(s.lazy, A, true, IDLE_S, s.now_ms);
 	FOLLOWS(&s, "A:tell A:count A:drop");
 	STATE(&s, A, "active");
-	/* Nobody is in use without a session; what asks in vain finds the sentinel. */
+	/* What asks where it may not be finds the sentinel. */
 	lazy_pin(s.lazy, A, true, s.now_ms);
 	g_free(actions(&s));
-	s.dead = true;
+	s.astray = true;
 	lazy_pin(s.lazy, A, false, s.now_ms);
 	FOLLOWS(&s, "A:uncount A:tell A:program A:drop");
 	STATE(&s, A, "parked");

@@ -523,7 +523,7 @@ int daemon_run(struct daemon *d)
 {
 	g_main_loop_run(d->loop);
 	notify_stopping();
-	engine_leave(d->engine);
+	engine_leave(d->engine, daemon_now_ms());
 	log_info("stopping, the tunnels stay");
 	return d->exit_code;
 }

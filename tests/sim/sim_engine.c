@@ -947,6 +947,14 @@ static void psk_from_outside(struct sim *s)
 	memset(&peer->psk, s->psk[i].outside, sizeof(peer->psk));
 }
 
+/* A daemon that starts has to read before it knows of it, and the kernel may not let it. */
+static void psk_from_outside_unseen(struct sim *s)
+{
+	psk_from_outside(s);
+	s->model->failure_rate = 0.2;
+	restart(s);
+}
+
 static void psk_given(struct sim *s)
 {
 	unsigned i = 1 + draw(s, HOSTS_MAX - 1);
@@ -986,7 +994,7 @@ static const struct {
 	{ "psk", psk_comes_and_goes },
 	{ "psk rotation", psk_rotates },
 	{ "psk from outside", psk_from_outside },
-	{ "psk from outside", psk_from_outside },
+	{ "psk from outside, unseen", psk_from_outside_unseen },
 	{ "psk given", psk_given },
 	{ "new map", new_map },
 	{ "new map", new_map },

@@ -272,6 +272,24 @@ static void capture(struct setup *s, uint8_t mark, size_t len, int64_t now_ms)
 	engine_packets(s->engine, now_ms);
 }
 
+/* What came to the sentinels just before they are given up. */
+static void test_leave(void)
+{
+	struct setup s;
+	uint8_t data[32] = { 4, 7 };
+	const struct packet packet = {
+		.kind = PACKET_SENTINEL, .data = data, .len = sizeof(data), .from_port = 51820
+	};
+
+	BEGIN(&s);
+	s.engine->peers[LAZY].endpoint = at(5);
+	s.packet = &packet;
+	engine_leave(s.engine, NOW_MS);
+	g_assert_null(s.packet);
+	g_assert_cmpstr(s.sent->str, ==, "5:7 ");
+	end(&s);
+}
+
 static void find_path(struct setup *s, unsigned host, uint16_t port, bool replaces, int64_t now_ms)
 {
 	const struct endpoint found[] = { at(port), at(1) };
@@ -525,6 +543,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	log_set_level(LOG_LEVEL_ERROR);
+	g_test_add_func("/finder/leave", test_leave);
 	g_test_add_func("/finder/told-again", test_told_again);
 	g_test_add_func("/finder/asked-while-asleep", test_asked_while_asleep);
 	g_test_add_func("/finder/events", test_events);

@@ -50,12 +50,12 @@ within 60 "a's packets find it" reaches a 100.64.0.2 2
 # meet_again: both sleep, and a packet of a's makes them negotiate anew.
 meet_again() {
 	lw a idle b$name >/dev/null
-	wait_for 10 eval '! lw b peers a$name --json | grep -q "\"negotiation\""' && reaches a 100.64.0.2 5
+	wait_for 20 eval '! lw b peers a$name --json | grep -q "\"negotiation\""' && reaches a 100.64.0.2 5
 }
 lan side a=10.9.0.1/24
 ip -n a address add 10.0.0.77/24 dev eth0
 ok "with one more interface and address, a and b meet again" meet_again
-ok "b is told of both" eval '[[ $(told b) == *"10.0.0.1 51820 host"* && $(told b) == *"10.9.0.1 51820 host"* ]]'
+within 10 "b is told of both" eval '[[ $(told b) == *"10.0.0.1 51820 host"* && $(told b) == *"10.9.0.1 51820 host"* ]]'
 session=$(on a wg show wt0 latest-handshakes | grep -F "$(on b wg show wt0 public-key)")
 echo '{"ice": {"external_ips": ["10.0.0.77/eth0"], "interfaces_exclude": ["eth1"]}}' >/tmp/a/lapwing.json
 ok "what may be told changes while it runs" lw a up --wait

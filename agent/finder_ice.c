@@ -25,16 +25,6 @@ struct answered {
 	char ufrag[NEGO_UFRAG_LEN]; /* not terminated: with one byte more it would cost 16 */
 };
 
-static int64_t now_ms(void)
-{
-	return g_get_monotonic_time() / 1000;
-}
-
-static void kick(struct finder *f)
-{
-	g_source_set_ready_time(f->work, 0);
-}
-
 /* -- what ICE says ------------------------------------------------------------------------------- */
 
 static void on_candidate(const char *line, void *user)
@@ -42,7 +32,7 @@ static void on_candidate(const char *line, void *user)
 	struct agent *a = user;
 
 	nego_local_candidate(a->finder->nego, &a->key, a->session, line);
-	kick(a->finder);
+	finder_kick(a->finder);
 }
 
 static void on_selected(const struct ice_path *path, void *user)
@@ -53,8 +43,8 @@ static void on_selected(const struct ice_path *path, void *user)
 	log_debug("peer %s: %s answers", key_format(&a->key, key),
 		endpoint_format(&path->endpoint, text));
 	nego_selected(a->finder->nego, &a->key, a->session,
-		&(struct nego_path){ path->endpoint, path->local, path->remote }, now_ms());
-	kick(a->finder);
+		&(struct nego_path){ path->endpoint, path->local, path->remote }, finder_now_ms());
+	finder_kick(a->finder);
 }
 
 static void on_failed(int error, void *user)
@@ -64,8 +54,8 @@ static void on_failed(int error, void *user)
 	nego_failed(a->finder->nego, &a->key, a->session,
 		error == -ETIMEDOUT ? "no candidate answered in time"
 				    : "the path does not answer any more",
-		now_ms());
-	kick(a->finder);
+		finder_now_ms());
+	finder_kick(a->finder);
 }
 
 static const struct ice_ops ice_ops = { on_candidate, on_selected, on_failed };
@@ -253,8 +243,8 @@ void finder_ice_start(struct finder *f, const struct wg_key *key)
 	if (r == 0)
 		r = give_remote(a, &remote);
 	if (r < 0) {
-		nego_failed(f->nego, key, local.session, g_strerror(-r), now_ms());
-		kick(f);
+		nego_failed(f->nego, key, local.session, g_strerror(-r), finder_now_ms());
+		finder_kick(f);
 	} else {
 		finder_ask_servers(f);
 	}

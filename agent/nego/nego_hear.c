@@ -79,8 +79,13 @@ static void keep_early(struct talk *t, const struct nego_candidate *c)
 void nego_hear_candidate(struct nego *n, const struct wg_key *key,
 	const struct nego_candidate *candidate, int64_t now_ms)
 {
-	struct talk *t = nego_meet(n, key, now_ms);
+	struct talk *t = nego_find(n, key);
 
+	if (!t) { /* it is on its way to say more, or has just said that it sleeps */
+		t = nego_meet(n, key, now_ms);
+		t->linger_ms = now_ms + NEGO_EARLY_MS;
+		nego_plan(n, t->linger_ms);
+	}
 	if (t->ice && !t->heard && belongs(t, candidate)) {
 		take_candidate(n, t, candidate, now_ms);
 		return;

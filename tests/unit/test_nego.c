@@ -539,6 +539,21 @@ static void test_is_forgotten(void)
 	nego_free(s.nego);
 }
 
+/* What comes after the other side has said that it sleeps is not talk. */
+static void test_late_candidates(void)
+{
+	struct nego_candidate c = candidate("late", 1);
+	struct setup s;
+
+	begin(&s);
+	nego_hear_candidate(s.nego, &s.peer, &c, s.now_ms);
+	g_assert_cmpuint(nego_count(s.nego), ==, 1);
+	s.now_ms += NEGO_EARLY_MS;
+	FOLLOWS(&s, "");
+	g_assert_cmpuint(nego_count(s.nego), ==, 0);
+	nego_free(s.nego);
+}
+
 static bool is_other(const struct wg_key *key, void *user)
 {
 	return key->b[0] != 2;
@@ -867,6 +882,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/nego/many_begin_anew", test_many_begin_anew);
 	g_test_add_func("/nego/big", test_big);
 	g_test_add_func("/nego/is_forgotten", test_is_forgotten);
+	g_test_add_func("/nego/late_candidates", test_late_candidates);
 	g_test_add_func("/nego/prune", test_prune);
 	g_test_add_func("/nego/no_ice", test_no_ice);
 	g_test_add_func("/nego/not_used", test_not_used);

@@ -20,6 +20,8 @@ enum exit_code cmd_unpin(const struct options *o);
 enum exit_code cmd_psk(const struct options *o);
 enum exit_code cmd_why(const struct options *o);
 enum exit_code cmd_monitor(const struct options *o);
+enum exit_code cmd_plan(const struct options *o);
+enum exit_code cmd_apply(const struct options *o);
 enum exit_code cmd_check_config(const struct options *o);
 enum exit_code cmd_log_level(const struct options *o);
 enum exit_code cmd_version(const struct options *o);

@@ -20,7 +20,7 @@ class Host:
         self.config = self.dir + "/etc/lapwing.json"
         self.mesh = self.dir + "/etc/mesh.json"
         self.daemon = None
-        os.mkdir(self.dir + "/state", 0o700)
+        os.mkdir(self.dir + "/state", 0o755)
         os.mkdir(self.dir + "/run", 0o755)
         self.key = self.run("genkey", self.dir + "/state/private.key").stdout.strip()
 

@@ -505,17 +505,29 @@ bool engine_shut_link(struct engine *e, int64_t now_ms)
 	return r == 0;
 }
 
+/* What an earlier run made goes, too. */
+static int find_remains(struct engine *e)
+{
+	struct link_info link;
+	int r = e->index ? -ENODEV : find_link(e, &link);
+
+	if (r == 0 && !strcmp(link.alias, e->alias))
+		e->index = link.index;
+	return r == -ENODEV ? 0 : r;
+}
+
 /* A device with N peers would cost N grace periods: it is emptied first. Routes go with it. */
 int engine_remove_all(struct engine *e)
 {
 	struct wg_device_config empty = { .listen_port = -1, .fwmark = -1, .replace_peers = true };
-	struct link_info link;
-	int r = 0;
+	int r;
 
 	if (!e->map)
 		return 0;
-	if (!e->index && find_link(e, &link) == 0 && !strcmp(link.alias, e->alias))
-		e->index = link.index;
+	r = find_remains(e);
+	if (r < 0)
+		return engine_fail(
+			e, STAGE_LINK, EXIT_FAILED, r, "cannot read the interface to be removed");
 	r = engine_apply_rules(e, NULL, 0, e->read_ms);
 	if (r < 0)
 		return r;

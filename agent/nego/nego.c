@@ -94,6 +94,7 @@ static void talk_free(gpointer data)
 	struct talk *t = data;
 
 	nego_forget_words(t);
+	nego_drop_heard(t);
 	g_clear_pointer(&t->early, g_array_unref);
 	g_free(t->endpoints);
 	explicit_bzero(&t->local, sizeof(t->local));
@@ -108,7 +109,7 @@ struct nego *nego_new(const struct wg_key *own, uint32_t (*random)(void *user), 
 	n->random = random;
 	n->user = user;
 	n->talks = g_hash_table_new_full(key_hash, key_equal, NULL, talk_free);
-	n->credit = NEGO_BURST;
+	n->offers.credit = n->begins.credit = NEGO_BURST;
 	n->next_ms = NEGO_NEVER;
 	return n;
 }

@@ -31,10 +31,14 @@ enum {
 	NEGO_CANDIDATES_MAX = 32, /* of one session of a remote */
 	NEGO_ENDPOINTS_MAX = 8, /* of those, as many are tried with WireGuard's own packets */
 	NEGO_BUSY_MAX = 64, /* peers that ICE works for, or that were asked just now */
-	NEGO_BURST = 8, /* so many are asked at once; who waits for a packet comes first */
+	NEGO_ASKED_MAX = 48, /* of those, as many may be there only because they asked us */
+	NEGO_BURST =
+		8, /* so many are asked, and so many sessions begin, at once; who waits for a packet
+			 * comes first */
 	NEGO_PER_S = 42, /* and then so many a second: at most 50 in any one */
 	NEGO_KNOWN_MAX =
-		1024, /* beyond so many without a tunnel those that nobody waits for are not taken on */
+		1024, /* beyond so many without a tunnel those that nobody waits for are not taken on, and
+		       * of those that ask no more wait for their turn */
 	NEGO_SESSION_LEN = 5,
 	NEGO_UFRAG_LEN = 8, /* ours: steering knows them by this length */
 	NEGO_PWD_LEN = 32, /* ours */
@@ -120,7 +124,8 @@ enum nego_step {
 typedef void (*nego_step_fn)(
 	const struct wg_key *key, enum nego_step step, const struct nego_view *view, void *user);
 
-/* Who comes first when many are to be asked. */
+/* Who comes first when many are to be asked. Who is wanted only by the other side is as
+ * urgent as a router. */
 enum nego_urgency { NEGO_PACKET_WAITS, NEGO_ROUTER, NEGO_PERMANENT };
 
 struct nego_load {

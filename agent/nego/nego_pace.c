@@ -81,6 +81,8 @@ static bool pass_time(struct nego *n, struct talk *t, int64_t now_ms)
 	return true;
 }
 
+/* -- turns ------------------------------------------------------------------------------------- */
+
 static bool is_busy(const struct talk *t, int64_t now_ms)
 {
 	bool asked = nego_is_needed(t) && t->shown.offered_ms &&
@@ -89,69 +91,122 @@ static bool is_busy(const struct talk *t, int64_t now_ms)
 	return !t->shown.path.at.family && (t->ice || asked);
 }
 
-static size_t count_busy(const struct nego *n, int64_t now_ms)
+struct load {
+	size_t busy;
+	size_t for_others; /* of these: only the other side wants them */
+};
+
+static void add_load(struct load *l, const struct talk *t, int64_t now_ms)
+{
+	if (!is_busy(t, now_ms))
+		return;
+	l->busy++;
+	l->for_others += !t->wanted;
+}
+
+static bool has_room(const struct load *l, const struct talk *t, int64_t now_ms)
+{
+	return is_busy(t, now_ms) ||
+		(l->busy < NEGO_BUSY_MAX && (t->wanted || l->for_others < NEGO_ASKED_MAX));
+}
+
+size_t nego_count_heard(const struct nego *n)
 {
 	GHashTableIter iter;
 	struct talk *t;
-	size_t busy = 0;
+	size_t count = 0;
 
 	g_hash_table_iter_init(&iter, n->talks);
 	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&t))
-		busy += is_busy(t, now_ms);
-	return busy;
+		count += t->heard != NULL;
+	return count;
 }
 
-bool nego_is_full(const struct nego *n, int64_t now_ms)
+static bool is_due(const struct nego *n, const struct talk *t, int64_t now_ms)
 {
-	return count_busy(n, now_ms) >= NEGO_BUSY_MAX;
+	return t->heard ||
+		(t->offer_ms != NEGO_NEVER && now_ms >= t->offer_ms && n->signal &&
+			nego_is_needed(t));
+}
+
+static int64_t due_since(const struct talk *t)
+{
+	return t->heard ? t->heard->since_ms : t->offer_ms;
+}
+
+/* Who asks us may have a packet that waits, or may not. */
+static int urgency_of(const struct talk *t)
+{
+	return t->wanted ? t->urgency : NEGO_ROUTER;
 }
 
 static int by_urgency(const void *a, const void *b)
 {
 	const struct talk *x = *(struct talk *const *)a, *y = *(struct talk *const *)b;
 
-	if (x->urgency != y->urgency)
-		return x->urgency - y->urgency;
-	return (x->offer_ms > y->offer_ms) - (x->offer_ms < y->offer_ms);
+	if (urgency_of(x) != urgency_of(y))
+		return urgency_of(x) - urgency_of(y);
+	return (due_since(x) > due_since(y)) - (due_since(x) < due_since(y));
 }
 
-static void earn(struct nego *n, int64_t now_ms)
+static void earn(struct nego_pace *p, int64_t now_ms)
 {
-	int64_t earned = (now_ms - n->credit_ms) * NEGO_PER_S / 1000;
+	int64_t earned = (now_ms - p->since_ms) * NEGO_PER_S / 1000;
 
 	if (earned <= 0)
 		return;
-	n->credit = (uint32_t)MIN(n->credit + earned, NEGO_BURST);
-	n->credit_ms = n->credit == NEGO_BURST
+	p->credit = (uint32_t)MIN(p->credit + earned, NEGO_BURST);
+	p->since_ms = p->credit == NEGO_BURST
 		? now_ms
-		: n->credit_ms + (earned * 1000 + NEGO_PER_S - 1) / NEGO_PER_S;
+		: p->since_ms + (earned * 1000 + NEGO_PER_S - 1) / NEGO_PER_S;
 }
 
-/* Those whose turn it is, as many as may be asked now. */
-static void offer_due(struct nego *n, int64_t now_ms)
+bool nego_may_begin(struct nego *n, int64_t now_ms)
+{
+	earn(&n->begins, now_ms);
+	return n->begins.credit > 0;
+}
+
+/* False: it has to wait. */
+static bool begin(struct nego *n, struct talk *t, struct load *load, int64_t now_ms)
+{
+	struct nego_pace *pace = t->heard ? &n->begins : &n->offers;
+	bool was_busy = is_busy(t, now_ms);
+
+	if (!pace->credit || !has_room(load, t, now_ms))
+		return false;
+	pace->credit--;
+	if (t->heard)
+		nego_take_turn(n, t, now_ms);
+	else
+		offer(n, t, now_ms);
+	if (!was_busy)
+		add_load(load, t, now_ms);
+	return true;
+}
+
+void nego_serve(struct nego *n, int64_t now_ms)
 {
 	g_autoptr(GPtrArray) due = g_ptr_array_new();
+	struct load load = { .busy = 0 };
 	GHashTableIter iter;
 	struct talk *t;
-	size_t busy = 0;
-	guint asked = 0;
+	guint begun = 0;
 
+	earn(&n->offers, now_ms);
+	earn(&n->begins, now_ms);
 	g_hash_table_iter_init(&iter, n->talks);
 	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&t)) {
-		busy += is_busy(t, now_ms);
-		if (t->offer_ms != NEGO_NEVER && now_ms >= t->offer_ms)
+		add_load(&load, t, now_ms);
+		if (is_due(n, t, now_ms))
 			g_ptr_array_add(due, t);
 		else
 			nego_plan(n, t->offer_ms);
 	}
-	earn(n, now_ms);
 	g_ptr_array_sort(due, by_urgency);
-	for (; asked < due->len && n->credit && busy < NEGO_BUSY_MAX; asked++, n->credit--) {
-		t = due->pdata[asked];
-		busy += !is_busy(t, now_ms);
-		offer(n, t, now_ms);
-	}
-	if (asked < due->len)
+	for (guint i = 0; i < due->len; i++)
+		begun += begin(n, due->pdata[i], &load, now_ms);
+	if (begun < due->len)
 		nego_plan(n, now_ms + 1000 / NEGO_PER_S);
 }
 
@@ -169,21 +224,24 @@ int64_t nego_tick(struct nego *n, int64_t now_ms)
 			nego_part(n, t);
 			g_hash_table_iter_remove(&iter);
 		}
-	offer_due(n, now_ms);
+	nego_serve(n, now_ms);
 	return n->next_ms;
 }
 
 void nego_get_load(const struct nego *n, struct nego_load *ret, int64_t now_ms)
 {
+	struct load load = { .busy = 0 };
 	GHashTableIter iter;
 	struct talk *t;
 
-	*ret = (struct nego_load){ .busy = count_busy(n, now_ms) };
+	*ret = (struct nego_load){ .waiting = 0 };
 	g_hash_table_iter_init(&iter, n->talks);
 	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&t)) {
-		if (t->offer_ms == NEGO_NEVER || now_ms <= t->offer_ms || !n->signal)
+		add_load(&load, t, now_ms);
+		if (!is_due(n, t, now_ms) || due_since(t) == now_ms)
 			continue;
 		ret->waiting++;
-		ret->longest_ms = MAX(ret->longest_ms, now_ms - t->offer_ms);
+		ret->longest_ms = MAX(ret->longest_ms, now_ms - due_since(t));
 	}
+	ret->busy = load.busy;
 }

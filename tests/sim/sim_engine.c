@@ -906,6 +906,15 @@ static void up_down(struct sim *s)
 	engine_set_down(s->engine, s->down, s->now_ms);
 }
 
+/* Killed in the middle of `down`, or of `up`. */
+static void restart_down(struct sim *s)
+{
+	s->down = !s->down;
+	if (s->down)
+		g_array_set_size(s->foreign, 0);
+	restart(s);
+}
+
 static void psk_comes_and_goes(struct sim *s)
 {
 	s->psk_missing = !s->psk_missing;
@@ -973,6 +982,7 @@ static const struct {
 	{ "re-creation", remake_ours },
 	{ "restart", restart },
 	{ "up or down", up_down },
+	{ "restart up or down", restart_down },
 	{ "psk", psk_comes_and_goes },
 	{ "psk rotation", psk_rotates },
 	{ "psk from outside", psk_from_outside },

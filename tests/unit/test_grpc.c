@@ -184,7 +184,7 @@ static void cancel(gconstpointer name)
 	grpc_cancel(a.call);
 	begin_ms = rpc_now_ms();
 	while (cancelled(observer) == before)
-		g_assert_cmpint(rpc_now_ms() - begin_ms, <, 500);
+		g_assert_cmpint(rpc_now_ms() - begin_ms, <, 3000);
 	g_assert_false(a.done);
 	grpc_send(b.call, "y", 1);
 	grpc_half_close(b.call);
@@ -327,11 +327,11 @@ static void promptness(gconstpointer name)
 	r.on_message = note_age;
 	r.user = &worst_ms;
 	r.call = grpc_stream(channel, "/test.Echo/Timed", 0, NULL, &rpc_recording, &r);
-	grpc_send(r.call, "6 1000000 150", 13);
+	grpc_send(r.call, "6 1000000 500", 13);
 	grpc_half_close(r.call);
 	rpc_await(&r.done, 10000);
 	g_assert_cmpuint(r.messages, ==, 6);
-	g_assert_cmpint(worst_ms, <, 120);
+	g_assert_cmpint(worst_ms, <, 400);
 	rpc_record_clear(&r);
 	grpc_channel_free(channel);
 }

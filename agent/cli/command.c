@@ -97,6 +97,8 @@ const struct command commands[] = {
 		ASK_S, cmd_psk },
 	{ "why", "PEER", "walk the way to a peer: which stage fails", 0, ASK_S, cmd_why },
 	{ "monitor", NULL, "print events until interrupted", 0, ASK_S, cmd_monitor },
+	{ "metrics", NULL, "counters and gauges as Prometheus text", OPT_PER_PEER | OPT_TEXTFILE,
+		ASK_S, cmd_metrics },
 	{ "plan", NULL, "tell what apply would change", OPT_PLAN, ASK_S, cmd_plan },
 	{ "apply", NULL, "make both files, and the mesh, what a file says", OPT_PLAN | OPT_DRY_RUN,
 		CHANGE_S, cmd_apply },

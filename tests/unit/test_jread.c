@@ -821,7 +821,8 @@ static void test_skip(void)
 	}
 }
 
-/* Whatever jansson takes is passed over, whatever it refuses is refused. */
+/* Whatever jansson takes is passed over, whatever it refuses is refused; but for how large a number is, which who passes
+ * it over does not ask. */
 static void test_skip_like_jansson(void)
 {
 	static const char *const pieces[] = { "{", "}", "[", "]", ",", ":", "\"a\"", "0", "-", "1",
@@ -831,7 +832,9 @@ static void test_skip_like_jansson(void)
 	for (int i = 0; i < 400000; i++) {
 		g_autoptr(GString) text = g_string_new("[");
 		int n = g_test_rand_int_range(1, 7);
+		json_error_t error = { .line = 0 };
 		json_t *json;
+		bool good;
 		struct jread r;
 
 		while (n-- > 0)
@@ -840,8 +843,9 @@ static void test_skip_like_jansson(void)
 		g_string_append_c(text, ']');
 		jread_init(&r, text->str, text->len);
 		jread_skip(&r);
-		json = json_loadb(text->str, text->len, 0, NULL);
-		if ((jread_finish(&r) == 0) != (json != NULL))
+		json = json_loadb(text->str, text->len, 0, &error);
+		good = json || json_error_code(&error) == json_error_numeric_overflow;
+		if ((jread_finish(&r) == 0) != good)
 			g_error("%s: %s", text->str, r.message);
 		taken += json != NULL;
 		json_decref(json);

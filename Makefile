@@ -139,7 +139,7 @@ install: all
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man8 man/lapwingd.8 man/lapwing.8 man/lapwing-tune.8
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/lapwing.json.5
 	install -d $(DESTDIR)/etc/lapwing $(DESTDIR)$(PREFIX)/lib/systemd/system
-	for unit in lapwing.service lapwing-tune.service lapwing-tune@.service; do \
+	for unit in lapwing.service lapwing-tune.service lapwing-tune@.service lapwing-metrics.service lapwing-metrics.timer; do \
 		sed "s,/usr/sbin/,$(PREFIX)/sbin/,; s,/usr/bin/,$(PREFIX)/bin/," scripts/$$unit \
 			>$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
 	install -D -m644 -t $(DESTDIR)$(PREFIX)/lib/udev/rules.d scripts/90-lapwing-tune.rules

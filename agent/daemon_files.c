@@ -19,14 +19,14 @@
 
 static_assert((int)DAEMON_ERROR_MAX == (int)FILES_ERROR_MAX, "the same lines");
 
-enum { DEBOUNCE_MS = 200, NAMED_MAX = 1000 /* hosts of a difference */ };
+enum { DEBOUNCE_MS = 200 };
 
 static void write_difference(const struct netmap *before, const struct netmap *after, GString *out)
 {
 	struct mapdiff diff;
 
 	mapdiff_make(&diff, before, after);
-	mapdiff_write(&diff, out, NAMED_MAX);
+	mapdiff_write(&diff, out, MAPDIFF_NAMED_MAX);
 	mapdiff_done(&diff);
 }
 

@@ -110,6 +110,8 @@ static int record(struct engine *e, const char *name)
 		r = remove_table(e, e->recorded, "");
 		if (r == 0)
 			r = remove_table(e, e->recorded, "-ice");
+		if (r == 0)
+			r = engine_acl_remove(e, name);
 	}
 	if (r < 0)
 		return engine_fail(e, STAGE_LINK, EXIT_FAILED, r,
@@ -217,7 +219,6 @@ static int keep_link(struct engine *e, const struct link_info *link, int64_t now
 		if (r < 0)
 			return engine_fail(e, STAGE_LINK, r == -EEXIST ? EXIT_REFUSED : EXIT_FAILED,
 				r, "cannot rename interface %s to %s", link->name, name);
-		engine_acl_remove(e, name); /* what is left the stage removes */
 		engine_due(e, STAGE_UP, now_ms);
 		engine_due(e, STAGE_NFT, now_ms);
 		engine_due(e, STAGE_STEER, now_ms);

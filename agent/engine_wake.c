@@ -154,7 +154,7 @@ void engine_packets(struct engine *e, int64_t now_ms)
 struct work {
 	GArray *program, *poke, *tell, *drop; /* uint32_t */
 	GArray *forward; /* struct lazy_action */
-	GHashTable *asked[LAZY_ACT_TELL + 1]; /* hosts, by enum lazy_act */
+	GHashTable *asked; /* actions that there were */
 	struct engine_counting counting;
 };
 
@@ -165,8 +165,7 @@ static void begin_work(struct work *w)
 
 	for (size_t i = 0; i < G_N_ELEMENTS(hosts); i++)
 		*hosts[i] = g_array_new(FALSE, FALSE, sizeof(uint32_t));
-	for (size_t i = 0; i < G_N_ELEMENTS(w->asked); i++)
-		w->asked[i] = g_hash_table_new(NULL, NULL);
+	w->asked = g_hash_table_new(NULL, NULL);
 	w->forward = g_array_new(FALSE, FALSE, sizeof(struct lazy_action));
 	w->counting.watch = g_array_new(FALSE, FALSE, sizeof(struct endpoint));
 	w->counting.refuse = g_array_new(FALSE, FALSE, sizeof(struct endpoint));
@@ -179,8 +178,7 @@ static void end_work(struct work *w)
 
 	for (size_t i = 0; i < G_N_ELEMENTS(all); i++)
 		g_array_unref(all[i]);
-	for (size_t i = 0; i < G_N_ELEMENTS(w->asked); i++)
-		g_hash_table_unref(w->asked[i]);
+	g_hash_table_unref(w->asked);
 }
 
 static void sort_out(struct work *w, const struct lazy_action *action)
@@ -194,10 +192,10 @@ static void sort_out(struct work *w, const struct lazy_action *action)
 		[LAZY_ACT_DROP] = w->drop,
 		[LAZY_ACT_FORWARD] = NULL,
 	};
+	gsize key = (gsize)action->host << 16 | (gsize)action->act << 8 | action->arg;
 
 	/* A burst asks for the same thing once per packet. */
-	if (!action->arg &&
-		!g_hash_table_add(w->asked[action->act], GUINT_TO_POINTER(action->host)))
+	if (!g_hash_table_add(w->asked, GSIZE_TO_POINTER(key)))
 		return;
 	if (action->act == LAZY_ACT_FORWARD)
 		g_array_append_vals(w->forward, action, 1);

@@ -230,17 +230,13 @@ static int remove_file(const char *path)
 int identity_purge(const char *state_dir)
 {
 	g_autofree char *path = key_path(state_dir), *beside = note_path(state_dir);
-	_auto_close_ int dir = -1;
 	int r = remove_file(path);
 
 	if (r == 0)
 		r = remove_file(beside);
-	if (r < 0)
-		return r;
-	dir = open(state_dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (dir < 0)
-		return errno == ENOENT ? 0 : -errno;
-	return fsync(dir) < 0 ? -errno : 0;
+	if (r == 0)
+		r = file_sync_parent(path);
+	return r == -ENOENT ? 0 : r;
 }
 
 /* -- words ------------------------------------------------------------------------------------ */

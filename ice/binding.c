@@ -14,8 +14,8 @@ enum {
 	MESSAGE_MAX = 1500,
 	FIRST_PAUSE_MS = 200,
 	UFRAG_MAX = 11, /* ours have 8 letters */
-	REST_MS =
-		20, /* where checks come that fast they are answered in bunches, not with a turn of the loop for each */
+	/* Where checks come that fast they are answered in bunches, not with a turn of the loop for each. */
+	REST_MS = 20,
 	BUNCH_MAX = 64,
 };
 

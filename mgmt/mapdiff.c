@@ -36,22 +36,6 @@ static bool same_text(const struct netmap *a, uint32_t x, const struct netmap *b
 	return !strcmp(netmap_text(a, x), netmap_text(b, y));
 }
 
-static bool same_endpoints(const struct netmap *a, const struct netmap_host *x,
-	const struct netmap *b, const struct netmap_host *y)
-{
-	if (x->n_endpoints != y->n_endpoints)
-		return false;
-	for (size_t i = 0; i < x->n_endpoints; i++) {
-		const struct netmap_endpoint *p = &a->endpoints[x->endpoint + i];
-		const struct netmap_endpoint *q = &b->endpoints[y->endpoint + i];
-
-		if (!endpoint_is_same(&p->address, &q->address) ||
-			!same_text(a, p->name, b, q->name))
-			return false;
-	}
-	return true;
-}
-
 static unsigned compare_hosts(const struct netmap *a, const struct netmap_host *x,
 	const struct netmap *b, const struct netmap_host *y)
 {
@@ -64,7 +48,7 @@ static unsigned compare_hosts(const struct netmap *a, const struct netmap_host *
 		differ |= MAPDIFF_ADDRESSES;
 	if (!same_prefixes(p + x->n_addresses, x->n_routes, q + y->n_addresses, y->n_routes))
 		differ |= MAPDIFF_ROUTES;
-	if (!same_endpoints(a, x, b, y))
+	if (!netmap_same_endpoints(a, x, b, y))
 		differ |= MAPDIFF_ENDPOINTS;
 	if (x->lazy != y->lazy || x->idle_minutes != y->idle_minutes)
 		differ |= MAPDIFF_LAZY;
@@ -130,11 +114,6 @@ void mapdiff_make(struct mapdiff *ret, const struct netmap *before, const struct
 void mapdiff_done(struct mapdiff *diff)
 {
 	g_clear_pointer(&diff->hosts, g_array_unref);
-}
-
-bool mapdiff_is_empty(const struct mapdiff *diff)
-{
-	return !diff->name && !diff->interface && !diff->lazy && !diff->hosts->len;
 }
 
 /* -- writing ---------------------------------------------------------------------------------- */

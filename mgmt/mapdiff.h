@@ -8,6 +8,8 @@
 
 struct netmap;
 
+enum { MAPDIFF_NAMED_MAX = 1000 };
+
 enum mapdiff_part {
 	MAPDIFF_NAME = 1,
 	MAPDIFF_ADDRESSES = 2,
@@ -34,6 +36,5 @@ struct mapdiff {
 /* Of what a mesh file says. `before` may be NULL: then everything is new. */
 void mapdiff_make(struct mapdiff *ret, const struct netmap *before, const struct netmap *after);
 void mapdiff_done(struct mapdiff *diff);
-bool mapdiff_is_empty(const struct mapdiff *diff);
-/* The member "mesh_difference" of a document, with at most `max` hosts by name. */
+/* The member "mesh_difference" of a document, with at most `max` hosts by name: MAPDIFF_NAMED_MAX, but in tests. */
 void mapdiff_write(const struct mapdiff *diff, GString *out, size_t max);

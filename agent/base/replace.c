@@ -4,14 +4,12 @@
 #include "agent/base/replace.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <glib.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "agent/base/auto.h"
 #include "agent/base/file.h"
 
 struct entry {
@@ -52,14 +50,6 @@ void replace_free(struct replace *r)
 		return;
 	g_ptr_array_unref(r->entries);
 	g_free(r);
-}
-
-static int sync_directory(const char *path)
-{
-	g_autofree char *dir = g_path_get_dirname(path);
-	_auto_close_ int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-	return fd < 0 || fsync(fd) < 0 ? -errno : 0;
 }
 
 /* A second name for what is there: it stays, whatever is put in its place. */
@@ -107,7 +97,7 @@ static int put_back(struct entry *e)
 	if (e->existed ? rename(e->old, e->path) < 0 : unlink(e->path) < 0)
 		rc = -errno;
 	else
-		rc = sync_directory(e->path);
+		rc = file_sync_parent(e->path);
 	e->placed = e->stuck = rc < 0;
 	e->prepared = false;
 	return rc;
@@ -133,7 +123,7 @@ int replace_commit(struct replace *r)
 
 		if (rc == 0) {
 			e->placed = true;
-			rc = sync_directory(e->path);
+			rc = file_sync_parent(e->path);
 		}
 		if (rc < 0) {
 			replace_undo(r);

@@ -9,8 +9,6 @@
 #include "mgmt/meshfile.h"
 #include "mgmt/netmap.h"
 
-enum { NAMED_MAX = 1000 /* hosts of a difference */ };
-
 /* EXIT_OK and NULL: there is none. */
 static enum exit_code read_old(
 	const char *path, size_t limit, char **ret, size_t *ret_len, struct failure *f)
@@ -114,7 +112,7 @@ static void make_difference(struct apply *a)
 	if (!a->wanted.map)
 		return;
 	mapdiff_make(&diff, a->map, a->wanted.map);
-	mapdiff_write(&diff, text, NAMED_MAX);
+	mapdiff_write(&diff, text, MAPDIFF_NAMED_MAX);
 	mapdiff_done(&diff);
 	g_string_append_c(text, '}');
 	a->difference = json_loads(text->str, 0, NULL);

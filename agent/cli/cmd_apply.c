@@ -38,35 +38,24 @@ static enum exit_code read_document(struct apply *a, struct failure *f)
 }
 
 /* A request whose failing is told as what it is: not there, or too slow. */
-static json_t *ask(
-	const struct apply *a, const char *command, enum exit_code *ret_code, struct failure *f)
+static json_t *ask(const struct apply *a, const char *command, struct failure *f)
 {
-	g_autoptr(GString) request = client_request(command);
-	struct client_reply reply = { 0 };
 	struct options waiting = *a->o;
-	json_t *root = NULL;
 
 	waiting.wait = true;
-	*ret_code = client_ask(&waiting, client_request_end(request), &reply, f);
-	if (!*ret_code) {
-		root = client_reply_parse(&reply, f);
-		*ret_code = root ? EXIT_OK : f->code;
-	}
-	client_reply_done(&reply);
-	return root;
+	return client_ask_parsed(&waiting, client_request(command), f);
 }
 
 /* Whether a daemon runs, and which file is its own. */
 static enum exit_code ask_daemon(struct apply *a, struct failure *f)
 {
 	const char *given = a->o->config, *own;
-	enum exit_code code;
 
-	a->status = ask(a, "status", &code, f);
-	if (code == EXIT_TIMEOUT)
+	a->status = ask(a, "status", f);
+	if (f->code == EXIT_TIMEOUT)
 		return f->code = EXIT_NOT_RUNNING;
-	if (code && code != EXIT_NOT_RUNNING)
-		return code;
+	if (f->code && f->code != EXIT_NOT_RUNNING)
+		return f->code;
 	own = get_text(json_object_get(a->status, "config"), "file");
 	if (given && *own && strcmp(given, own))
 		return failure_set(f, EXIT_REFUSED, "--run names the daemon",
@@ -112,10 +101,9 @@ static enum exit_code write_files(struct apply *a, struct replace *files, struct
 static enum exit_code take_back(struct apply *a, struct replace *files, struct failure *f)
 {
 	struct failure why = *f, ignored;
-	enum exit_code code;
 	int r = replace_undo(files);
 
-	json_decref(ask(a, "reload", &code, &ignored));
+	json_decref(ask(a, "reload", &ignored));
 	if (r < 0)
 		return failure_set(f, EXIT_PARTIAL, "what was there is beside them, as *.old.*",
 			"%s; and the files cannot be put back: %s", why.message, g_strerror(-r));
@@ -124,12 +112,10 @@ static enum exit_code take_back(struct apply *a, struct replace *files, struct f
 
 static enum exit_code reload(struct apply *a, struct replace *files, struct failure *f)
 {
-	enum exit_code code;
-
-	a->reply = ask(a, "reload", &code, f);
+	a->reply = ask(a, "reload", f);
 	/* It has them, or will have them when it starts again. */
-	if (!code || code == EXIT_TIMEOUT || code == EXIT_NOT_RUNNING)
-		return code;
+	if (!f->code || f->code == EXIT_TIMEOUT || f->code == EXIT_NOT_RUNNING)
+		return f->code;
 	return take_back(a, files, f);
 }
 

@@ -25,27 +25,22 @@ static enum exit_code put(const struct options *o, const GString *text)
 /* No daemon: that is a value, too. What cannot be asked has none. */
 enum exit_code cmd_metrics(const struct options *o)
 {
-	g_autoptr(GString) request = client_request("status"), text = g_string_new(NULL);
-	struct client_reply reply = { 0 };
+	g_autoptr(GString) text = g_string_new(NULL);
+	GString *request = client_request("status");
 	struct utsname system = { 0 };
-	json_t *status = NULL;
-	enum exit_code code, written;
+	enum exit_code written;
 	struct failure f;
+	json_t *status;
 
 	uname(&system);
 	jwrite_bool(request, "detail", o->per_peer);
-	code = client_ask(o, client_request_end(request), &reply, &f);
-	if (!code) {
-		status = client_reply_parse(&reply, &f);
-		code = status ? EXIT_OK : f.code;
-	}
-	client_reply_done(&reply);
-	if (code)
+	status = client_ask_parsed(o, request, &f);
+	if (f.code)
 		failure_report(o, &f);
-	if (code && code != EXIT_NOT_RUNNING)
-		return code;
+	if (f.code && f.code != EXIT_NOT_RUNNING)
+		return f.code;
 	metrics_write(text, status, system.release);
 	json_decref(status);
 	written = put(o, text);
-	return written ? written : code;
+	return written ? written : f.code;
 }

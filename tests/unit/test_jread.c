@@ -821,8 +821,8 @@ static void test_skip(void)
 	}
 }
 
-/* Whatever jansson takes is passed over, whatever it refuses is refused; but for how large a number is, which who passes
- * it over does not ask. */
+/* Whatever jansson takes is passed over, whatever it refuses is refused. Where a number is too large for it, it says no
+ * more. */
 static void test_skip_like_jansson(void)
 {
 	static const char *const pieces[] = { "{", "}", "[", "]", ",", ":", "\"a\"", "0", "-", "1",
@@ -834,7 +834,6 @@ static void test_skip_like_jansson(void)
 		int n = g_test_rand_int_range(1, 7);
 		json_error_t error = { .line = 0 };
 		json_t *json;
-		bool good;
 		struct jread r;
 
 		while (n-- > 0)
@@ -844,8 +843,9 @@ static void test_skip_like_jansson(void)
 		jread_init(&r, text->str, text->len);
 		jread_skip(&r);
 		json = json_loadb(text->str, text->len, 0, &error);
-		good = json || json_error_code(&error) == json_error_numeric_overflow;
-		if ((jread_finish(&r) == 0) != good)
+		if (!json && json_error_code(&error) == json_error_numeric_overflow)
+			continue;
+		if ((jread_finish(&r) == 0) != (json != NULL))
 			g_error("%s: %s", text->str, r.message);
 		taken += json != NULL;
 		json_decref(json);

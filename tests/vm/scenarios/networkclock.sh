@@ -1,9 +1,9 @@
 # shellcheck shell=bash source=tests/vm/lib.sh source=tests/vm/hub.sh
 # The clock decides whether the last map serves and whether a certificate is good: a map that is too old, a clock in 1970 and
 # one years ahead, each at a start of the daemon; and a server that stands still, and one behind a line that swallows all.
+# guest: own
 # files: tests/hub build/gen/management_pb2.py tests/vm/hub.sh
 # timeout: 500
-# waits: mostly
 # shellcheck disable=SC2016,SC2053,SC2317 # expanded by eval; patterns; called by ok
 . /job/lib.sh
 . /job/hub.sh

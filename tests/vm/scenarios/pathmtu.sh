@@ -1,7 +1,6 @@
 # shellcheck shell=bash source=tests/vm/lib.sh
 # What `tune mtu` finds on a narrow path: answered, with 'fragmentation needed' filtered, with all ICMP filtered; and
 # what becomes of it with a daemon and without.
-# waits: mostly
 # timeout: 300
 . /job/lib.sh
 

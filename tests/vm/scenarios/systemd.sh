@@ -1,7 +1,6 @@
 # shellcheck shell=bash source=tests/vm/lib.sh
 # systemd as the first process, and the unit that we ship under it.
 # init: systemd
-# waits: mostly
 # timeout: 400
 # files: scripts/lapwing.service scripts/sysusers.conf
 # shellcheck disable=SC2015,SC2016 # the last word may fail; expanded by eval

@@ -96,6 +96,8 @@ const struct command commands[] = {
 	{ "psk", "set|clear PEER", "give a peer a pre-shared key, or take that back", OPT_FILE,
 		ASK_S, cmd_psk },
 	{ "why", "PEER", "walk the way to a peer: which stage fails", 0, ASK_S, cmd_why },
+	{ "doctor", NULL, "what of this host stands in the way, and what to do", OPT_CONFIG, ASK_S,
+		cmd_doctor },
 	{ "monitor", NULL, "print events until interrupted", 0, ASK_S, cmd_monitor },
 	{ "metrics", NULL, "counters and gauges as Prometheus text", OPT_PER_PEER | OPT_TEXTFILE,
 		ASK_S, cmd_metrics },

@@ -58,6 +58,11 @@ int64_t daemon_uptime_s(const struct daemon *d)
 	return (daemon_now_ms() - d->start_ms) / 1000;
 }
 
+const struct kernel *daemon_kernel(const struct daemon *d)
+{
+	return d->kernel;
+}
+
 void daemon_event_counts(const struct daemon *d, uint64_t *ret_seen, uint64_t *ret_passed)
 {
 	events_counts(d->events, ret_seen, ret_passed);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/base/backoff.h"
+#include "agent/base/histogram.h"
 #include "agent/engine.h"
 #include "agent/kernel.h"
 #include "agent/lazy/lazy.h"
@@ -86,6 +87,8 @@ struct engine {
 	struct netmap *map;
 	char map_problem[STAGE_TEXT_MAX * 2];
 	int64_t map_s; /* wall clock of the last good one */
+	int64_t map_new_ms; /* when it came, until all of it is in the kernel; 0: it is */
+	struct histogram map_applies;
 	bool down, removing, config_changed;
 	bool forgetting; /* when everything is removed, the map goes too */
 

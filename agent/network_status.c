@@ -29,6 +29,8 @@ static void write_management(const struct network *n, GString *out, int64_t now)
 	jwrite_bool(out, "cleartext", s.cleartext);
 	write_seconds(out, "last_message_seconds", now - s.message_ms, s.message_ms != 0);
 	jwrite_int(out, "attempts", (int64_t)s.attempts);
+	jwrite_int(out, "connects", (int64_t)s.connects);
+	jwrite_int(out, "failures", (int64_t)s.failures);
 	jwrite_int(out, "messages", (int64_t)s.messages);
 	jwrite_int(out, "messages_refused", (int64_t)s.dropped);
 	jwrite_int(out, "file_checks_refused", (int64_t)s.files_refused);
@@ -78,6 +80,8 @@ static void write_signal(const struct network *n, GString *out, int64_t now)
 	jwrite_string(out, "address", s.address[0] ? s.address : NULL);
 	write_seconds(out, "last_message_seconds", now - s.life.message_ms, s.life.message_ms != 0);
 	jwrite_int(out, "attempts", (int64_t)s.life.attempts);
+	jwrite_int(out, "connects", (int64_t)s.life.connects);
+	jwrite_int(out, "failures", (int64_t)s.life.failures);
 	write_sent(out, &s.out);
 	write_received(out, &s);
 	jwrite_close(out, '}');
@@ -155,6 +159,10 @@ void network_write_status(const struct network *n, GString *out, bool detail)
 	write_signal(n, out, now);
 	write_stuns(n, out);
 	finder_write_status(n->finder, out);
+	if (n->expires_s > 0)
+		jwrite_int(out, "expires_timestamp_seconds", n->expires_s);
+	else
+		jwrite_null(out, "expires_timestamp_seconds");
 	if (n->map_ms)
 		write_map(n, out, now);
 	else

@@ -9,6 +9,7 @@
 #include "agent/config.h"
 #include "agent/daemon.h"
 #include "agent/engine.h"
+#include "agent/kernel.h"
 #include "agent/network.h"
 #include "agent/privs.h"
 #include "agent/requests_impl.h"
@@ -82,6 +83,23 @@ static void write_config(const struct daemon *d, GString *out)
 	jwrite_close(out, '}');
 }
 
+static void write_netlink(const struct daemon *d, GString *out)
+{
+	const struct kernel_error *errors;
+	size_t n = kernel_errors(daemon_kernel(d), &errors);
+
+	jwrite_open(out, "netlink_errors", '[');
+	for (size_t i = 0; i < n; i++) {
+		const char *name = strerrorname_np(errors[i].error);
+
+		jwrite_open(out, NULL, '{');
+		jwrite_string(out, "errno", name ? name : "unknown");
+		jwrite_int(out, "count", (int64_t)errors[i].count);
+		jwrite_close(out, '}');
+	}
+	jwrite_close(out, ']');
+}
+
 static void write_process(struct daemon *d, GString *out)
 {
 	char privileges[128];
@@ -98,6 +116,7 @@ static void write_process(struct daemon *d, GString *out)
 	jwrite_int(out, "seen", (int64_t)seen);
 	jwrite_int(out, "passed", (int64_t)passed);
 	jwrite_close(out, '}');
+	write_netlink(d, out);
 	jwrite_open(out, "memory", '{');
 	jwrite_int(out, "rss_bytes", rss_bytes());
 	jwrite_close(out, '}');

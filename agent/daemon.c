@@ -23,6 +23,7 @@
 #include "agent/privs.h"
 #include "agent/requests.h"
 #include "agent/resolve.h"
+#include "agent/runtime.h"
 #include "agent/state.h"
 #include "agent/watch.h"
 #include "mgmt/netmap.h"
@@ -509,6 +510,7 @@ int daemon_start(const struct daemon_options *o, struct daemon **ret)
 	log_take_glib();
 	notify_init();
 	d->loop = g_main_loop_new(NULL, FALSE);
+	runtime_watch_loop();
 	d->signal_fd = -1;
 	d->start_ms = daemon_now_ms();
 	d->config_path = g_strdup(o->config_path);

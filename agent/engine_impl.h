@@ -34,6 +34,7 @@ enum {
 	SETTLE_MS = 100, /* events are gathered for so long */
 	FOREIGN_NAMED_MAX = 16,
 	BATCHES_PER_STEP = 4,
+	ENGINE_KEPT_BYTES_MAX = 256 * 1024, /* packets of all peers; engine_kept.c */
 	POKE_ALL_MAX = 256, /* in a mesh of this size every session is begun anew */
 	PEER_WORK = PEER_DIRTY | PEER_NEW_ENDPOINT | PEER_POKE | PEER_PSK,
 };

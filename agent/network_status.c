@@ -2,6 +2,7 @@
 #include "agent/base/jwrite.h"
 #include "agent/config.h"
 #include "agent/network_impl.h"
+#include "agent/runtime.h"
 #include "mgmt/detail.h"
 #include "mgmt/update.h"
 
@@ -172,4 +173,14 @@ void network_write_status(const struct network *n, GString *out, bool detail)
 		write_refused(n, out);
 	}
 	jwrite_close(out, '}');
+}
+
+void network_write_pools(const struct network *n, GString *out)
+{
+	struct signal_status s = { 0 };
+
+	if (n->signal)
+		signal_client_get_status(n->signal, &s);
+	finder_write_pools(n->finder, out);
+	runtime_write_pool(out, "messages to peers", s.out.waiting, OUTBOX_MAX);
 }

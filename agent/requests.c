@@ -13,6 +13,7 @@
 #include "agent/network.h"
 #include "agent/privs.h"
 #include "agent/requests_impl.h"
+#include "agent/runtime.h"
 
 struct requests *requests_new(struct daemon *d)
 {
@@ -417,6 +418,24 @@ static void handle_log_level(struct requests *r, const struct control_request *r
 	control_reply(daemon_control(r->daemon), request->client, out);
 }
 
+static void handle_runtime(struct requests *r, const struct control_request *request)
+{
+	const struct control *control = daemon_control(r->daemon);
+	GString *out = requests_document("lapwing.runtime/1");
+
+	jwrite_string(out, "version", LAPWING_VERSION);
+	jwrite_int(out, "uptime_seconds", daemon_uptime_s(r->daemon));
+	runtime_write(out);
+	jwrite_open(out, "pools", '[');
+	engine_write_pools(daemon_engine(r->daemon), out);
+	network_write_pools(daemon_network(r->daemon), out);
+	runtime_write_pool(
+		out, "control clients", control_count_clients(control), CONTROL_CLIENTS_MAX);
+	jwrite_close(out, ']');
+	jwrite_close(out, '}');
+	control_reply(daemon_control(r->daemon), request->client, out);
+}
+
 static void handle_version(struct requests *r, const struct control_request *request)
 {
 	GString *out = requests_document("lapwing.version/1");
@@ -454,6 +473,8 @@ void requests_handle(const struct control_request *request, void *user)
 		handle_mtu(r, request);
 	else if (!strcmp(request->command, "log-level"))
 		handle_log_level(r, request);
+	else if (!strcmp(request->command, "runtime"))
+		handle_runtime(r, request);
 	else if (!strcmp(request->command, "version"))
 		handle_version(r, request);
 	else

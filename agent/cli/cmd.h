@@ -19,6 +19,7 @@ enum exit_code cmd_pin(const struct options *o);
 enum exit_code cmd_unpin(const struct options *o);
 enum exit_code cmd_psk(const struct options *o);
 enum exit_code cmd_why(const struct options *o);
+enum exit_code cmd_debug(const struct options *o);
 enum exit_code cmd_doctor(const struct options *o);
 enum exit_code cmd_metrics(const struct options *o);
 enum exit_code cmd_monitor(const struct options *o);

@@ -98,6 +98,8 @@ const struct command commands[] = {
 	{ "why", "PEER", "walk the way to a peer: which stage fails", 0, ASK_S, cmd_why },
 	{ "doctor", NULL, "what of this host stands in the way, and what to do", OPT_CONFIG, ASK_S,
 		cmd_doctor },
+	{ "debug", "runtime", "what the daemon itself costs: memory, turns, pools", 0, ASK_S,
+		cmd_debug },
 	{ "monitor", NULL, "print events until interrupted", 0, ASK_S, cmd_monitor },
 	{ "metrics", NULL, "counters and gauges as Prometheus text", OPT_PER_PEER | OPT_TEXTFILE,
 		ASK_S, cmd_metrics },

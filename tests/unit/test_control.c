@@ -318,6 +318,7 @@ static void test_reading(void)
 		bool reading;
 	} table[] = {
 		{ "status", "", true },
+		{ "runtime", "", true },
 		{ "peers", "", true },
 		{ "monitor", "", true },
 		{ "ping", "", true },

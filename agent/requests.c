@@ -12,6 +12,7 @@
 #include "agent/kernel.h"
 #include "agent/network.h"
 #include "agent/privs.h"
+#include "agent/recent.h"
 #include "agent/requests_impl.h"
 #include "agent/runtime.h"
 
@@ -436,6 +437,15 @@ static void handle_runtime(struct requests *r, const struct control_request *req
 	control_reply(daemon_control(r->daemon), request->client, out);
 }
 
+static void handle_recent(struct requests *r, const struct control_request *request)
+{
+	GString *out = requests_document("lapwing.recent/1");
+
+	recent_write(daemon_recent(r->daemon), out);
+	jwrite_close(out, '}');
+	control_reply(daemon_control(r->daemon), request->client, out);
+}
+
 static void handle_version(struct requests *r, const struct control_request *request)
 {
 	GString *out = requests_document("lapwing.version/1");
@@ -475,6 +485,8 @@ void requests_handle(const struct control_request *request, void *user)
 		handle_log_level(r, request);
 	else if (!strcmp(request->command, "runtime"))
 		handle_runtime(r, request);
+	else if (!strcmp(request->command, "recent"))
+		handle_recent(r, request);
 	else if (!strcmp(request->command, "version"))
 		handle_version(r, request);
 	else

@@ -21,6 +21,7 @@ enum exit_code cmd_psk(const struct options *o);
 enum exit_code cmd_why(const struct options *o);
 enum exit_code cmd_debug(const struct options *o);
 enum exit_code cmd_doctor(const struct options *o);
+enum exit_code cmd_report(const struct options *o);
 enum exit_code cmd_metrics(const struct options *o);
 enum exit_code cmd_monitor(const struct options *o);
 enum exit_code cmd_plan(const struct options *o);

@@ -10,6 +10,7 @@
 #include "agent/base/jwrite.h"
 #include "agent/cli/client.h"
 #include "agent/cli/cmd.h"
+#include "agent/cli/cmd_doctor.h"
 #include "agent/cli/doctor.h"
 #include "agent/cli/wanted.h"
 #include "mgmt/netmap.h"
@@ -126,7 +127,7 @@ static void print_text(const GArray *findings)
 	}
 }
 
-static void print_document(const GArray *findings)
+static GString *document_of(const GArray *findings)
 {
 	GString *out = document_new("lapwing.doctor/1", doctor_result_name(doctor_worst(findings)));
 
@@ -142,26 +143,43 @@ static void print_document(const GArray *findings)
 		jwrite_close(out, '}');
 	}
 	jwrite_close(out, ']');
-	document_print(out);
+	return out;
+}
+
+/* NULL: why not is in *ret. */
+static GArray *examine(const struct options *o, int *ret)
+{
+	struct doctor_facts facts;
+	struct tree *tree;
+	GArray *findings;
+
+	*ret = tree_open("/", &tree);
+	if (*ret < 0)
+		return NULL;
+	gather(o, tree, &facts);
+	findings = doctor_examine(tree, &facts);
+	tree_close(tree);
+	return findings;
+}
+
+GString *doctor_document(const struct options *o)
+{
+	int r;
+	g_autoptr(GArray) findings = examine(o, &r);
+
+	return findings ? document_of(findings) : NULL;
 }
 
 enum exit_code cmd_doctor(const struct options *o)
 {
-	g_autoptr(GArray) findings = NULL;
-	struct doctor_facts facts;
-	enum doctor_result worst;
-	struct tree *tree;
-	int r = tree_open("/", &tree);
+	int r;
+	g_autoptr(GArray) findings = examine(o, &r);
 
-	if (r < 0)
+	if (!findings)
 		return fail(o, EXIT_FAILED, NULL, "cannot look at /: %s", g_strerror(-r));
-	gather(o, tree, &facts);
-	findings = doctor_examine(tree, &facts);
-	worst = doctor_worst(findings);
-	tree_close(tree);
 	if (o->json)
-		print_document(findings);
+		document_print(document_of(findings));
 	else
 		print_text(findings);
-	return worst == DOCTOR_PROBLEM ? EXIT_FAILED : EXIT_OK;
+	return doctor_worst(findings) == DOCTOR_PROBLEM ? EXIT_FAILED : EXIT_OK;
 }

@@ -319,6 +319,7 @@ static void test_reading(void)
 	} table[] = {
 		{ "status", "", true },
 		{ "runtime", "", true },
+		{ "recent", "", true },
 		{ "peers", "", true },
 		{ "monitor", "", true },
 		{ "ping", "", true },

@@ -183,6 +183,11 @@ static void main_ended(struct session *s, enum verdict_call call, struct verdict
 		: s->enrolling                    ? &s->enrol
 						  : &s->login;
 
+	if (call == VERDICT_PROBE || call == VERDICT_REGISTER) {
+		s->view.logins++;
+		s->view.login_ms = now_ms - s->began_ms;
+		s->view.login_worked = v.next == VERDICT_DONE;
+	}
 	switch (v.next) {
 	case VERDICT_DONE:
 		finish_enrolment(s, MGMT_OK, "");

@@ -1,0 +1,69 @@
+# shellcheck shell=bash source=tests/vm/lib.sh
+# The worked example of lapwing-tune(8) as one session: every command of it, in its order, and what the page shows of it.
+# long: yes
+# guest: own
+# cpus: 4
+# queues: 4
+# timeout: 1200
+# files: man/lapwing-tune.8
+. /job/lib.sh
+
+modprobe -a virtio_net wireguard tcp_bbr sch_fq
+host b
+ip link set eth1 netns b
+ip address add 10.9.0.1/24 dev eth0
+ip link set eth0 up
+ip -n b address add 10.9.0.2/24 dev eth1
+ip -n b link set eth1 up
+ip route add default via 10.9.0.2
+mkdir -p /tmp/a
+for h in a b; do (umask 077 && wg genkey >"/tmp/$h/key"); done
+ip link add wt0 type wireguard
+ip -n b link add wt0 type wireguard
+wg set wt0 private-key /tmp/a/key listen-port 51820 peer "$(wg pubkey </tmp/b/key)" endpoint 10.9.0.2:51820 allowed-ips 100.64.0.2/32
+on b wg set wt0 private-key /tmp/b/key listen-port 51820 peer "$(wg pubkey </tmp/a/key)" allowed-ips 100.64.0.1/32
+ip address add 100.64.0.1/24 dev wt0
+ip -n b address add 100.64.0.2/24 dev wt0
+ip link set wt0 up mtu 1280
+ip -n b link set wt0 up mtu 1420
+within 30 "the tunnel carries packets" ping -n -q -c 1 -W 1 100.64.0.2
+on b iperf3 -s </dev/null >/dev/null 2>&1 {tap}>&- {never}<&- &
+wait_for 10 on b sh -c 'ss -Hltn sport = 5201 | grep -q .'
+ethtool -L eth0 combined 1
+
+lapwing tune plan --json >/tmp/before
+
+# What the page shows: a file of commands, and one of the lines below each.
+python3 - <<'END_OF_SCRIPT'
+import re
+text = open("/job/lapwing-tune.8").read().split(".Sh EXAMPLES")[1].split(".Sh SEE ALSO")[0]
+n = 0
+for block in re.findall(r"\.Bd -literal\n(.*?)\.Ed", text, re.S):
+    block = block.replace("\\e\n", "").replace("\\(->", "→")
+    for command, shown in re.findall(r"^# (lapwing .*)\n((?:(?!# ).*\n)*)", block, re.M):
+        n += 1
+        open(f"/tmp/command{n:02}", "w").write(command)
+        open(f"/tmp/shown{n:02}", "w").write(shown)
+END_OF_SCRIPT
+
+# During the page's `diagnose` something is transferred.
+for file in /tmp/command??; do
+	n=${file#/tmp/command} command=$(<"$file")
+	load=
+	case $command in *diagnose*) iperf3 -c 100.64.0.2 -t 12 </dev/null >/dev/null 2>&1 {tap}>&- {never}<&- & load=$! ;; esac
+	[ -z "$load" ] || sleep 2
+	ok "$command" eval "$command >/tmp/said$n 2>&1"
+	[ -z "$load" ] || wait "$load"
+	sed 's/^/#   /' "/tmp/said$n"
+	# Figures differ from run to run; objects, values and sentences do not.
+	case $command in *measure*|*diagnose*) continue ;; esac
+	while read -r line; do
+		tr -s ' ' <"/tmp/said$n" | grep -qFe "$(tr -s ' ' <<<"$line" | sed 's/\.\.\..*//')" || bad+=("$line")
+	done <"/tmp/shown$n"
+	is "${bad[*]}" "" "... which shows what the page says"
+	bad=()
+done
+lapwing tune plan --json >/tmp/after
+items() { python3 -c 'import json, sys; print([(i["id"], i["current"]) for i in json.load(sys.stdin)["items"]])' <"$1"; }
+is "$(items /tmp/after)" "$(items /tmp/before)" "all is as it was before"
+finish

@@ -195,15 +195,37 @@ is "$(diff /tmp/before /tmp/now)" "" "every value is back"
 fails "no originals are kept" test -e /var/lib/lapwing-tune/originals.json
 is "$(exit_of tune revert)" 0 "there is nothing left to take back"
 
-# ---- Killed in the middle: at one write after the other, of which the first is that of the originals
+# ---- Killed or interrupted in the middle: at one write after the other, of which the first is that of the originals
 left=
 for n in 1 2 4 9; do
-	strace -f -o /dev/null -e trace=write -e inject=write:signal=KILL:when=$n lapwing tune apply --allow-disruptive >/dev/null 2>&1 || true
+	signal=$([ $((n % 2)) = 0 ] && echo INT || echo KILL)
+	strace -f -o /dev/null -e trace=write -e "inject=write:signal=$signal:when=$n" lapwing tune apply --allow-disruptive >/dev/null 2>&1 || true
 	[ "$(exit_of tune revert)" = 0 ] || left+=" $n: $(grep -v '^changed' /tmp/.out | xargs)"
 	everything >/tmp/now
 	cmp -s /tmp/before /tmp/now || left+=" $n: $(diff /tmp/before /tmp/now | xargs)"
 done
 is "$left" "" "what was written until then is taken back"
+
+# ---- A NIC that has another name since is found; another one with its name gets nothing
+lapwing tune apply --allow-disruptive >/dev/null
+ip link set eth0 down
+ip link set eth0 name lan0
+ip link add eth0 type veth peer name other
+is "$(exit_of tune revert)" 0 "a renamed NIC's values are taken back"
+is "$(ethtool -l lan0 | sed -n '/Current/,$p' | awk '/Combined/ { print $2 }') $(cat /sys/class/net/lan0/queues/rx-0/rps_cpus)" "1 0" "ethtool: there"
+lapwing tune apply --underlay lan0 --allow-disruptive >/dev/null
+ip link set lan0 down
+ip link set lan0 name gone0
+ip link set eth0 name lan0
+tc qdisc show dev lan0 >/tmp/lan0
+is "$(exit_of tune revert --json)" 0 "and so are those of one whose name another has"
+is "$(tc qdisc show dev lan0; cat /sys/class/net/lan0/queues/rx-0/rps_cpus)" "$(cat /tmp/lan0; echo 0)" "who is left alone"
+ip link del lan0
+ip link set gone0 name eth0
+ip link set eth0 up
+ip route replace default via 10.9.0.2
+everything >/tmp/now
+is "$(diff /tmp/before /tmp/now)" "" "every value is back"
 
 # ---- Over a restart: what is in the kernel goes, what is in files stays
 mkdir -p /usr/lib/systemd/system

@@ -295,6 +295,30 @@ static void test_floods(void)
 	nego_free(s.nego);
 }
 
+/* One of many others. */
+static struct wg_key other(uint8_t kind, unsigned i)
+{
+	return (struct wg_key){ { kind, (uint8_t)i, (uint8_t)(i >> 8) } };
+}
+
+static void want_many(struct setup *s, uint8_t kind, unsigned n, enum nego_urgency urgency)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct wg_key wanted = other(kind, i);
+
+		nego_want(s->nego, &wanted, urgency, s->now_ms);
+	}
+}
+
+static void offers_of_many(struct setup *s, unsigned n, const struct nego_words *heard)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct wg_key asks = other(9, i);
+
+		nego_hear_offer(s->nego, &asks, heard, s->now_ms);
+	}
+}
+
 /* Many at once: a few now, the rest at a pace, who has a packet waiting before the others. */
 static void test_many(void)
 {
@@ -305,7 +329,7 @@ static void test_many(void)
 
 	begin(&s);
 	for (unsigned i = 0; i < 40; i++) {
-		struct wg_key key = { { 9, (uint8_t)i } };
+		struct wg_key key = other(9, i);
 
 		nego_want(s.nego, &key, i % 2 ? NEGO_PACKET_WAITS : NEGO_PERMANENT, s.now_ms);
 	}
@@ -319,30 +343,16 @@ static void test_many(void)
 	}
 	g_assert_cmpuint(permanent_first, ==, 0);
 	g_assert_cmpint(s.now_ms, <=, START_MS + 1000);
-	for (unsigned i = 0; i < 100; i++) { /* more than may be at work */
-		struct wg_key key = { { 8, (uint8_t)i } };
-
-		nego_want(s.nego, &key, NEGO_PACKET_WAITS, s.now_ms);
-	}
+	want_many(&s, 8, 100, NEGO_PACKET_WAITS); /* more than may be at work */
 	for (int64_t end = s.now_ms + 1000; s.now_ms < end; s.now_ms += 20)
 		nego_tick(s.nego, s.now_ms);
-	for (unsigned i = 0; i < 5000; i++) { /* and more than are kept */
-		struct wg_key key = { { 7, (uint8_t)i, (uint8_t)(i >> 8) } };
-
-		nego_want(s.nego, &key, NEGO_PERMANENT, s.now_ms);
-	}
+	want_many(&s, 7, 5000, NEGO_PERMANENT); /* and more than are kept */
 	g_assert_cmpuint(nego_count(s.nego), ==, NEGO_KNOWN_MAX);
 	nego_get_load(s.nego, &load, s.now_ms);
 	g_assert_cmpuint(load.busy, <=, NEGO_BUSY_MAX);
 	g_assert_cmpuint(load.waiting, >, 50);
 	g_assert_cmpint(load.longest_ms, >=, 900);
 	nego_free(s.nego);
-}
-
-/* One of many others. */
-static struct wg_key other(uint8_t kind, unsigned i)
-{
-	return (struct wg_key){ { kind, (uint8_t)i, (uint8_t)(i >> 8) } };
 }
 
 struct begun {
@@ -397,11 +407,7 @@ static void test_many_ask(void)
 
 	begin(&s);
 	heard.lapwing = true;
-	for (unsigned i = 0; i < 200; i++) {
-		struct wg_key asks = other(9, i);
-
-		nego_hear_offer(s.nego, &asks, &heard, s.now_ms);
-	}
+	offers_of_many(&s, 200, &heard);
 	go_on(&s, 10, true, &b);
 	g_assert_cmpuint(b.answers, ==, NEGO_BURST);
 	nego_want(s.nego, &s.peer, NEGO_PACKET_WAITS, s.now_ms);
@@ -430,11 +436,7 @@ static void test_many_ask_for_nothing(void)
 	struct setup s;
 
 	begin(&s);
-	for (unsigned i = 0; i < 200; i++) {
-		struct wg_key asks = other(9, i);
-
-		nego_hear_offer(s.nego, &asks, &heard, s.now_ms);
-	}
+	offers_of_many(&s, 200, &heard);
 	go_on(&s, 5000, false, &b);
 	g_assert_cmpuint(b.starts, ==, NEGO_ASKED_MAX);
 	nego_get_load(s.nego, &load, s.now_ms);
@@ -455,11 +457,7 @@ static void test_asks_while_it_waits(void)
 	struct setup s;
 
 	begin(&s);
-	for (unsigned i = 0; i < 20; i++) {
-		struct wg_key asks = other(9, i);
-
-		nego_hear_offer(s.nego, &asks, &heard, s.now_ms);
-	}
+	offers_of_many(&s, 20, &heard);
 	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
 	heard.session[0]++;
 	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
@@ -485,11 +483,7 @@ static void test_many_begin_anew(void)
 
 	begin(&s);
 	for (unsigned round = 0; round < 2; round++) {
-		for (unsigned i = 0; i < 100; i++) {
-			struct wg_key asks = other(9, i);
-
-			nego_want(s.nego, &asks, NEGO_PERMANENT, s.now_ms);
-		}
+		want_many(&s, 9, 100, NEGO_PERMANENT);
 		go_on(&s, 10000, false, &b);
 		for (unsigned i = 0; i < 100; i++) {
 			struct wg_key asks = other(9, i);
@@ -514,7 +508,7 @@ static void test_big(void)
 	begin(&s);
 	for (int round = 0; round < 3; round++)
 		for (unsigned i = 0; i < PEERS; i++) {
-			struct wg_key key = { { 7, (uint8_t)i, (uint8_t)(i >> 8) } };
+			struct wg_key key = other(7, i);
 
 			nego_want(s.nego, &key, NEGO_PERMANENT, s.now_ms);
 			if (i < NEGO_KNOWN_MAX && round == 1)
@@ -798,7 +792,7 @@ static void test_many_move(void)
 	begin(&s);
 	heard.lapwing = true;
 	for (unsigned i = 0; i < 200; i++) {
-		struct wg_key key = { { 6, (uint8_t)i } };
+		struct wg_key key = other(6, i);
 
 		nego_want(s.nego, &key, NEGO_PACKET_WAITS, s.now_ms);
 		nego_up(s.nego, &key, s.now_ms);

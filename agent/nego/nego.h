@@ -17,8 +17,10 @@
 
 enum {
 	NEGO_FIRST_MS = 3000, /* to the second offer; then it doubles, give or take a tenth, ... */
-	NEGO_CAP_MIN_MS = 30 * 1000, /* ... up to something between these, another for each peer */
+	NEGO_CAP_MIN_MS = 35 * 1000, /* ... up to something between these, another for each peer */
 	NEGO_CAP_MAX_MS = 45 * 1000,
+	NEGO_TOGETHER_MS = 5 *
+		1000, /* from then on at multiples of this, as one wakes up for several */
 	NEGO_AFRESH_MS = 800, /* to the first offer after something was lost */
 	NEGO_CHECK_MS = 15 * 1000, /* ICE may take so long */
 	NEGO_HANDSHAKE_MS = 30 * 1000, /* and WireGuard so long on the path that it has found */

@@ -172,6 +172,8 @@ static void test_refused(void)
 		{ "{\"PrivateKey\":\"" KEY "\",\"WgIface\":\"wt%d\"}", "WgIface" },
 		{ "{\"PrivateKey\":\"" KEY "\",\"MTU\":575}", "MTU: must be 576 to 65535" },
 		{ "{\"PrivateKey\":\"" KEY "\",\"DisableDNS\":1}", "DisableDNS: true or false" },
+		{ "{\"PrivateKey\":\"" KEY "\",\"DisableDNS\":fals",
+			"is wanted, this is not JSON" },
 		{ "{\"PrivateKey\":\"" KEY "\",\"NetworkMonitor\":0}", "NetworkMonitor" },
 		{ "{\"PrivateKey\":\"" KEY "\",\"DNSLabels\":\"a\"}", "DNSLabels: a list" },
 		{ "{\"PrivateKey\":\"" KEY "\",\"DNSLabels\":[\"a\",1]}",

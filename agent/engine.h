@@ -140,6 +140,7 @@ enum { ENGINE_STEERED_ALIKE = 125, ENGINE_STEERED_ALL = 250 };
 uint16_t engine_first_steered(const struct engine *e);
 int engine_steer(struct engine *e, const char *ufrag, uint16_t port);
 void engine_steer_no_more(struct engine *e, const char *ufrag);
+void engine_steer_nobody(struct engine *e);
 /* WireGuard's. */
 uint16_t engine_port(const struct engine *e);
 bool engine_knows_peer(const struct engine *e, const struct wg_key *key);

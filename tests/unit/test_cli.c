@@ -661,7 +661,7 @@ static void test_keys(struct fixture *f, const void *data)
 	/* Nothing half-made is left over. */
 	g_unlink(path);
 	g_assert_cmpint(g_rmdir(dir), ==, 0);
-	g_assert_cmpint(run(f, "pubkey %d/state/private.key"), ==, EXIT_FAILED);
+	g_assert_cmpint(run(f, "pubkey %d/state/private.key"), ==, EXIT_CONFIG);
 	g_assert_cmpint(run(f, "genkey %d/no/such/private.key"), ==, EXIT_FAILED);
 }
 
@@ -910,7 +910,7 @@ static void test_psk(struct fixture *f, const void *data)
 		{ "psk set set --file=%d/other", EXIT_OK, "b: pre-shared key was already set\n" },
 		{ "psk set set --file=%d/zero", EXIT_CONFIG, "" },
 		{ "psk set set --file=%d/bad", EXIT_CONFIG, "" },
-		{ "psk set set --file=%d/none", EXIT_FAILED, "" },
+		{ "psk set set --file=%d/none", EXIT_CONFIG, "" },
 		{ "psk set set", EXIT_USAGE, "" },
 		{ "psk show set", EXIT_USAGE, "" },
 		{ "psk clear none", EXIT_OK, "b: cleared\n" },
@@ -964,11 +964,11 @@ static void test_enroll(struct fixture *f, const void *data)
 		{ "enroll --management-url=https://slow.example --setup-key-file=%d/key "
 		  "--timeout=0.1",
 			EXIT_TIMEOUT, "" },
-		{ "enroll --management-url=https://a --setup-key-file=%d/none", EXIT_FAILED, "" },
-		{ "enroll --management-url=https://a --setup-key-file=%d", EXIT_FAILED, "" },
+		{ "enroll --management-url=https://a --setup-key-file=%d/none", EXIT_CONFIG, "" },
+		{ "enroll --management-url=https://a --setup-key-file=%d", EXIT_CONFIG, "" },
 		{ "enroll --management-url=https://a --setup-key-file=%d/nokey", EXIT_SETUP_KEY,
 			"" },
-		{ "enroll --management-url=https://a --setup-key-file=%d/long", EXIT_FAILED, "" },
+		{ "enroll --management-url=https://a --setup-key-file=%d/long", EXIT_CONFIG, "" },
 		{ "enroll --management-url=https://a --setup-key-file=%d/key --setup-key-stdin",
 			EXIT_USAGE, "" },
 		{ "enroll --management-url=https://a", EXIT_USAGE, "" },

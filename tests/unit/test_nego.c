@@ -50,9 +50,12 @@ static char *actions(struct setup *s)
 	struct nego_action action;
 
 	nego_tick(s->nego, s->now_ms);
-	while (nego_next(s->nego, &action))
+	while (nego_next(s->nego, &action)) {
+		const char *line = action.act == NEGO_ACT_ICE_STOP ? NULL : action.line;
+
 		g_string_append_printf(out, "%s%s%s%s", out->len ? " " : "", names[action.act],
-			action.line ? ":" : "", action.line ? action.line : "");
+			line ? ":" : "", line ? line : "");
+	}
 	return g_string_free(out, FALSE);
 }
 
@@ -90,6 +93,7 @@ static const uint8_t *session(struct setup *s)
 
 static void test_asks(void)
 {
+	struct nego_action action;
 	struct nego_words heard = words(1), again;
 	struct nego_candidate c = candidate("one", 1);
 	struct nego_path path = { .at = { .family = AF_INET, .port = 9 } };
@@ -120,7 +124,10 @@ static void test_asks(void)
 	FOLLOWS(&s, "");
 	nego_words(s.nego, &s.peer, &again);
 	nego_idle(s.nego, &s.peer, true);
-	FOLLOWS(&s, "go-idle stop");
+	g_assert_true(nego_next(s.nego, &action) && action.act == NEGO_ACT_GO_IDLE);
+	g_assert_true(nego_next(s.nego, &action) && action.act == NEGO_ACT_ICE_STOP);
+	g_assert_cmpstr(action.line, ==, again.ufrag); /* nobody is left who knows it */
+	FOLLOWS(&s, "");
 	g_assert_cmpuint(nego_count(s.nego), ==, 0);
 	nego_free(s.nego);
 }
@@ -238,7 +245,7 @@ static void test_nobody_answers(void)
 
 		offers += !strcmp(text, "offer");
 	}
-	/* 3, 6, 12, 24 s, then 27 to 49.5 s apart. */
+	/* 3, 6, 12, 24 s, then 26.5 to 49.5 s apart. */
 	g_assert_cmpuint(offers, >=, 3600 / 50);
 	g_assert_cmpuint(offers, <=, 3600 / 27 + 5);
 	nego_view(s.nego, &s.peer, &v);
@@ -317,6 +324,30 @@ static void test_floods(void)
 	nego_free(s.nego);
 }
 
+/* One of many others. */
+static struct wg_key other(uint8_t kind, unsigned i)
+{
+	return (struct wg_key){ { kind, (uint8_t)i, (uint8_t)(i >> 8) } };
+}
+
+static void want_many(struct setup *s, uint8_t kind, unsigned n, enum nego_urgency urgency)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct wg_key wanted = other(kind, i);
+
+		nego_want(s->nego, &wanted, urgency, s->now_ms);
+	}
+}
+
+static void offers_of_many(struct setup *s, unsigned n, const struct nego_words *heard)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct wg_key asks = other(9, i);
+
+		nego_hear_offer(s->nego, &asks, heard, s->now_ms);
+	}
+}
+
 /* Many at once: a few now, the rest at a pace, who has a packet waiting before the others. */
 static void test_many(void)
 {
@@ -327,7 +358,7 @@ static void test_many(void)
 
 	begin(&s);
 	for (unsigned i = 0; i < 40; i++) {
-		struct wg_key key = { { 9, (uint8_t)i } };
+		struct wg_key key = other(9, i);
 
 		nego_want(s.nego, &key, i % 2 ? NEGO_PACKET_WAITS : NEGO_PERMANENT, s.now_ms);
 	}
@@ -341,18 +372,10 @@ static void test_many(void)
 	}
 	g_assert_cmpuint(permanent_first, ==, 0);
 	g_assert_cmpint(s.now_ms, <=, START_MS + 1000);
-	for (unsigned i = 0; i < 100; i++) { /* more than may be at work */
-		struct wg_key key = { { 8, (uint8_t)i } };
-
-		nego_want(s.nego, &key, NEGO_PACKET_WAITS, s.now_ms);
-	}
+	want_many(&s, 8, 100, NEGO_PACKET_WAITS); /* more than may be at work */
 	for (int64_t end = s.now_ms + 1000; s.now_ms < end; s.now_ms += 20)
 		nego_tick(s.nego, s.now_ms);
-	for (unsigned i = 0; i < 5000; i++) { /* and more than are kept */
-		struct wg_key key = { { 7, (uint8_t)i, (uint8_t)(i >> 8) } };
-
-		nego_want(s.nego, &key, NEGO_PERMANENT, s.now_ms);
-	}
+	want_many(&s, 7, 5000, NEGO_PERMANENT); /* and more than are kept */
 	g_assert_cmpuint(nego_count(s.nego), ==, NEGO_KNOWN_MAX);
 	nego_get_load(s.nego, &load, s.now_ms);
 	g_assert_cmpuint(load.busy, <=, NEGO_BUSY_MAX);
@@ -361,10 +384,28 @@ static void test_many(void)
 	nego_free(s.nego);
 }
 
-/* One of many others. */
-static struct wg_key other(uint8_t kind, unsigned i)
+/* Those that never are there are asked on and on, several at each waking up. */
+static void test_many_absent(void)
 {
-	return (struct wg_key){ { kind, (uint8_t)i, (uint8_t)(i >> 8) } };
+	enum { PEERS = 100, MINUTES = 10, MINUTE_MS = 60 * 1000 };
+	struct nego_action action;
+	unsigned offers = 0, woken = 0;
+	struct setup s;
+
+	begin(&s);
+	want_many(&s, 8, PEERS, NEGO_PERMANENT);
+	for (int64_t end = s.now_ms + 2 * MINUTES * MINUTE_MS; s.now_ms < end;) {
+		bool later = s.now_ms >= end - MINUTES * MINUTE_MS;
+
+		s.now_ms = MAX(nego_tick(s.nego, s.now_ms), s.now_ms + 1);
+		woken += later;
+		while (nego_next(s.nego, &action))
+			offers += later;
+	}
+	g_assert_cmpuint(offers, >=, PEERS * MINUTES * MINUTE_MS / NEGO_CAP_MAX_MS);
+	g_assert_cmpuint(offers, <=, PEERS * MINUTES * MINUTE_MS / 30000);
+	g_assert_cmpuint(woken, <=, 30 * MINUTES);
+	nego_free(s.nego);
 }
 
 struct begun {
@@ -419,11 +460,7 @@ static void test_many_ask(void)
 
 	begin(&s);
 	heard.lapwing = true;
-	for (unsigned i = 0; i < 200; i++) {
-		struct wg_key asks = other(9, i);
-
-		nego_hear_offer(s.nego, &asks, &heard, s.now_ms);
-	}
+	offers_of_many(&s, 200, &heard);
 	go_on(&s, 10, true, &b);
 	g_assert_cmpuint(b.answers, ==, NEGO_BURST);
 	nego_want(s.nego, &s.peer, NEGO_PACKET_WAITS, s.now_ms);
@@ -452,11 +489,7 @@ static void test_many_ask_for_nothing(void)
 	struct setup s;
 
 	begin(&s);
-	for (unsigned i = 0; i < 200; i++) {
-		struct wg_key asks = other(9, i);
-
-		nego_hear_offer(s.nego, &asks, &heard, s.now_ms);
-	}
+	offers_of_many(&s, 200, &heard);
 	go_on(&s, 5000, false, &b);
 	g_assert_cmpuint(b.starts, ==, NEGO_ASKED_MAX);
 	nego_get_load(s.nego, &load, s.now_ms);
@@ -477,11 +510,7 @@ static void test_asks_while_it_waits(void)
 	struct setup s;
 
 	begin(&s);
-	for (unsigned i = 0; i < 20; i++) {
-		struct wg_key asks = other(9, i);
-
-		nego_hear_offer(s.nego, &asks, &heard, s.now_ms);
-	}
+	offers_of_many(&s, 20, &heard);
 	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
 	heard.session[0]++;
 	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
@@ -507,11 +536,7 @@ static void test_many_begin_anew(void)
 
 	begin(&s);
 	for (unsigned round = 0; round < 2; round++) {
-		for (unsigned i = 0; i < 100; i++) {
-			struct wg_key asks = other(9, i);
-
-			nego_want(s.nego, &asks, NEGO_PERMANENT, s.now_ms);
-		}
+		want_many(&s, 9, 100, NEGO_PERMANENT);
 		go_on(&s, 10000, false, &b);
 		for (unsigned i = 0; i < 100; i++) {
 			struct wg_key asks = other(9, i);
@@ -536,7 +561,7 @@ static void test_big(void)
 	begin(&s);
 	for (int round = 0; round < 3; round++)
 		for (unsigned i = 0; i < PEERS; i++) {
-			struct wg_key key = { { 7, (uint8_t)i, (uint8_t)(i >> 8) } };
+			struct wg_key key = other(7, i);
 
 			nego_want(s.nego, &key, NEGO_PERMANENT, s.now_ms);
 			if (i < NEGO_KNOWN_MAX && round == 1)
@@ -820,7 +845,7 @@ static void test_many_move(void)
 	begin(&s);
 	heard.lapwing = true;
 	for (unsigned i = 0; i < 200; i++) {
-		struct wg_key key = { { 6, (uint8_t)i } };
+		struct wg_key key = other(6, i);
 
 		nego_want(s.nego, &key, NEGO_PACKET_WAITS, s.now_ms);
 		nego_up(s.nego, &key, s.now_ms);
@@ -898,6 +923,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/nego/no_signal", test_no_signal);
 	g_test_add_func("/nego/fails", test_fails);
 	g_test_add_func("/nego/floods", test_floods);
+	g_test_add_func("/nego/many_absent", test_many_absent);
 	g_test_add_func("/nego/many", test_many);
 	g_test_add_func("/nego/many_ask", test_many_ask);
 	g_test_add_func("/nego/many_ask_for_nothing", test_many_ask_for_nothing);

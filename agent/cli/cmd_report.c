@@ -79,13 +79,16 @@ static json_t *ask(struct report *r, const char *command, const char *name)
 	return document;
 }
 
-/* "db1.example.net" may be written as "db1". */
+/* "db1.example.net" may be written as "db1", and "example.net" tells whose it is. */
 static void learn(struct report *r, const char *name)
 {
-	g_autofree char *label = g_strndup(name, strcspn(name, "."));
+	size_t len = strcspn(name, ".");
+	g_autofree char *label = g_strndup(name, len);
 
 	anonymizer_learn(r->anonymizer, name);
 	anonymizer_learn(r->anonymizer, label);
+	if (name[len] && strchr(name + len + 1, '.'))
+		anonymizer_learn(r->anonymizer, name + len + 1);
 }
 
 static void learn_names(struct report *r, const json_t *status)

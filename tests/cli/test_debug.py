@@ -87,9 +87,11 @@ def test_report(host):
     check("status.json" in files, False)
     host.start()
     host.run("down")
-    check(host.apply(host.document(peers=2, mesh="secretmesh"))[0], 0)
+    document = host.document(peers=2, mesh="secretmesh", tune={"underlay": "corp.example"})
+    document["mesh"]["hosts"][1]["name"] = "db1.corp.example"
+    check(host.apply(document)[0], 0)
     secret = open(host.dir + "/state/private.key", encoding="utf8").read().strip()
-    public = (KEYS[0], host.key, "192.0.2.2", "secretmesh", os.uname().nodename)
+    public = (KEYS[0], host.key, "192.0.2.2", "secretmesh", "db1", "corp.example", os.uname().nodename)
     private = ("100.64.1.1",)
     for level in ("off", "default", "strict"):
         files = report(host, f"--anonymize={level}")

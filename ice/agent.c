@@ -9,6 +9,9 @@
 #include "ice/crc32.h"
 
 enum { COMPONENT = 1, OURS_MAX = 64 };
+/* Until a check is sent again; the third waits four times as long. A pair that leads nowhere is given up after the same
+ * again, and libnice may nominate no other before. */
+enum { TIMEOUT_MS = 200 };
 
 /* libnice has it since 0.1.19, and this macro since 0.1.20. Without it nobody tells of a path that ends before WireGuard
  * uses it. */
@@ -333,7 +336,7 @@ static NiceAgent *make_agent(const struct ice_config *config)
 	NiceAddress address;
 
 	g_object_set(agent, "ice-tcp", FALSE, "upnp", FALSE, "controlling-mode",
-		(gboolean)config->controlling, NULL);
+		(gboolean)config->controlling, "stun-initial-timeout", (guint)TIMEOUT_MS, NULL);
 	for (size_t i = 0; i < config->n_locals; i++) {
 		const struct endpoint e = host_endpoint(&config->locals[i].address, 0);
 

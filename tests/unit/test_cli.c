@@ -38,7 +38,7 @@ static const char status_json[] =
 	"\"zones\":[{\"domain\":\"z.test\",\"records\":2}],\"servers\":[{\"servers\":"
 	"\"192.0.2.1:53\",\"domains\":\"\"}]},\"refused\":[{\"network\":\"0.0.0.0/0\","
 	"\"reason\":\"policy.default_route\"},{\"file\":\"/etc/sha\\u001b[31mdow\","
-	"\"reason\":\"policy.file_checks\"}],\"offline_peers\":[{\"name\":\"off\","
+	"\"reason\":\"policy.file_checks\"},{\"jobs\":\"2 so far\",\"reason\":\"policy.jobs\"}],\"offline_peers\":[{\"name\":\"off\","
 	"\"addresses\":\"100.64.0.9/32\"}],\"notes\":[\"peer x: bad key\"]},\"host\":{\"name\":\"db1\",\"public_key\":\"K\","
 	"\"addresses\":[\"100.64.0.1/32\",\"fd00::1/128\"]},"
 	"\"interface\":{\"name\":\"wt0\",\"index\":7,\"listen_port\":51820,\"mtu\":1420,"
@@ -766,6 +766,7 @@ static void test_status_control(struct fixture *f, const void *data)
 		"resolver   192.0.2.1:53\n",
 		"refused    route to 0.0.0.0/0: policy.default_route\n",
 		"refused    to look for /etc/sha\\x1b[31mdow: policy.file_checks\n",
+		"refused    jobs, 2 so far: policy.jobs\n",
 		"offline    off, 100.64.0.9/32\n",
 		"note       peer x: bad key\n",
 	};

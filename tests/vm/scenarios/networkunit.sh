@@ -31,12 +31,13 @@ echo '{"management": {"ca_dir": "/etc/lapwing/ca"}}' >/etc/lapwing/lapwing.json
 ok "the unit starts with nothing to do" systemctl start lapwing
 is "$(member "['state']")" waiting "and waits"
 ok "status --check=ready says that it is not enrolled" eval 'lapwing status --check=ready >/dev/null; [ $? = 4 ]'
-lapwing enroll --management-url https://hub.test --setup-key-file /root/setup-key 2>/tmp/err
-is "$? $(cat /tmp/err)" "16 lapwing: the server wants a certificate, and there is none to show" "a server that wants a certificate is told apart"
+status=0
+lapwing enroll --management-url https://hub.test --setup-key-file /root/setup-key 2>/tmp/err || status=$?
+is "$status $(cat /tmp/err)" "16 lapwing: the server wants a certificate, and there is none to show" "a server that wants a certificate is told apart"
 cat >/etc/lapwing/lapwing.json <<-'END'
 	{"management": {"ca_dir": "/etc/lapwing/ca", "client_cert": "/etc/lapwing/ca.pem", "client_key": "/etc/lapwing/client.key"}}
 END
-systemctl reload lapwing
+systemctl restart lapwing
 ok "with one it joins in its sandbox" lapwing enroll --management-url https://hub.test --setup-key-file /root/setup-key --wait=ready
 is "$(member "['control']['management']['state']")" connected "the server is connected"
 is "$(stat -c %U:%a /var/lib/lapwing/private.key /var/lib/lapwing/network.json /var/lib/lapwing/map | sort -u)" lapwing:600 "what it keeps is its own"

@@ -17,8 +17,10 @@
 
 enum {
 	NEGO_FIRST_MS = 3000, /* to the second offer; then it doubles, give or take a tenth, ... */
-	NEGO_CAP_MIN_MS = 30 * 1000, /* ... up to something between these, another for each peer */
+	NEGO_CAP_MIN_MS = 35 * 1000, /* ... up to something between these, another for each peer */
 	NEGO_CAP_MAX_MS = 45 * 1000,
+	NEGO_TOGETHER_MS = 5 *
+		1000, /* from then on at multiples of this, as one wakes up for several */
 	NEGO_AFRESH_MS = 800, /* to the first offer after something was lost */
 	NEGO_CHECK_MS = 15 * 1000, /* ICE may take so long */
 	NEGO_HANDSHAKE_MS = 30 * 1000, /* and WireGuard so long on the path that it has found */
@@ -72,7 +74,7 @@ enum nego_act {
 	NEGO_ACT_GO_IDLE,
 	NEGO_ACT_ICE_START, /* with what nego_take_words gives */
 	NEGO_ACT_ICE_CANDIDATE, /* hand `line` over */
-	NEGO_ACT_ICE_STOP,
+	NEGO_ACT_ICE_STOP, /* `line`: our ufrag, whose checks need no answer any more */
 	NEGO_ACT_ICE_RELEASE, /* nothing more to be found; the other side's checks are to be answered, though */
 	NEGO_ACT_ENDPOINTS, /* nego_endpoints has changed */
 	NEGO_ACT_WAKE, /* a path stands, and it is on us to begin the handshake */

@@ -30,6 +30,8 @@ static void offer(struct nego *n, struct talk *t, int64_t now_ms)
 	t->shown.offered_ms = now_ms;
 	nego_tell(n, t, NEGO_STEP_OFFERED);
 	t->offer_ms = now_ms + nego_blur(n, t->interval_ms);
+	if (t->interval_ms == t->cap_ms)
+		t->offer_ms -= t->offer_ms % NEGO_TOGETHER_MS;
 	t->interval_ms = MIN(t->interval_ms * 2, t->cap_ms);
 	nego_plan(n, t->offer_ms);
 }
@@ -185,13 +187,18 @@ static bool begin(struct nego *n, struct talk *t, struct load *load, int64_t now
 	return true;
 }
 
+/* Until there is one more; who has no hurry waits for as many as may come at once. */
+static int64_t wait_of(const struct talk *t)
+{
+	return (urgency_of(t) == NEGO_PERMANENT ? NEGO_BURST : 1) * 1000 / NEGO_PER_S;
+}
+
 void nego_serve(struct nego *n, int64_t now_ms)
 {
 	g_autoptr(GPtrArray) due = g_ptr_array_new();
 	struct load load = { .busy = 0 };
 	GHashTableIter iter;
 	struct talk *t;
-	guint begun = 0;
 
 	earn(&n->offers, now_ms);
 	earn(&n->begins, now_ms);
@@ -205,9 +212,8 @@ void nego_serve(struct nego *n, int64_t now_ms)
 	}
 	g_ptr_array_sort(due, by_urgency);
 	for (guint i = 0; i < due->len; i++)
-		begun += begin(n, due->pdata[i], &load, now_ms);
-	if (begun < due->len)
-		nego_plan(n, now_ms + 1000 / NEGO_PER_S);
+		if (!begin(n, due->pdata[i], &load, now_ms))
+			nego_plan(n, now_ms + wait_of(due->pdata[i]));
 }
 
 int64_t nego_tick(struct nego *n, int64_t now_ms)

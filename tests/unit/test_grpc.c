@@ -158,9 +158,9 @@ static void deadline(gconstpointer name)
 	grpc_channel_free(channel);
 }
 
-static unsigned cancelled(struct grpc_channel *channel)
+static unsigned count(struct grpc_channel *channel, const char *method)
 {
-	g_autofree char *n = rpc_ask(channel, "/test.Echo/Cancelled", "", GRPC_OK);
+	g_autofree char *n = rpc_ask(channel, method, "", GRPC_OK);
 
 	return (unsigned)atoi(n);
 }
@@ -170,7 +170,8 @@ static void cancel(gconstpointer name)
 {
 	struct grpc_channel *channel = channel_to(name, NULL);
 	struct grpc_channel *observer = channel_to(name, NULL);
-	unsigned before = cancelled(observer);
+	unsigned before = count(observer, "/test.Echo/Cancelled");
+	unsigned slept = count(observer, "/test.Echo/Slept");
 	struct rpc_record a, b;
 	int64_t begin_ms;
 
@@ -181,9 +182,11 @@ static void cancel(gconstpointer name)
 	grpc_send(b.call, "x", 1);
 	while (!b.messages)
 		g_main_context_iteration(NULL, TRUE);
+	while (count(observer, "/test.Echo/Slept") == slept) /* else nobody would be told */
+		g_usleep(1000);
 	grpc_cancel(a.call);
 	begin_ms = rpc_now_ms();
-	while (cancelled(observer) == before)
+	while (count(observer, "/test.Echo/Cancelled") == before)
 		g_assert_cmpint(rpc_now_ms() - begin_ms, <, 3000);
 	g_assert_false(a.done);
 	grpc_send(b.call, "y", 1);

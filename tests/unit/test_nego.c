@@ -50,9 +50,12 @@ static char *actions(struct setup *s)
 	struct nego_action action;
 
 	nego_tick(s->nego, s->now_ms);
-	while (nego_next(s->nego, &action))
+	while (nego_next(s->nego, &action)) {
+		const char *line = action.act == NEGO_ACT_ICE_STOP ? NULL : action.line;
+
 		g_string_append_printf(out, "%s%s%s%s", out->len ? " " : "", names[action.act],
-			action.line ? ":" : "", action.line ? action.line : "");
+			line ? ":" : "", line ? line : "");
+	}
 	return g_string_free(out, FALSE);
 }
 
@@ -90,6 +93,7 @@ static const uint8_t *session(struct setup *s)
 
 static void test_asks(void)
 {
+	struct nego_action action;
 	struct nego_words heard = words(1), again;
 	struct nego_candidate c = candidate("one", 1);
 	struct nego_path path = { .at = { .family = AF_INET, .port = 9 } };
@@ -120,7 +124,10 @@ static void test_asks(void)
 	FOLLOWS(&s, "");
 	nego_words(s.nego, &s.peer, &again);
 	nego_idle(s.nego, &s.peer, true);
-	FOLLOWS(&s, "go-idle stop");
+	g_assert_true(nego_next(s.nego, &action) && action.act == NEGO_ACT_GO_IDLE);
+	g_assert_true(nego_next(s.nego, &action) && action.act == NEGO_ACT_ICE_STOP);
+	g_assert_cmpstr(action.line, ==, again.ufrag); /* nobody is left who knows it */
+	FOLLOWS(&s, "");
 	g_assert_cmpuint(nego_count(s.nego), ==, 0);
 	nego_free(s.nego);
 }
@@ -216,7 +223,7 @@ static void test_nobody_answers(void)
 
 		offers += !strcmp(text, "offer");
 	}
-	/* 3, 6, 12, 24 s, then 27 to 49.5 s apart. */
+	/* 3, 6, 12, 24 s, then 26.5 to 49.5 s apart. */
 	g_assert_cmpuint(offers, >=, 3600 / 50);
 	g_assert_cmpuint(offers, <=, 3600 / 27 + 5);
 	nego_view(s.nego, &s.peer, &v);
@@ -352,6 +359,30 @@ static void test_many(void)
 	g_assert_cmpuint(load.busy, <=, NEGO_BUSY_MAX);
 	g_assert_cmpuint(load.waiting, >, 50);
 	g_assert_cmpint(load.longest_ms, >=, 900);
+	nego_free(s.nego);
+}
+
+/* Those that never are there are asked on and on, several at each waking up. */
+static void test_many_absent(void)
+{
+	enum { PEERS = 100, MINUTES = 10, MINUTE_MS = 60 * 1000 };
+	struct nego_action action;
+	unsigned offers = 0, woken = 0;
+	struct setup s;
+
+	begin(&s);
+	want_many(&s, 8, PEERS, NEGO_PERMANENT);
+	for (int64_t end = s.now_ms + 2 * MINUTES * MINUTE_MS; s.now_ms < end;) {
+		bool later = s.now_ms >= end - MINUTES * MINUTE_MS;
+
+		s.now_ms = MAX(nego_tick(s.nego, s.now_ms), s.now_ms + 1);
+		woken += later;
+		while (nego_next(s.nego, &action))
+			offers += later;
+	}
+	g_assert_cmpuint(offers, >=, PEERS * MINUTES * MINUTE_MS / NEGO_CAP_MAX_MS);
+	g_assert_cmpuint(offers, <=, PEERS * MINUTES * MINUTE_MS / 30000);
+	g_assert_cmpuint(woken, <=, 30 * MINUTES);
 	nego_free(s.nego);
 }
 
@@ -869,6 +900,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/nego/no_signal", test_no_signal);
 	g_test_add_func("/nego/fails", test_fails);
 	g_test_add_func("/nego/floods", test_floods);
+	g_test_add_func("/nego/many_absent", test_many_absent);
 	g_test_add_func("/nego/many", test_many);
 	g_test_add_func("/nego/many_ask", test_many_ask);
 	g_test_add_func("/nego/many_ask_for_nothing", test_many_ask_for_nothing);

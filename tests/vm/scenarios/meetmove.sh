@@ -3,7 +3,7 @@
 # taken down for it; monitors are told each step.
 # files: tests/hub build/gen/management_pb2.py tests/vm/hub.sh tests/vm/nat.sh
 # timeout: 600
-# waits: mostly
+# waits: often
 # shellcheck disable=SC2016,SC2317 # expanded by eval; called by ok
 . /job/lib.sh
 . /job/hub.sh

@@ -303,6 +303,7 @@ void mgmt_client_get_status(const struct mgmt_client *c, struct mgmt_status *ret
 		.cleartext = c->cleartext,
 		.job_unsupported = view.job_unsupported,
 		.files_refused = c->files_refused,
+		.jobs_refused = c->jobs_refused,
 	};
 	g_strlcpy(ret->error, view.error, sizeof(ret->error));
 	g_strlcpy(ret->address, c->last_address, sizeof(ret->address));

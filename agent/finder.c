@@ -7,6 +7,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/candidate.h"
+#include "agent/base/due.h"
 #include "agent/base/log.h"
 #include "mgmt/netmap.h"
 #include "signal/body.h"
@@ -129,13 +130,6 @@ static gboolean work(gpointer user)
 	return G_SOURCE_CONTINUE;
 }
 
-static gboolean dispatch_work(GSource *source, GSourceFunc callback, gpointer user)
-{
-	return callback(user);
-}
-
-static GSourceFuncs work_funcs = { .dispatch = dispatch_work };
-
 /* -- this host ------------------------------------------------------------------------------------ */
 
 /* The routing table says; nothing is sent there. */
@@ -243,9 +237,7 @@ struct finder *finder_new(struct engine *engine, const struct wg_key *own, const
 	finder_ice_open(f);
 	finder_net_open(f);
 	take_place(f);
-	f->work = g_source_new(&work_funcs, sizeof(GSource));
-	g_source_set_callback(f->work, work, f, NULL);
-	g_source_attach(f->work, NULL);
+	f->work = due_new(work, f, NULL);
 	return f;
 }
 
@@ -255,8 +247,7 @@ void finder_free(struct finder *f)
 		return;
 	engine_set_finder(f->engine, false, finder_now_ms());
 	g_clear_handle_id(&f->looks, g_source_remove);
-	g_source_destroy(f->work);
-	g_source_unref(f->work);
+	due_free(f->work);
 	finder_ice_close(f);
 	finder_net_close(f);
 	nego_free(f->nego);

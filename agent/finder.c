@@ -305,15 +305,25 @@ static void take_words(struct finder *f, const struct wg_key *from, const struct
 	explicit_bzero(&words, sizeof(words));
 }
 
-static void take_candidate(struct finder *f, const struct wg_key *from, const struct candidate *c)
+/* ICE looks again, but WireGuard's packets go without it. */
+static bool may_try(struct finder *f, const struct candidate *c)
+{
+	return finder_may_send_to(f, c) && aim_allows(f->aim, &c->address, finder_now_ms());
+}
+
+static void take_candidate(struct finder *f, const struct wg_key *from, struct candidate *c)
 {
 	char line[CANDIDATE_LINE_MAX];
 	struct nego_candidate heard = { .at = { 0 } };
+	struct candidate extra;
+	bool allowed = may_try(f, c);
 
+	if (allowed && candidate_make_extra(c, &extra) && !may_try(f, &extra)) {
+		c->id[0] = '\0'; /* so none is made of it */
+		f->refused++;
+	}
 	candidate_format(c, line);
-	/* ICE looks again, but WireGuard's packets go without it. */
-	if (!finder_may_send_to(f, c) || !aim_allows(f->aim, &c->address, finder_now_ms()) ||
-		g_strlcpy(heard.line, line, sizeof(heard.line)) >= sizeof(heard.line) ||
+	if (!allowed || g_strlcpy(heard.line, line, sizeof(heard.line)) >= sizeof(heard.line) ||
 		g_strlcpy(heard.ufrag, c->ufrag, sizeof(heard.ufrag)) >= sizeof(heard.ufrag)) {
 		f->refused++;
 		return;
@@ -325,13 +335,16 @@ static void take_candidate(struct finder *f, const struct wg_key *from, const st
 
 void finder_hear(struct finder *f, const struct wg_key *from, const struct signal_body *body)
 {
+	struct candidate candidate;
+
 	switch (body->type) {
 	case SIGNAL_OFFER:
 	case SIGNAL_ANSWER:
 		take_words(f, from, body);
 		break;
 	case SIGNAL_CANDIDATE:
-		take_candidate(f, from, &body->candidate);
+		candidate = body->candidate;
+		take_candidate(f, from, &candidate);
 		break;
 	case SIGNAL_GO_IDLE:
 		f->hushed = true;

@@ -68,7 +68,7 @@ static bool try_address(struct step *s, const struct grpc_result *result)
 {
 	struct mgmt_client *c = s->client;
 
-	if (s->line != SESSION_MAIN || result->failure != STREAM_NAME || !c->address ||
+	if (s->line != SESSION_MAIN || result->failure != STREAM_NAME || !c->server.address ||
 		c->by_address)
 		return false;
 	for (enum session_line n = SESSION_MAIN + 1; n < SESSION_LINES; n++)

@@ -71,6 +71,8 @@ void finder_tell(
 	write_path(out, &v->path);
 	jwrite_string(out, "problem", step == NEGO_STEP_FAILED ? v->why : NULL);
 	engine_publish(f->engine, out, key, words);
+	if (step == NEGO_STEP_UP && (v->path.at.family || v->heard_ms) && f->ops.connected)
+		f->ops.connected(key, v, f->user);
 }
 
 /* -- status -------------------------------------------------------------------------------------- */

@@ -200,4 +200,14 @@ void network_write_pools(const struct network *n, GString *out)
 		signal_client_get_status(n->signal, &s);
 	finder_write_pools(n->finder, out);
 	runtime_write_pool(out, "messages to peers", s.out.waiting, OUTBOX_MAX);
+	runtime_write_pool(out, "samples", samples_count(n->samples), SAMPLES_MAX);
+}
+
+void network_write_samples(struct network *n, GString *out)
+{
+	g_autoptr(GString) lines = g_string_new(NULL);
+
+	samples_write(n->samples, lines, g_get_real_time() * 1000);
+	jwrite_int(out, "count", (int64_t)samples_count(n->samples));
+	jwrite_string(out, "lines", lines->str);
 }

@@ -10,6 +10,7 @@
 #include "agent/base/uuid.h"
 #include "agent/cli/args.h"
 #include "agent/cli/cmd.h"
+#include "agent/cli/complete.h"
 #include "agent/cli/output.h"
 #include "agent/cli/tune_cmd.h"
 
@@ -341,6 +342,12 @@ enum exit_code command_parse(int argc, char **argv, const struct command **ret_c
 
 /* -- help ------------------------------------------------------------------------------------- */
 
+const struct args_option *command_options(const struct command *command, unsigned *ret_bits)
+{
+	*ret_bits = (command ? command->options : 0) | OPT_GLOBAL;
+	return option_table;
+}
+
 void command_help(FILE *out, const struct command *command)
 {
 	if (command) {
@@ -399,6 +406,11 @@ static enum exit_code run_line(int argc, char **argv)
 	struct options o;
 	enum exit_code code;
 
+	/* Not in the table: it is for the shells' completion alone. */
+	if (argc > 1 && !strcmp(argv[1], "__complete")) {
+		complete(stdout, argc - 2, argv + 2);
+		return EXIT_OK;
+	}
 	if (take_tune(argc, argv))
 		return cmd_tune(argc - 1, argv + 1);
 	code = command_parse(argc, argv, &command, &o, error);

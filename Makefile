@@ -142,7 +142,7 @@ UNIT_DIR  ?= $(PREFIX)/lib/systemd/system
 UDEV_DIR  ?= $(PREFIX)/lib/udev/rules.d
 ZSH_DIR   ?= $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
 NM_DIR    ?= $(if $(filter /usr,$(PREFIX)),/usr/lib,/etc)/NetworkManager/conf.d
-UNITS     := lapwing.service lapwing-enroll.service lapwing-tune.service lapwing-tune@.service
+UNITS     := lapwing.service lapwing-enroll.service lapwing-tune.service lapwing-tune@.service lapwing-metrics.service lapwing-metrics.timer
 # An instance is a service like the first one, with files and directories of its own.
 INSTANCE  := s,^Description=.*,& %i,; s,/etc/lapwing/lapwing\.json,/etc/lapwing/%i.json,; \
 	s,^ExecStart=.*,& --config=/etc/lapwing/%i.json --state=/var/lib/lapwing-%i --run=/run/lapwing-%i,; \

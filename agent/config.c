@@ -395,7 +395,17 @@ int config_load(const char *path, struct config *ret, char error[static CONFIG_E
 	r = config_parse(text, len, ret, message);
 	if (r < 0)
 		g_snprintf(error, CONFIG_ERROR_MAX, "%s: %s", path, message);
+	else
+		config_digest(text, len, ret->digest);
 	return r;
+}
+
+void config_digest(const char *text, size_t len, char ret[static CONFIG_DIGEST_LEN + 1])
+{
+	g_autofree char *hex = g_compute_checksum_for_data(
+		G_CHECKSUM_SHA256, (const guchar *)text, len);
+
+	g_strlcpy(ret, hex, CONFIG_DIGEST_LEN + 1);
 }
 
 void config_done(struct config *config)

@@ -21,6 +21,7 @@ enum {
 	CONFIG_HOSTS_MAX = 4096,
 	CONFIG_ENDPOINTS_MAX = 8, /* of one host */
 	CONFIG_ICE_MAX = 64, /* external addresses; interfaces */
+	CONFIG_DIGEST_LEN = 64,
 };
 
 struct config_endpoint {
@@ -83,6 +84,7 @@ struct config {
 		enum log_target target;
 		char *file;
 	} log;
+	char digest[CONFIG_DIGEST_LEN + 1]; /* of the file's text, SHA-256; "": it is from none */
 };
 
 /* Pure: text to struct. 0, or -EINVAL with one line "line 3: policy.max_peers: ..." in `error`. On
@@ -92,6 +94,7 @@ int config_parse(
 /* The same from a file that only root or we may write; `error` begins with the path. */
 int config_load(const char *path, struct config *ret, char error[static CONFIG_ERROR_MAX]);
 void config_done(struct config *config);
+void config_digest(const char *text, size_t len, char ret[static CONFIG_DIGEST_LEN + 1]);
 /* May this prefix be routed to a peer? False for what is as good as a default route (IPv4 shorter
  * than /8, IPv6 shorter than /8) unless allowed, and for what lies outside policy.routes. */
 bool config_allows_route(const struct config *config, const struct prefix *route);

@@ -47,6 +47,12 @@ struct network *daemon_network(struct daemon *d)
 	return d->network;
 }
 
+const struct config *daemon_config(const struct daemon *d, const char **ret_path)
+{
+	*ret_path = d->config_path;
+	return d->config;
+}
+
 int64_t daemon_uptime_s(const struct daemon *d)
 {
 	return (daemon_now_ms() - d->start_ms) / 1000;
@@ -293,10 +299,11 @@ static gboolean on_signal(int fd, GIOCondition condition, gpointer user)
 {
 	struct signalfd_siginfo info;
 	struct daemon *d = user;
+	char error[DAEMON_ERROR_MAX];
 
 	while (read(fd, &info, sizeof(info)) == sizeof(info)) {
 		if (info.ssi_signo == SIGHUP)
-			daemon_reload(d);
+			daemon_reload(d, NULL, error); /* it has logged what is wrong */
 		else
 			quit(d, EXIT_OK);
 	}
@@ -447,7 +454,7 @@ static int open_mesh(struct daemon *d)
 		daemon_explain_mesh_file(d, error);
 		log_error("%s", error);
 		engine_set_map_problem(d->engine, error);
-	} else if (r < 0 && !daemon_take_mesh(d, d->config, error)) {
+	} else if (r < 0 && !daemon_take_mesh(d, d->config, NULL, error)) {
 		log_error("%s", error);
 		return EXIT_CONFIG;
 	}
@@ -519,7 +526,7 @@ int daemon_run(struct daemon *d)
 {
 	g_main_loop_run(d->loop);
 	notify_stopping();
-	engine_leave(d->engine);
+	engine_leave(d->engine, daemon_now_ms());
 	log_info(d->taking_down ? "stopping" : "stopping, the tunnels stay");
 	return d->exit_code;
 }

@@ -1,11 +1,15 @@
 /* agent/daemon.h - the loop: binds engine, kernel events, files, names and the control socket. */
 #pragma once
 
+#include <glib.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
+enum { DAEMON_ERROR_MAX = 1024 };
+
+struct config;
 struct control;
 struct daemon;
 struct engine;
@@ -30,8 +34,11 @@ void daemon_free(struct daemon *d);
 struct engine *daemon_engine(struct daemon *d);
 struct control *daemon_control(struct daemon *d);
 struct network *daemon_network(struct daemon *d);
-/* Both files again; a bad one changes nothing. */
-void daemon_reload(struct daemon *d);
+/* Both files again. 0; or -EINVAL: one is bad, `error` says how in one line, and nothing was changed. What the new
+ * mesh has that the one in force had not is written to `difference` (NULL: not wanted), as a member. */
+int daemon_reload(struct daemon *d, GString *difference, char error[static DAEMON_ERROR_MAX]);
+/* The configuration in force, and the file that it is from. */
+const struct config *daemon_config(const struct daemon *d, const char **ret_path);
 /* 0, or -errno when the state directory would not take it: it holds until a restart then. */
 int daemon_set_down(struct daemon *d, bool down);
 bool daemon_is_down(const struct daemon *d);

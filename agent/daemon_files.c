@@ -1,4 +1,6 @@
 /* agent/daemon_files.c - the daemon's two files: configuration and mesh, read at first and again. */
+#include <assert.h>
+#include <errno.h>
 #include <malloc.h>
 #include <string.h>
 
@@ -11,14 +13,26 @@
 #include "agent/notify.h"
 #include "agent/state.h"
 #include "agent/watch.h"
+#include "mgmt/mapdiff.h"
 #include "mgmt/meshupdate.h"
 #include "mgmt/netmap.h"
 
+static_assert((int)DAEMON_ERROR_MAX == (int)FILES_ERROR_MAX, "the same lines");
+
 enum { DEBOUNCE_MS = 200 };
 
+static void write_difference(const struct netmap *before, const struct netmap *after, GString *out)
+{
+	struct mapdiff diff;
+
+	mapdiff_make(&diff, before, after);
+	mapdiff_write(&diff, out, MAPDIFF_NAMED_MAX);
+	mapdiff_done(&diff);
+}
+
 /* Everything is read and checked before anything is replaced. False: nothing was changed. */
-bool daemon_take_mesh(
-	struct daemon *d, const struct config *config, char error[static FILES_ERROR_MAX])
+bool daemon_take_mesh(struct daemon *d, const struct config *config, GString *difference,
+	char error[static FILES_ERROR_MAX])
 {
 	_auto_wipe_ struct wg_key key = { 0 };
 	struct wg_key own;
@@ -30,6 +44,8 @@ bool daemon_take_mesh(
 	map = files_mesh(config, &own, error);
 	if (!map)
 		return false;
+	if (difference)
+		write_difference(engine_map(d->engine), map, difference);
 	engine_set_private_key(d->engine, &key);
 	engine_set_config(d->engine, config);
 	engine_set_map(d->engine, map, daemon_now_ms());
@@ -61,7 +77,7 @@ static gboolean mesh_changed_for_good(gpointer user)
 	char error[FILES_ERROR_MAX];
 
 	d->mesh_again = 0;
-	if (!patch_mesh(d) && !daemon_take_mesh(d, d->config, error)) {
+	if (!patch_mesh(d) && !daemon_take_mesh(d, d->config, NULL, error)) {
 		log_error("%s; the mesh stays as it is", error);
 		engine_set_map_problem(d->engine, error);
 	}
@@ -111,15 +127,15 @@ void daemon_explain_mesh_file(const struct daemon *d, char error[static FILES_ER
 }
 
 /* Of a configuration that was read again, all that can fail. False: nothing was changed. */
-static bool take_map_anew(
-	struct daemon *d, const struct config *config, char error[static FILES_ERROR_MAX])
+static bool take_map_anew(struct daemon *d, const struct config *config, GString *difference,
+	char error[static FILES_ERROR_MAX])
 {
 	if (config->mesh_file && network_is_joined(d->network)) {
 		daemon_explain_mesh_file(d, error);
 		return false;
 	}
 	if (config->mesh_file)
-		return daemon_take_mesh(d, config, error);
+		return daemon_take_mesh(d, config, difference, error);
 	if (!d->config->mesh_file)
 		return true;
 	if (!daemon_is_down(d)) {
@@ -131,11 +147,10 @@ static bool take_map_anew(
 	return true;
 }
 
-void daemon_reload(struct daemon *d)
+int daemon_reload(struct daemon *d, GString *difference, char error[static DAEMON_ERROR_MAX])
 {
-	char error[FILES_ERROR_MAX];
 	struct config *config = files_config(d->config_path, error);
-	bool good = config && take_map_anew(d, config, error);
+	bool good = config && take_map_anew(d, config, difference, error);
 
 	notify_reloading();
 	if (good) {
@@ -160,4 +175,5 @@ void daemon_reload(struct daemon *d)
 	if (d->placed)
 		notify_ready();
 	daemon_kick(d);
+	return good ? 0 : -EINVAL;
 }

@@ -31,8 +31,8 @@ struct daemon {
 
 /* daemon_files.c */
 /* Everything is read and checked before anything is replaced. False: nothing was changed. */
-bool daemon_take_mesh(
-	struct daemon *d, const struct config *config, char error[static FILES_ERROR_MAX]);
+bool daemon_take_mesh(struct daemon *d, const struct config *config, GString *difference,
+	char error[static FILES_ERROR_MAX]);
 /* Why a mesh file has no effect on a host that has joined a network. */
 void daemon_explain_mesh_file(const struct daemon *d, char error[static FILES_ERROR_MAX]);
 void daemon_watch_mesh(struct daemon *d);

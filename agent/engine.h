@@ -152,7 +152,7 @@ bool engine_refresh(struct engine *e, int64_t now_ms);
 /* kernel_packet_fd is readable: reads and handles all of it. */
 void engine_packets(struct engine *e, int64_t now_ms);
 /* Leaves the interface usable without us: parked peers get their real endpoints. For a clean stop. */
-void engine_leave(struct engine *e);
+void engine_leave(struct engine *e, int64_t now_ms);
 
 /* Commands about one peer (by name, key or address). 1: done, 0: it was so already, -ENOENT: no such
  * peer, -EOPNOTSUPP: it may not sleep, -EHOSTUNREACH: no endpoint is known. *ret_key is the peer's,

@@ -28,7 +28,16 @@ static void members(uint32_t host, void (*fn)(uint32_t host, void *arg), void *a
 	routing_foreach_member(((struct engine *)user)->routing, host, fn, arg);
 }
 
-static const struct lazy_ops lazy_ops = { .candidates = candidates, .members = members };
+static bool is_in_place(uint32_t host, int64_t now_ms, void *user)
+{
+	const struct engine *e = user;
+
+	return peer_has_session(&e->peers[host], now_ms) || n_candidates(e, host) < 2;
+}
+
+static const struct lazy_ops lazy_ops = {
+	.candidates = candidates, .is_in_place = is_in_place, .members = members
+};
 
 size_t engine_lazy_candidates(
 	const struct engine *e, uint32_t host, struct endpoint *ret, size_t max)

@@ -91,9 +91,33 @@ int engine_record(struct engine *e, const char *name, uint32_t table)
 	return e->ops->record_interface(name, table, e->user);
 }
 
+static int remove_table(struct engine *e, const char *ifname, const char *suffix)
+{
+	char table[NFT_TABLE_NAME_MAX];
+	int r;
+
+	snprintf(table, sizeof(table), "lapwing-%.*s%s", IFNAMSIZ - 1, ifname, suffix);
+	r = KERNEL(e, nft_remove, table);
+	return r == -EOPNOTSUPP ? 0 : r;
+}
+
+/* Tables go by the interface's name: those of the one before would not be found any more. */
 static int record(struct engine *e, const char *name)
 {
-	return engine_record(e, name, e->recorded_table);
+	int r = 0;
+
+	if (e->recorded[0] && strcmp(e->recorded, name)) {
+		r = remove_table(e, e->recorded, "");
+		if (r == 0)
+			r = remove_table(e, e->recorded, "-ice");
+		if (r == 0)
+			r = engine_acl_remove(e, name);
+	}
+	if (r < 0)
+		return engine_fail(e, STAGE_LINK, EXIT_FAILED, r,
+			"cannot remove the nftables tables of %s", e->recorded);
+	engine_record(e, name, e->recorded_table);
+	return 0;
 }
 
 static int make_link(struct engine *e, int64_t now_ms)
@@ -103,7 +127,9 @@ static int make_link(struct engine *e, int64_t now_ms)
 	bool again = e->stages[STAGE_LINK].repairs > 0;
 	int r;
 
-	record(e, name);
+	r = record(e, name);
+	if (r < 0)
+		return r;
 	r = KERNEL(e, link_create, name, &link.index);
 	if (r == -EOPNOTSUPP || r == -ENOENT)
 		return engine_fail(e, STAGE_LINK, EXIT_NOT_APPLICABLE, r,
@@ -153,7 +179,9 @@ static int take_link(struct engine *e, const struct link_info *link, int64_t now
 	if (!is_ours(e, link, owner))
 		return conflict(
 			e, link, owner == OWNER_OTHER ? "has another key" : "was not made by us");
-	record(e, link->name);
+	r = record(e, link->name);
+	if (r < 0)
+		return r;
 	if (strcmp(link->alias, e->alias) && (r = set_alias(e, link->index)) < 0)
 		return engine_fail(
 			e, STAGE_LINK, EXIT_FAILED, r, "cannot set the alias of %s", link->name);
@@ -191,13 +219,15 @@ static int keep_link(struct engine *e, const struct link_info *link, int64_t now
 		if (r < 0)
 			return engine_fail(e, STAGE_LINK, r == -EEXIST ? EXIT_REFUSED : EXIT_FAILED,
 				r, "cannot rename interface %s to %s", link->name, name);
-		engine_acl_remove(e, name); /* what is left the stage removes */
-		record(e, name);
 		engine_due(e, STAGE_UP, now_ms);
 		engine_due(e, STAGE_NFT, now_ms);
 		engine_due(e, STAGE_STEER, now_ms);
-		return 1;
+		r = record(e, name);
+		return r < 0 ? r : 1;
 	}
+	r = record(e, name);
+	if (r < 0)
+		return r;
 	if (strcmp(link->alias, e->alias)) {
 		if (!engine_may_repair(e, STAGE_LINK, now_ms, "the interface's alias"))
 			return -ECANCELED;
@@ -231,20 +261,22 @@ static int match_ours(const struct link_info *link, void *user)
 {
 	struct search *search = user;
 	enum owner owner = OWNER_NOBODY;
+	bool alias = !strcmp(link->alias, search->e->alias);
+	bool recorded = !strcmp(link->name, search->e->recorded);
 	int r;
 
-	if (strcmp(link->alias, search->e->alias))
+	if (!alias && !recorded)
 		return 0;
 	r = find_owner(search->e, link->index, &owner);
 	if (r < 0)
 		return r;
-	if (owner != OWNER_US && strcmp(link->name, search->e->recorded))
+	if (owner != OWNER_US && !(alias && recorded))
 		return 0;
 	*search->found = *link;
 	return 1;
 }
 
-/* By our name; or ours under another name: it was renamed while we did not look, or the operator
+/* By our name; or ours under another name, or alias: it was renamed while we did not look, or the operator
  * wants another name now. -ENODEV: there is none. */
 static int find_link(const struct engine *e, struct link_info *ret)
 {
@@ -477,14 +509,9 @@ static int remove_tables(struct engine *e)
 	if (r == 0)
 		r = engine_steer_remove(e);
 	for (size_t i = 0; i < G_N_ELEMENTS(names) && r == 0; i++) {
-		char table[NFT_TABLE_NAME_MAX];
-
-		snprintf(table, sizeof(table), "lapwing-%s", names[i]);
-		if (names[i][0] && strcmp(table, e->nft_table))
-			r = KERNEL(e, nft_remove, table);
-		snprintf(table, sizeof(table), "lapwing-%s-ice", names[i]);
+		r = names[i][0] ? remove_table(e, names[i], "") : 0;
 		if (names[i][0] && r == 0)
-			r = KERNEL(e, nft_remove, table);
+			r = remove_table(e, names[i], "-ice");
 		engine_acl_may_exist(e, names[i]);
 	}
 	if (r == 0)
@@ -505,17 +532,30 @@ bool engine_shut_link(struct engine *e, int64_t now_ms)
 	return r == 0;
 }
 
+/* What an earlier run made goes, too. */
+static int find_remains(struct engine *e)
+{
+	struct link_info link;
+	struct search search = { e, &link };
+	int r = e->index ? 0 : KERNEL(e, link_foreach_wireguard, match_ours, &search);
+
+	if (r > 0)
+		e->index = link.index;
+	return MIN(r, 0);
+}
+
 /* A device with N peers would cost N grace periods: it is emptied first. Routes go with it. */
 int engine_remove_all(struct engine *e)
 {
 	struct wg_device_config empty = { .listen_port = -1, .fwmark = -1, .replace_peers = true };
-	struct link_info link;
-	int r = 0;
+	int r;
 
 	if (!e->map)
 		return 0;
-	if (!e->index && find_link(e, &link) == 0 && !strcmp(link.alias, e->alias))
-		e->index = link.index;
+	r = find_remains(e);
+	if (r < 0)
+		return engine_fail(
+			e, STAGE_LINK, EXIT_FAILED, r, "cannot read the interface to be removed");
 	r = engine_apply_rules(e, NULL, 0, e->read_ms);
 	if (r < 0)
 		return r;

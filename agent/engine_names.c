@@ -181,6 +181,16 @@ void engine_looked_up(struct engine *e, uint32_t id, const struct endpoint *addr
 	}
 }
 
+/* A name may lead to what is listed, too. */
+static size_t add_candidate(struct endpoint *known, size_t n, const struct endpoint *fresh)
+{
+	for (size_t i = 0; i < n; i++)
+		if (endpoint_is_same(&known[i], fresh))
+			return n;
+	known[n] = *fresh;
+	return n + 1;
+}
+
 size_t engine_candidates(const struct engine *e, uint32_t host, struct endpoint *ret, size_t max)
 {
 	const struct netmap_host *h = &e->map->hosts[host];
@@ -191,9 +201,9 @@ size_t engine_candidates(const struct engine *e, uint32_t host, struct endpoint 
 		const struct name *name = endpoint->name ? find_name(e->names, j) : NULL;
 
 		if (!endpoint->name)
-			ret[n++] = endpoint->address;
+			n = add_candidate(ret, n, &endpoint->address);
 		for (size_t k = 0; name && k < name->n && n < max; k++)
-			ret[n++] = name->addresses[k];
+			n = add_candidate(ret, n, &name->addresses[k]);
 	}
 	return n;
 }

@@ -238,22 +238,6 @@ void engine_remove_peer(struct engine *e, const struct wg_key *key, int64_t now_
 	engine_due(e, STAGE_PEERS, now_ms);
 }
 
-static bool same_endpoints(const struct netmap *a, const struct netmap_host *x,
-	const struct netmap *b, const struct netmap_host *y)
-{
-	if (x->n_endpoints != y->n_endpoints)
-		return false;
-	for (size_t i = 0; i < x->n_endpoints; i++) {
-		const struct netmap_endpoint *p = &a->endpoints[x->endpoint + i];
-		const struct netmap_endpoint *q = &b->endpoints[y->endpoint + i];
-
-		if (!endpoint_is_same(&p->address, &q->address) ||
-			strcmp(netmap_text(a, p->name), netmap_text(b, q->name)))
-			return false;
-	}
-	return true;
-}
-
 /* What is known of a host moves over with its key. */
 static int64_t carry_over(struct engine *e, uint32_t i, struct netmap *old, struct peer *old_peers)
 {
@@ -309,7 +293,8 @@ void engine_peers_replace(
 		if (engine_holds_self(e, i) || peer->state == PEER_BLOCKED)
 			continue;
 		if (before[i] >= 0 &&
-			!same_endpoints(e->map, &e->map->hosts[i], old, &old->hosts[before[i]]))
+			!netmap_same_endpoints(
+				e->map, &e->map->hosts[i], old, &old->hosts[before[i]]))
 			engine_new_endpoints(e, i, now_ms);
 		if (!(peer->flags & PEER_INSTALLED)) {
 			engine_mark_peer(e, i, PEER_DIRTY | PEER_NEW_ENDPOINT);

@@ -78,23 +78,28 @@ static size_t sendable(const struct engine *e, const struct endpoint *known, siz
 	return at;
 }
 
+/* Till now, and where no sentinel can be had in the books only: it is where it was last. */
+static bool slept(const struct peer *peer)
+{
+	return peer->sentinel || peer->state == PEER_PARKED || peer->state == PEER_WAKING;
+}
+
 /* The endpoint to give to the kernel now; false: none is known. */
 static bool pick_endpoint(struct engine *e, uint32_t host, struct endpoint *ret)
 {
 	struct endpoint known[NETMAP_ENDPOINTS_MAX + 1];
-	size_t n, at = 0;
+	size_t n = 0, at = 0;
 
 	if (engine_sentinel_of(e, host, ret))
 		return true;
-	/* Who slept till now is where it was last. */
-	if (lazy_state(e->lazy, host) == LAZY_PERMANENT && !e->peers[host].sentinel)
+	if (lazy_state(e->lazy, host) == LAZY_PERMANENT && !slept(&e->peers[host]))
 		n = engine_candidates(e, host, known, NETMAP_ENDPOINTS_MAX);
-	else
+	if (!n) /* nothing, or nothing but where it was last */
 		n = engine_lazy_candidates(e, host, known, G_N_ELEMENTS(known));
 	if (!n)
 		return false;
 	if (lazy_state(e->lazy, host) == LAZY_PERMANENT)
-		at = sendable(e, known, n, e->peers[host].sentinel ? 0 : e->peers[host].chosen % n);
+		at = sendable(e, known, n, slept(&e->peers[host]) ? 0 : e->peers[host].chosen % n);
 	*ret = known[at];
 	return true;
 }
@@ -334,7 +339,7 @@ int engine_stage_peers(struct engine *e, int64_t now_ms)
 	return r;
 }
 
-void engine_leave(struct engine *e)
+void engine_leave(struct engine *e, int64_t now_ms)
 {
 	engine_steer_remove(e); /* the sockets that it leads to end */
 	engine_psk_record(e);
@@ -347,6 +352,7 @@ void engine_leave(struct engine *e)
 			engine_mark_peer(e, i, PEER_NEW_ENDPOINT);
 	while (send_batch(e) > 0)
 		;
+	engine_packets(e, now_ms); /* what came to the sentinels just before */
 	e->memory_due = true;
 	e->memory_ms = 0;
 	engine_memorize(e, 0);

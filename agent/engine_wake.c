@@ -154,6 +154,7 @@ void engine_packets(struct engine *e, int64_t now_ms)
 struct work {
 	GArray *program, *poke, *tell, *drop; /* uint32_t */
 	GArray *forward; /* struct lazy_action */
+	GHashTable *asked; /* actions that there were */
 	struct engine_counting counting;
 };
 
@@ -164,6 +165,7 @@ static void begin_work(struct work *w)
 
 	for (size_t i = 0; i < G_N_ELEMENTS(hosts); i++)
 		*hosts[i] = g_array_new(FALSE, FALSE, sizeof(uint32_t));
+	w->asked = g_hash_table_new(NULL, NULL);
 	w->forward = g_array_new(FALSE, FALSE, sizeof(struct lazy_action));
 	w->counting.watch = g_array_new(FALSE, FALSE, sizeof(struct endpoint));
 	w->counting.refuse = g_array_new(FALSE, FALSE, sizeof(struct endpoint));
@@ -176,12 +178,7 @@ static void end_work(struct work *w)
 
 	for (size_t i = 0; i < G_N_ELEMENTS(all); i++)
 		g_array_unref(all[i]);
-}
-
-/* A burst to one peer asks for the same thing once per packet. */
-static bool ends_with(const GArray *hosts, uint32_t host)
-{
-	return hosts->len && g_array_index(hosts, uint32_t, hosts->len - 1) == host;
+	g_hash_table_unref(w->asked);
 }
 
 static void sort_out(struct work *w, const struct lazy_action *action)
@@ -195,10 +192,14 @@ static void sort_out(struct work *w, const struct lazy_action *action)
 		[LAZY_ACT_DROP] = w->drop,
 		[LAZY_ACT_FORWARD] = NULL,
 	};
+	gsize key = (gsize)action->host << 16 | (gsize)action->act << 8 | action->arg;
 
+	/* A burst asks for the same thing once per packet. */
+	if (!g_hash_table_add(w->asked, GSIZE_TO_POINTER(key)))
+		return;
 	if (action->act == LAZY_ACT_FORWARD)
 		g_array_append_vals(w->forward, action, 1);
-	else if (!ends_with(lists[action->act], action->host))
+	else
 		g_array_append_vals(lists[action->act], &action->host, 1);
 }
 
@@ -321,13 +322,6 @@ static void forward(struct engine *e, const struct lazy_action *action, int64_t 
 			g_bytes_get_size(held));
 }
 
-static bool is_repeated(const GArray *actions, guint at)
-{
-	const struct lazy_action *a = &g_array_index(actions, struct lazy_action, at);
-
-	return at && a[0].host == a[-1].host && a[0].arg == a[-1].arg;
-}
-
 /* -- telling -------------------------------------------------------------------------------- */
 
 static enum peer_state shown_state(const struct peer *peer, const struct lazy_view *view)
@@ -395,8 +389,7 @@ static void finish(struct engine *e, struct work *w, int64_t now_ms)
 	size_t routers = 0;
 
 	for (guint i = 0; i < w->forward->len; i++)
-		if (!is_repeated(w->forward, i))
-			forward(e, &g_array_index(w->forward, struct lazy_action, i), now_ms);
+		forward(e, &g_array_index(w->forward, struct lazy_action, i), now_ms);
 	for (guint i = 0; i < w->poke->len; i++)
 		engine_mark_peer(e, g_array_index(w->poke, uint32_t, i), PEER_POKE);
 	for (guint i = 0; i < w->tell->len; i++) {

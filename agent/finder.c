@@ -11,12 +11,12 @@
 #include "mgmt/netmap.h"
 #include "signal/body.h"
 
-static int64_t now_ms(void)
+int64_t finder_now_ms(void)
 {
 	return g_get_monotonic_time() / 1000;
 }
 
-static void kick(struct finder *f)
+void finder_kick(struct finder *f)
 {
 	g_source_set_ready_time(f->work, 0);
 }
@@ -73,7 +73,7 @@ static void set_paths(struct finder *f, const struct wg_key *key)
 		found.replaces = view.replaces;
 		found.yields = view.lapwing;
 	}
-	engine_set_paths(f->engine, key, &found, now_ms());
+	engine_set_paths(f->engine, key, &found, finder_now_ms());
 	f->ops.changed(f->user);
 }
 
@@ -111,7 +111,7 @@ static void perform(struct finder *f, const struct nego_action *action)
 		set_paths(f, &action->key);
 		break;
 	case NEGO_ACT_WAKE:
-		engine_remote_wants(f->engine, &action->key, now_ms());
+		engine_remote_wants(f->engine, &action->key, finder_now_ms());
 		f->ops.changed(f->user);
 		break;
 	}
@@ -120,7 +120,7 @@ static void perform(struct finder *f, const struct nego_action *action)
 static gboolean work(gpointer user)
 {
 	struct finder *f = user;
-	int64_t next = nego_tick(f->nego, now_ms());
+	int64_t next = nego_tick(f->nego, finder_now_ms());
 	struct nego_action action;
 
 	g_source_set_ready_time(f->work, next == NEGO_NEVER ? -1 : next * 1000);
@@ -186,13 +186,13 @@ static void look(struct finder *f)
 {
 	if (!take_place(f))
 		return;
-	f->moved_ms = now_ms();
+	f->moved_ms = finder_now_ms();
 	f->asked_ms = 0; /* STUN servers see us elsewhere */
 	f->n_mapped = 0;
 	if (!f->n_locals) /* nothing can be done from nowhere */
 		return;
-	nego_network_changed(f->nego, now_ms());
-	kick(f);
+	nego_network_changed(f->nego, finder_now_ms());
+	finder_kick(f);
 	f->ops.moved(f->user);
 }
 
@@ -209,7 +209,7 @@ static gboolean look_now(gpointer user)
 void finder_look_soon(struct finder *f)
 {
 	enum { SETTLE_MS = 1000, AGAIN_MS = 5000 };
-	int64_t since = f->moved_ms ? now_ms() - f->moved_ms : AGAIN_MS;
+	int64_t since = f->moved_ms ? finder_now_ms() - f->moved_ms : AGAIN_MS;
 
 	if (!f->looks)
 		f->looks = g_timeout_add(
@@ -253,7 +253,7 @@ void finder_free(struct finder *f)
 {
 	if (!f)
 		return;
-	engine_set_finder(f->engine, false, now_ms());
+	engine_set_finder(f->engine, false, finder_now_ms());
 	g_clear_handle_id(&f->looks, g_source_remove);
 	g_source_destroy(f->work);
 	g_source_unref(f->work);
@@ -268,25 +268,25 @@ void finder_free(struct finder *f)
 
 void finder_set_signal(struct finder *f, bool ready)
 {
-	nego_set_signal(f->nego, ready, now_ms());
-	engine_set_finder(f->engine, true, now_ms());
-	kick(f);
+	nego_set_signal(f->nego, ready, finder_now_ms());
+	engine_set_finder(f->engine, true, finder_now_ms());
+	finder_kick(f);
 }
 
 void finder_need(struct finder *f, const struct wg_key *key, enum engine_need need)
 {
 	switch (need) {
 	case ENGINE_PACKET_WAITS:
-		nego_want(f->nego, key, NEGO_PACKET_WAITS, now_ms());
+		nego_want(f->nego, key, NEGO_PACKET_WAITS, finder_now_ms());
 		break;
 	case ENGINE_ROUTER_WANTED:
-		nego_want(f->nego, key, NEGO_ROUTER, now_ms());
+		nego_want(f->nego, key, NEGO_ROUTER, finder_now_ms());
 		break;
 	case ENGINE_WANTED:
-		nego_want(f->nego, key, NEGO_PERMANENT, now_ms());
+		nego_want(f->nego, key, NEGO_PERMANENT, finder_now_ms());
 		break;
 	case ENGINE_ANSWERS:
-		nego_up(f->nego, key, now_ms());
+		nego_up(f->nego, key, finder_now_ms());
 		break;
 	case ENGINE_SLEEPS:
 		nego_idle(f->nego, key, !f->hushed);
@@ -295,7 +295,7 @@ void finder_need(struct finder *f, const struct wg_key *key, enum engine_need ne
 		nego_idle(f->nego, key, false);
 		break;
 	}
-	kick(f);
+	finder_kick(f);
 }
 
 static void take_words(struct finder *f, const struct wg_key *from, const struct signal_body *body)
@@ -308,9 +308,9 @@ static void take_words(struct finder *f, const struct wg_key *from, const struct
 		return; /* longer than any agent's */
 	memcpy(words.session, o->session, sizeof(words.session));
 	if (body->type == SIGNAL_OFFER)
-		nego_hear_offer(f->nego, from, &words, now_ms());
+		nego_hear_offer(f->nego, from, &words, finder_now_ms());
 	else
-		nego_hear_answer(f->nego, from, &words, now_ms());
+		nego_hear_answer(f->nego, from, &words, finder_now_ms());
 	explicit_bzero(&words, sizeof(words));
 }
 
@@ -321,7 +321,7 @@ static void take_candidate(struct finder *f, const struct wg_key *from, const st
 
 	candidate_format(c, line);
 	/* ICE looks again, but WireGuard's packets go without it. */
-	if (!finder_may_send_to(f, c) || !aim_allows(f->aim, &c->address, now_ms()) ||
+	if (!finder_may_send_to(f, c) || !aim_allows(f->aim, &c->address, finder_now_ms()) ||
 		g_strlcpy(heard.line, line, sizeof(heard.line)) >= sizeof(heard.line) ||
 		g_strlcpy(heard.ufrag, c->ufrag, sizeof(heard.ufrag)) >= sizeof(heard.ufrag)) {
 		f->refused++;
@@ -329,7 +329,7 @@ static void take_candidate(struct finder *f, const struct wg_key *from, const st
 	}
 	if (c->type != CANDIDATE_RELAY)
 		heard.at = c->address;
-	nego_hear_candidate(f->nego, from, &heard, now_ms());
+	nego_hear_candidate(f->nego, from, &heard, finder_now_ms());
 }
 
 void finder_hear(struct finder *f, const struct wg_key *from, const struct signal_body *body)
@@ -344,7 +344,7 @@ void finder_hear(struct finder *f, const struct wg_key *from, const struct signa
 		break;
 	case SIGNAL_GO_IDLE:
 		f->hushed = true;
-		if (engine_remote_sleeps(f->engine, from, now_ms()))
+		if (engine_remote_sleeps(f->engine, from, finder_now_ms()))
 			nego_forget(f->nego, from);
 		f->hushed = false;
 		f->ops.changed(f->user);
@@ -353,7 +353,7 @@ void finder_hear(struct finder *f, const struct wg_key *from, const struct signa
 	case SIGNAL_TYPES:
 		break;
 	}
-	kick(f);
+	finder_kick(f);
 }
 
 static bool is_peer(const struct wg_key *key, void *user)
@@ -367,15 +367,15 @@ void finder_map_changed(struct finder *f)
 
 	if (nego_prune(f->nego, is_peer, f->engine) >= TRIM)
 		malloc_trim(0);
-	kick(f);
+	finder_kick(f);
 }
 
 void finder_tick(struct finder *f)
 {
 	/* Those that found no room. */
-	engine_set_finder(f->engine, true, now_ms());
-	aim_tidy(f->aim, now_ms());
-	kick(f);
+	engine_set_finder(f->engine, true, finder_now_ms());
+	aim_tidy(f->aim, finder_now_ms());
+	finder_kick(f);
 	if (!f->looks)
 		look(f);
 }

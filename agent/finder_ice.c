@@ -22,18 +22,8 @@ struct agent {
 
 struct answered {
 	struct wg_key key;
-	char ufrag[NEGO_UFRAG_LEN + 1];
+	char ufrag[NEGO_UFRAG_LEN]; /* not terminated: with one byte more it would cost 16 */
 };
-
-static int64_t now_ms(void)
-{
-	return g_get_monotonic_time() / 1000;
-}
-
-static void kick(struct finder *f)
-{
-	g_source_set_ready_time(f->work, 0);
-}
 
 /* -- what ICE says ------------------------------------------------------------------------------- */
 
@@ -42,7 +32,7 @@ static void on_candidate(const char *line, void *user)
 	struct agent *a = user;
 
 	nego_local_candidate(a->finder->nego, &a->key, a->session, line);
-	kick(a->finder);
+	finder_kick(a->finder);
 }
 
 static void on_selected(const struct ice_path *path, void *user)
@@ -53,8 +43,8 @@ static void on_selected(const struct ice_path *path, void *user)
 	log_debug("peer %s: %s answers", key_format(&a->key, key),
 		endpoint_format(&path->endpoint, text));
 	nego_selected(a->finder->nego, &a->key, a->session,
-		&(struct nego_path){ path->endpoint, path->local, path->remote }, now_ms());
-	kick(a->finder);
+		&(struct nego_path){ path->endpoint, path->local, path->remote }, finder_now_ms());
+	finder_kick(a->finder);
 }
 
 static void on_failed(int error, void *user)
@@ -64,8 +54,8 @@ static void on_failed(int error, void *user)
 	nego_failed(a->finder->nego, &a->key, a->session,
 		error == -ETIMEDOUT ? "no candidate answered in time"
 				    : "the path does not answer any more",
-		now_ms());
-	kick(a->finder);
+		finder_now_ms());
+	finder_kick(a->finder);
 }
 
 static const struct ice_ops ice_ops = { on_candidate, on_selected, on_failed };
@@ -240,7 +230,7 @@ void finder_ice_start(struct finder *f, const struct wg_key *key)
 	struct agent *a;
 	int r;
 
-	if (!nego_words(f->nego, key, &local) || !nego_remote_words(f->nego, key, &remote))
+	if (!nego_words(f->nego, key, &local) || !nego_take_words(f->nego, key, &remote))
 		return;
 	finder_ice_forget(f, key);
 	open_binding(f);
@@ -253,8 +243,8 @@ void finder_ice_start(struct finder *f, const struct wg_key *key)
 	if (r == 0)
 		r = give_remote(a, &remote);
 	if (r < 0) {
-		nego_failed(f->nego, key, local.session, g_strerror(-r), now_ms());
-		kick(f);
+		nego_failed(f->nego, key, local.session, g_strerror(-r), finder_now_ms());
+		finder_kick(f);
 	} else {
 		finder_ask_servers(f);
 	}
@@ -303,7 +293,7 @@ void finder_ice_release(struct finder *f, const struct wg_key *key)
 		return;
 	answered = g_new0(struct answered, 1);
 	answered->key = *key;
-	g_strlcpy(answered->ufrag, a->ufrag, sizeof(answered->ufrag));
+	memcpy(answered->ufrag, a->ufrag, sizeof(answered->ufrag));
 	binding_answer(f->binding, a->ufrag, a->pwd);
 	g_hash_table_remove(f->agents, key);
 	engine_steer(f->engine, answered->ufrag, port);
@@ -313,11 +303,13 @@ void finder_ice_release(struct finder *f, const struct wg_key *key)
 void finder_ice_forget(struct finder *f, const struct wg_key *key)
 {
 	const struct answered *answered = g_hash_table_lookup(f->answered, key);
+	char ufrag[NEGO_UFRAG_LEN + 1] = "";
 
 	if (!answered)
 		return;
+	memcpy(ufrag, answered->ufrag, sizeof(answered->ufrag));
 	if (f->binding)
-		binding_forget(f->binding, answered->ufrag);
+		binding_forget(f->binding, ufrag);
 	engine_steer_no_more(f->engine, answered->ufrag);
 	g_hash_table_remove(f->answered, key);
 }

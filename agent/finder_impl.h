@@ -51,6 +51,10 @@ struct finder {
 	int64_t asked_ms;
 };
 
+/* finder.c */
+int64_t finder_now_ms(void);
+void finder_kick(struct finder *f); /* the negotiation may have something to do */
+
 /* finder_ice.c */
 void finder_ice_open(struct finder *f);
 void finder_ice_close(struct finder *f);

@@ -169,7 +169,7 @@ void finder_set_servers(struct finder *f, const char *const *uris, size_t n)
 
 void finder_ask_servers(struct finder *f)
 {
-	int64_t now_ms = g_get_monotonic_time() / 1000;
+	int64_t now_ms = finder_now_ms();
 	struct endpoint at[BINDING_SERVERS_MAX];
 	size_t n = 0;
 

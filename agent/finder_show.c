@@ -7,7 +7,7 @@
 static void write_age(GString *out, const char *key, int64_t at_ms)
 {
 	if (at_ms)
-		jwrite_int(out, key, g_get_monotonic_time() / 1000 - at_ms);
+		jwrite_int(out, key, finder_now_ms() - at_ms);
 	else
 		jwrite_null(out, key);
 }
@@ -107,7 +107,7 @@ void finder_write_status(const struct finder *f, GString *out)
 		jwrite_null(out, "negotiations");
 		return;
 	}
-	nego_get_load(f->nego, &load, g_get_monotonic_time() / 1000);
+	nego_get_load(f->nego, &load, finder_now_ms());
 	jwrite_open(out, "negotiations", '{');
 	jwrite_int(out, "known", (int64_t)nego_count(f->nego));
 	jwrite_int(out, "busy", (int64_t)load.busy);

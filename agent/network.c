@@ -62,13 +62,24 @@ static void localize(const struct network *n, struct netmap *map)
 		set_endpoints(n->config, map, i);
 }
 
+/* In the log once, and again when it is not as much as it was; what it is, status says. */
+static void note_left_out(const struct network *n, size_t before)
+{
+	size_t now = n->detail ? n->detail->n_left_out : 0;
+
+	if (now && now != before)
+		log_warn("network: %zu things of the map are left out, see lapwing status -d", now);
+}
+
 static void put_in_force(struct network *n, struct update *u, bool anew)
 {
 	const struct netmap *old = engine_map(n->engine);
+	size_t left_out = n->detail ? n->detail->n_left_out : 0;
 
 	localize(n, u->map);
 	detail_free(n->detail);
 	n->detail = g_steal_pointer(&u->detail);
+	note_left_out(n, left_out);
 	n->serial = u->serial;
 	n->map_ms = now_ms();
 	if (!anew && old && netmap_is_same(old, u->map)) {
@@ -134,7 +145,10 @@ static void log_state(struct network *n, const struct mgmt_status *s)
 {
 	if (s->state == n->told_state && !strcmp(s->error, n->told_error))
 		return;
-	if (s->state == MGMT_CONNECTED)
+	if (s->state == MGMT_CONNECTED && s->error[0])
+		log_warn(
+			"management %s: a message cannot be used: %s", n->membership.url, s->error);
+	else if (s->state == MGMT_CONNECTED && n->told_state != MGMT_CONNECTED)
 		log_info("management %s: connected", n->membership.url);
 	else if (s->state == MGMT_LOGIN_NEEDED)
 		log_error("management %s: %s; lapwing enroll with a setup key joins again",

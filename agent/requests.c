@@ -6,6 +6,7 @@
 
 #include "agent/base/jwrite.h"
 #include "agent/base/log.h"
+#include "agent/config.h"
 #include "agent/daemon.h"
 #include "agent/engine.h"
 #include "agent/network.h"
@@ -26,8 +27,10 @@ void requests_free(struct requests *r)
 {
 	if (!r)
 		return;
-	for (guint i = 0; i < r->waiters->len; i++)
+	for (guint i = 0; i < r->waiters->len; i++) {
 		g_free(g_array_index(r->waiters, struct waiter, i).message);
+		g_free(g_array_index(r->waiters, struct waiter, i).members);
+	}
 	g_array_unref(r->waiters);
 	g_array_unref(r->wake_waiters);
 	g_free(r);
@@ -69,6 +72,16 @@ static void write_missing(GString *out)
 	jwrite_close(out, ']');
 }
 
+static void write_config(const struct daemon *d, GString *out)
+{
+	const char *path, *digest = daemon_config(d, &path)->digest;
+
+	jwrite_open(out, "config", '{');
+	jwrite_string(out, "file", path);
+	jwrite_string(out, "digest", digest);
+	jwrite_close(out, '}');
+}
+
 static void write_process(struct daemon *d, GString *out)
 {
 	char privileges[128];
@@ -77,6 +90,7 @@ static void write_process(struct daemon *d, GString *out)
 	daemon_event_counts(d, &seen, &passed);
 	jwrite_string(out, "version", LAPWING_VERSION);
 	jwrite_int(out, "uptime_seconds", daemon_uptime_s(d));
+	write_config(d, out);
 	jwrite_string(out, "privileges", privs_describe(privileges, sizeof(privileges)));
 	write_missing(out);
 	jwrite_string(out, "log_level", log_level_name(log_get_level()));
@@ -165,7 +179,7 @@ static void answer_waiters(struct requests *r, bool settled)
 {
 	for (guint i = 0; i < r->waiters->len;) {
 		struct waiter w = g_array_index(r->waiters, struct waiter, i);
-		g_autofree char *message = NULL;
+		g_autofree char *message = NULL, *members = NULL;
 
 		if (!is_reached(r, &w, settled)) {
 			i++;
@@ -174,9 +188,12 @@ static void answer_waiters(struct requests *r, bool settled)
 		/* Answering may bring in the next request of the same client. */
 		g_array_remove_index(r->waiters, i);
 		message = w.message;
+		members = w.members;
 		requests_answer_change(r, w.client,
-			&(struct network_outcome){
-				.schema = w.schema, .changed = w.changed, .message = message });
+			&(struct network_outcome){ .schema = w.schema,
+				.changed = w.changed,
+				.message = message,
+				.members = members });
 	}
 }
 
@@ -192,18 +209,40 @@ static void handle_up_down(struct requests *r, const struct control_request *req
 		.until = down ? CONTROL_UNTIL_DONE : request->until,
 		.changed = changed };
 	int rc = daemon_set_down(r->daemon, down);
+	char error[DAEMON_ERROR_MAX];
 
 	if (rc < 0)
 		log_warn_errno(rc,
 			"cannot write down that we are %s, it will not outlast a restart",
 			down ? "down" : "up");
 	if (!down)
-		daemon_reload(r->daemon);
+		daemon_reload(r->daemon, NULL, error); /* the status tells what is wrong */
 	daemon_kick(r->daemon);
 	if (request->wait || down)
 		g_array_append_val(r->waiters, waiter);
 	else
 		answer_changed(r, request->client, changed);
+}
+
+/* Answers at once where the files are bad, else when what follows in the kernel is done. */
+static void handle_reload(struct requests *r, const struct control_request *request)
+{
+	g_autoptr(GString) difference = g_string_new(NULL);
+	struct waiter waiter = {
+		.client = request->client,
+		.changed = true,
+		.schema = "lapwing.reload/1",
+	};
+	char error[DAEMON_ERROR_MAX];
+
+	if (daemon_reload(r->daemon, difference, error) < 0) {
+		control_error(
+			daemon_control(r->daemon), request->client, EXIT_CONFIG, NULL, "%s", error);
+		return;
+	}
+	if (difference->len)
+		waiter.members = g_strdup(difference->str);
+	g_array_append_val(r->waiters, waiter);
 }
 
 /* -- one peer -------------------------------------------------------------------------------- */
@@ -386,6 +425,8 @@ void requests_handle(const struct control_request *request, void *user)
 		handle_up_down(r, request, false);
 	else if (!strcmp(request->command, "down"))
 		handle_up_down(r, request, true);
+	else if (!strcmp(request->command, "reload"))
+		handle_reload(r, request);
 	else if (!strcmp(request->command, "set-psk"))
 		handle_psk(r, request, true);
 	else if (!strcmp(request->command, "clear-psk"))

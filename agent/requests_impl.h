@@ -14,6 +14,7 @@ struct waiter {
 	bool changed;
 	const char *schema; /* of the answer */
 	char *message; /* NULL: none */
+	char *members; /* of the answer, besides; NULL: none */
 };
 
 /* Who waits for a peer to wake up. */

@@ -2,7 +2,6 @@
 #include "ice/binding.h"
 
 #include <errno.h>
-#include <glib-unix.h>
 #include <glib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -11,7 +10,20 @@
 
 #include "ice/stun.h"
 
-enum { MESSAGE_MAX = 1500, FIRST_PAUSE_MS = 200, UFRAG_MAX = 32 };
+enum {
+	MESSAGE_MAX = 1500,
+	FIRST_PAUSE_MS = 200,
+	UFRAG_MAX = 11, /* ours have 8 letters */
+	/* Where checks come that fast they are answered in bunches, not with a turn of the loop for each. */
+	REST_MS = 20,
+	BUNCH_MAX = 64,
+};
+
+/* One that has no libnice agent any more; there are many. */
+struct session {
+	char ufrag[UFRAG_MAX + 1]; /* first: it is its own key */
+	struct integrity_key key;
+};
 
 struct query {
 	struct endpoint server;
@@ -23,8 +35,10 @@ struct binding {
 	const struct binding_ops *ops;
 	void *user;
 	int fds[2]; /* IPv4 and IPv6; -1: this host has none */
-	guint sources[2];
-	GHashTable *passwords; /* by ufrag */
+	GSource *source;
+	gpointer tags[2];
+	int64_t read_us; /* when something was there */
+	GHashTable *sessions; /* struct session, by ufrag */
 	struct query queries[BINDING_SERVERS_MAX];
 	size_t n_queries;
 	guint again, pause_ms, waited_ms;
@@ -141,16 +155,16 @@ static void take_request(struct binding *b, const struct stun_message *m,
 	const char *colon = m->username ? memchr(m->username, ':', m->username_len) : NULL;
 	uint8_t answer[STUN_ANSWER_MAX];
 	char ufrag[UFRAG_MAX + 1] = "";
-	const char *password;
+	const struct session *session;
 
 	if (!colon || colon - m->username > UFRAG_MAX)
 		return;
 	memcpy(ufrag, m->username, (size_t)(colon - m->username));
-	password = g_hash_table_lookup(b->passwords, ufrag);
-	if (!password || !stun_is_authentic(m, password))
+	session = g_hash_table_lookup(b->sessions, ufrag);
+	if (!session || !stun_is_authentic(m, &session->key))
 		return;
 	msg->msg_iov->iov_base = answer;
-	msg->msg_iov->iov_len = stun_write_success(m, from, password, answer);
+	msg->msg_iov->iov_len = stun_write_success(m, from, &session->key, answer);
 	/* What is lost is asked again. */
 	(void)sendmsg(socket_for(b, from), msg, 0);
 	if (b->ops->checked)
@@ -159,20 +173,24 @@ static void take_request(struct binding *b, const struct stun_message *m,
 
 void binding_answer(struct binding *b, const char *ufrag, const char *password)
 {
-	g_hash_table_replace(b->passwords, g_strdup(ufrag), g_strdup(password));
+	struct session *session = g_new(struct session, 1);
+
+	g_assert(strlen(ufrag) <= UFRAG_MAX);
+	g_strlcpy(session->ufrag, ufrag, sizeof(session->ufrag));
+	integrity_key_make(password, &session->key);
+	g_hash_table_add(b->sessions, session);
 }
 
 void binding_forget(struct binding *b, const char *ufrag)
 {
-	g_hash_table_remove(b->passwords, ufrag);
+	g_hash_table_remove(b->sessions, ufrag);
 }
 
 /* -- receiving ------------------------------------------------------------------------------ */
 
-/* One packet at a time: with each the owner may close everything. */
-static gboolean receive(gint fd, GIOCondition condition, gpointer user)
+/* Returns whether there may be more. With an answer the owner may have closed everything. */
+static bool receive_one(struct binding *b, int fd)
 {
-	struct binding *b = user;
 	uint8_t data[MESSAGE_MAX];
 	struct sockaddr_storage sa;
 	union control control;
@@ -189,23 +207,60 @@ static gboolean receive(gint fd, GIOCondition condition, gpointer user)
 	struct stun_message m;
 	struct endpoint from;
 
-	if (len < 0 || endpoint_from_sockaddr(msg.msg_name, msg.msg_namelen, &from) < 0 ||
+	if (len < 0)
+		return false;
+	if (endpoint_from_sockaddr(msg.msg_name, msg.msg_namelen, &from) < 0 ||
 		stun_parse(data, (size_t)len, &m) < 0 || m.method != STUN_BINDING)
-		return G_SOURCE_CONTINUE;
+		return true;
 	msg.msg_flags = 0;
 	if (m.class == STUN_REQUEST)
 		take_request(b, &m, &from, &msg);
 	else if (m.class != STUN_INDICATION)
 		take_answer(b, &m, &from);
+	return b->source != NULL;
+}
+
+static void look_again(struct binding *b, bool rests, int64_t now_us)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(b->fds); i++)
+		if (b->tags[i])
+			g_source_modify_unix_fd(b->source, b->tags[i], rests ? 0 : G_IO_IN);
+	g_source_set_ready_time(b->source, rests ? now_us + REST_MS * 1000 : -1);
+}
+
+/* Who has a whole bunch waiting does not rest: others have their turn, and it goes on. */
+static gboolean receive(gpointer user)
+{
+	struct binding *b = user;
+	int64_t now_us = g_get_monotonic_time();
+	guint n = 0;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(b->fds); i++)
+		while (b->fds[i] >= 0 && n < BUNCH_MAX && receive_one(b, b->fds[i]))
+			n++;
+	if (!b->source)
+		return G_SOURCE_REMOVE;
+	look_again(b, n && n < BUNCH_MAX && now_us - b->read_us < 2 * REST_MS * 1000, now_us);
+	if (n)
+		b->read_us = now_us;
 	return G_SOURCE_CONTINUE;
 }
 
+static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer user)
+{
+	return callback(user);
+}
+
+static GSourceFuncs source_funcs = { .dispatch = dispatch };
+
 /* -- life ----------------------------------------------------------------------------------- */
 
-static void free_password(void *password)
+static void session_free(void *data)
 {
-	explicit_bzero(password, strlen(password));
-	g_free(password);
+	struct session *session = data;
+
+	explicit_bzero(&session->key, sizeof(session->key));
+	g_free(session);
 }
 
 int binding_open(uint16_t port, const struct binding_ops *ops, void *user, struct binding **ret)
@@ -216,8 +271,10 @@ int binding_open(uint16_t port, const struct binding_ops *ops, void *user, struc
 
 	b->ops = ops;
 	b->user = user;
-	b->passwords = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, free_password);
+	b->sessions = g_hash_table_new_full(g_str_hash, g_str_equal, session_free, NULL);
 	b->fds[0] = b->fds[1] = -1;
+	b->source = g_source_new(&source_funcs, sizeof(GSource));
+	g_source_set_callback(b->source, receive, b, g_free); /* not while it is inside of that */
 	for (size_t i = 0; i < G_N_ELEMENTS(families); i++) {
 		b->fds[i] = r = open_socket(families[i], port);
 		if (r < 0 && !(i == 1 && r == -EAFNOSUPPORT)) {
@@ -225,22 +282,27 @@ int binding_open(uint16_t port, const struct binding_ops *ops, void *user, struc
 			return r;
 		}
 		if (r >= 0)
-			b->sources[i] = g_unix_fd_add(r, G_IO_IN, receive, b);
+			b->tags[i] = g_source_add_unix_fd(b->source, r, G_IO_IN);
 	}
+	g_source_attach(b->source, NULL);
 	*ret = b;
 	return 0;
 }
 
 void binding_close(struct binding *b)
 {
+	GSource *source;
+
 	if (!b)
 		return;
 	g_clear_handle_id(&b->again, g_source_remove);
+	g_hash_table_unref(b->sessions);
 	for (size_t i = 0; i < G_N_ELEMENTS(b->fds); i++) {
-		g_clear_handle_id(&b->sources[i], g_source_remove);
 		if (b->fds[i] >= 0)
 			close(b->fds[i]);
+		b->fds[i] = -1;
 	}
-	g_hash_table_unref(b->passwords);
-	g_free(b);
+	source = g_steal_pointer(&b->source);
+	g_source_destroy(source);
+	g_source_unref(source);
 }

@@ -21,7 +21,7 @@ struct binding_ops {
 	void (*checked)(const char *ufrag, const struct endpoint *from, void *user);
 };
 
-/* 0 or a negative errno; -EADDRINUSE: take another port. binding_close may be called inside of callbacks. */
+/* 0 or a negative errno; -EADDRINUSE: take another port. binding_close may be called inside of `mapped`. */
 int binding_open(uint16_t port, const struct binding_ops *ops, void *user, struct binding **ret);
 void binding_close(struct binding *b);
 

@@ -1,15 +1,39 @@
-/* ice/crc32.c - CRC-32 bit by bit: what goes through it is short. */
+/* ice/crc32.c - CRC-32, four bits at a time: what goes through it is short, and the table fits a cache line. */
 #include "ice/crc32.h"
+
+static const uint32_t table[16] = {
+	0x00000000,
+	0x1db71064,
+	0x3b6e20c8,
+	0x26d930ac,
+	0x76dc4190,
+	0x6b6b51f4,
+	0x4db26158,
+	0x5005713c,
+	0xedb88320,
+	0xf00f9344,
+	0xd6d6a3e8,
+	0xcb61b38c,
+	0x9b64c2b0,
+	0x86d3d2d4,
+	0xa00ae278,
+	0xbdbdf21c,
+};
+
+uint32_t crc32_more(uint32_t crc, const void *data, size_t len)
+{
+	const uint8_t *at = data;
+
+	crc = ~crc;
+	for (size_t i = 0; i < len; i++) {
+		crc ^= at[i];
+		crc = crc >> 4 ^ table[crc & 15];
+		crc = crc >> 4 ^ table[crc & 15];
+	}
+	return ~crc;
+}
 
 uint32_t crc32_of(const void *data, size_t len)
 {
-	const uint8_t *at = data;
-	uint32_t crc = UINT32_MAX;
-
-	for (size_t i = 0; i < len; i++) {
-		crc ^= at[i];
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? UINT32_C(0xedb88320) : 0);
-	}
-	return ~crc;
+	return crc32_more(0, data, len);
 }

@@ -2,7 +2,6 @@
 #include "ice/stun.h"
 
 #include <errno.h>
-#include <glib.h>
 #include <string.h>
 
 #include "ice/crc32.h"
@@ -15,7 +14,7 @@ enum {
 	ATTR_XOR_MAPPED = 0x0020,
 	ATTR_FINGERPRINT = 0x8028,
 	ATTR_HEAD = 4,
-	SHA1_LEN = 20,
+	HEAD_LEN = 4, /* type and length */
 	FINGERPRINT_LEN = 4,
 	FAMILY_IPV4 = 1,
 	FAMILY_IPV6 = 2,
@@ -82,7 +81,7 @@ static int take_attribute(struct stun_message *m, size_t at, uint16_t type, size
 		return 0;
 	if (type == ATTR_INTEGRITY) {
 		m->integrity = at;
-		return len == SHA1_LEN ? 0 : -EBADMSG;
+		return len == INTEGRITY_LEN ? 0 : -EBADMSG;
 	}
 	if (type == ATTR_USERNAME && !m->username) {
 		m->username = (const char *)value;
@@ -118,37 +117,40 @@ int stun_parse(const uint8_t *data, size_t len, struct stun_message *ret)
 
 /* -- checksums: over what stands before the attribute, in a message that ends with it --------- */
 
-static void hmac_until(
-	const uint8_t *data, size_t end, const char *password, uint8_t ret[static SHA1_LEN])
+/* What the message begins with when it ends behind an attribute with so long a value. */
+static void put_head(
+	const uint8_t *data, size_t end, size_t value_len, uint8_t ret[static HEAD_LEN])
 {
-	GHmac *hmac = g_hmac_new(G_CHECKSUM_SHA1, (const guchar *)password, strlen(password));
-	uint8_t head[4];
-	gsize len = SHA1_LEN;
+	memcpy(ret, data, 2);
+	put16(ret + 2, (uint16_t)(end + ATTR_HEAD + value_len - STUN_HEADER_LEN));
+}
 
-	memcpy(head, data, 2);
-	put16(head + 2, (uint16_t)(end + ATTR_HEAD + SHA1_LEN - STUN_HEADER_LEN));
-	g_hmac_update(hmac, head, sizeof(head));
-	g_hmac_update(hmac, data + sizeof(head), (gssize)(end - sizeof(head)));
-	g_hmac_get_digest(hmac, ret, &len);
-	g_hmac_unref(hmac);
+static void integrity_until(const uint8_t *data, size_t end, const struct integrity_key *key,
+	uint8_t ret[static INTEGRITY_LEN])
+{
+	uint8_t head[HEAD_LEN];
+
+	put_head(data, end, INTEGRITY_LEN, head);
+	integrity_of(key, head, HEAD_LEN, data + HEAD_LEN, end - HEAD_LEN, ret);
 }
 
 static uint32_t fingerprint_until(const uint8_t *data, size_t end)
 {
-	g_autofree uint8_t *copy = g_memdup2(data, end);
+	uint8_t head[HEAD_LEN];
 
-	put16(copy + 2, (uint16_t)(end + ATTR_HEAD + FINGERPRINT_LEN - STUN_HEADER_LEN));
-	return crc32_of(copy, end) ^ FINGERPRINT_XOR;
+	put_head(data, end, FINGERPRINT_LEN, head);
+	return crc32_more(crc32_of(head, HEAD_LEN), data + HEAD_LEN, end - HEAD_LEN) ^
+		FINGERPRINT_XOR;
 }
 
-bool stun_is_authentic(const struct stun_message *m, const char *password)
+bool stun_is_authentic(const struct stun_message *m, const struct integrity_key *key)
 {
-	uint8_t wanted[SHA1_LEN], differs = 0;
+	uint8_t wanted[INTEGRITY_LEN], differs = 0;
 
 	if (!m->integrity)
 		return false;
-	hmac_until(m->data, m->integrity, password, wanted);
-	for (size_t i = 0; i < SHA1_LEN; i++)
+	integrity_until(m->data, m->integrity, key, wanted);
+	for (size_t i = 0; i < INTEGRITY_LEN; i++)
 		differs |= wanted[i] ^ m->data[m->integrity + ATTR_HEAD + i];
 	return !differs;
 }
@@ -207,16 +209,16 @@ static uint8_t *write_mapped(uint8_t *at, const struct endpoint *from, const uin
 }
 
 size_t stun_write_success(const struct stun_message *request, const struct endpoint *from,
-	const char *password, uint8_t ret[static STUN_ANSWER_MAX])
+	const struct integrity_key *key, uint8_t ret[static STUN_ANSWER_MAX])
 {
 	uint8_t *at = ret + STUN_HEADER_LEN, *value;
 	size_t len;
 
 	write_header(ret, TYPE_SUCCESS, STUN_HEADER_LEN, request->id);
 	at = write_mapped(at, from, ret + 4);
-	value = write_head(at, ATTR_INTEGRITY, SHA1_LEN);
-	hmac_until(ret, (size_t)(at - ret), password, value);
-	at = value + SHA1_LEN;
+	value = write_head(at, ATTR_INTEGRITY, INTEGRITY_LEN);
+	integrity_until(ret, (size_t)(at - ret), key, value);
+	at = value + INTEGRITY_LEN;
 	value = write_head(at, ATTR_FINGERPRINT, FINGERPRINT_LEN);
 	put32(value, fingerprint_until(ret, (size_t)(at - ret)));
 	len = (size_t)(value + FINGERPRINT_LEN - ret);

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "agent/base/addr.h"
+#include "ice/integrity.h"
 
 enum stun_class { STUN_REQUEST, STUN_INDICATION, STUN_SUCCESS, STUN_ERROR };
 
@@ -25,7 +26,7 @@ struct stun_message {
 /* 0 or -EBADMSG: no STUN message with a magic cookie that is exactly so long. What stands behind the message's
  * checksums counts for nothing. */
 int stun_parse(const uint8_t *data, size_t len, struct stun_message *ret);
-bool stun_is_authentic(const struct stun_message *m, const char *password);
+bool stun_is_authentic(const struct stun_message *m, const struct integrity_key *key);
 bool stun_has_good_fingerprint(const struct stun_message *m);
 
 /* Some agents append an attribute behind FINGERPRINT, which others take for damage. Cuts it from a message whose
@@ -36,4 +37,4 @@ size_t stun_cut(uint8_t *data, size_t len);
 void stun_write_request(const uint8_t id[static STUN_ID_LEN], uint8_t ret[static STUN_HEADER_LEN]);
 /* The answer to a Binding request that came from there. Returns its length. */
 size_t stun_write_success(const struct stun_message *request, const struct endpoint *from,
-	const char *password, uint8_t ret[static STUN_ANSWER_MAX]);
+	const struct integrity_key *key, uint8_t ret[static STUN_ANSWER_MAX]);

@@ -51,6 +51,22 @@ static bool same_head(const struct netmap *a, const struct netmap *b)
 		!memcmp(a->networks, b->networks, sizeof(a->networks));
 }
 
+bool netmap_same_endpoints(const struct netmap *a, const struct netmap_host *x,
+	const struct netmap *b, const struct netmap_host *y)
+{
+	if (x->n_endpoints != y->n_endpoints)
+		return false;
+	for (size_t i = 0; i < x->n_endpoints; i++) {
+		const struct netmap_endpoint *p = &a->endpoints[x->endpoint + i];
+		const struct netmap_endpoint *q = &b->endpoints[y->endpoint + i];
+
+		if (!endpoint_is_same(&p->address, &q->address) ||
+			strcmp(netmap_text(a, p->name), netmap_text(b, q->name)))
+			return false;
+	}
+	return true;
+}
+
 /* Texts are the same and in the same places, or one of them is new. */
 bool netmap_is_same(const struct netmap *a, const struct netmap *b)
 {

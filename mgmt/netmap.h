@@ -92,6 +92,9 @@ void netmap_free(struct netmap *map); /* NULL is fine */
 
 /* Do both say the same? Where a source keeps its pieces apart (`sources`) is not looked at. */
 bool netmap_is_same(const struct netmap *a, const struct netmap *b);
+/* The same endpoints in the same order, of a host x of a and a host y of b. */
+bool netmap_same_endpoints(const struct netmap *a, const struct netmap_host *x,
+	const struct netmap *b, const struct netmap_host *y);
 
 /* One host's addresses changed, nothing else of it: as many endpoints as before, none of them a name. */
 struct netmap_patch {

@@ -13,10 +13,10 @@ enum {
 	FULL = INBOX_BURST * COST,
 };
 
-/* What a peer may still send, as milliseconds. */
+/* What a peer may still send: one message for each COST milliseconds that it has less than FULL to wait. */
 struct bucket {
-	int64_t at_ms;
-	int64_t level;
+	struct wg_key from;
+	int64_t full_ms; /* when it is as if nothing had come */
 };
 
 struct inbox {
@@ -25,7 +25,7 @@ struct inbox {
 	void *user;
 	uint64_t seen[INBOX_REMEMBERED]; /* the first bytes of nonces, which are random */
 	size_t n_seen; /* ever */
-	GHashTable *buckets; /* struct wg_key: struct bucket */
+	GHashTable *buckets; /* struct bucket, by whose it is */
 };
 
 /* Keys are as good as random. */
@@ -51,7 +51,7 @@ struct inbox *inbox_new(const struct wg_key *own_private,
 	key_public_from_private(own_private, &in->own_public);
 	in->is_peer = is_peer;
 	in->user = user;
-	in->buckets = g_hash_table_new_full(hash_key, is_same_key, g_free, g_free);
+	in->buckets = g_hash_table_new_full(hash_key, is_same_key, g_free, NULL);
 	return in;
 }
 
@@ -82,16 +82,9 @@ static bool was_here(const struct inbox *in, uint64_t mark)
 	return false;
 }
 
-static void fill(struct bucket *b, int64_t now_ms)
-{
-	b->level = MIN(b->level + MAX(now_ms - b->at_ms, 0), FULL);
-	b->at_ms = now_ms;
-}
-
 static gboolean is_full(gpointer key, gpointer value, gpointer now_ms)
 {
-	fill(value, *(int64_t *)now_ms);
-	return ((struct bucket *)value)->level == FULL;
+	return ((struct bucket *)value)->full_ms <= *(int64_t *)now_ms;
 }
 
 static struct bucket *bucket_of(struct inbox *in, const struct wg_key *from, int64_t now_ms)
@@ -103,19 +96,19 @@ static struct bucket *bucket_of(struct inbox *in, const struct wg_key *from, int
 	if (g_hash_table_size(in->buckets) >= BUCKETS_MANY)
 		g_hash_table_foreach_remove(in->buckets, is_full, &now_ms);
 	b = g_new(struct bucket, 1);
-	*b = (struct bucket){ now_ms, FULL };
-	g_hash_table_insert(in->buckets, g_memdup2(from, sizeof(*from)), b);
+	*b = (struct bucket){ *from, now_ms };
+	g_hash_table_add(in->buckets, b);
 	return b;
 }
 
 static bool may_send(struct inbox *in, const struct wg_key *from, int64_t now_ms)
 {
 	struct bucket *b = bucket_of(in, from, now_ms);
+	int64_t full_ms = MAX(b->full_ms, now_ms);
 
-	fill(b, now_ms);
-	if (b->level < COST)
+	if (full_ms - now_ms > FULL - COST)
 		return false;
-	b->level -= COST;
+	b->full_ms = full_ms + COST;
 	return true;
 }
 

@@ -226,6 +226,17 @@ int file_write(const char *path, const void *data, size_t len, mode_t mode)
 	return fsync(dir) < 0 ? -errno : 0;
 }
 
+int file_sync_parent(const char *path)
+{
+	_auto_close_ int dir = -1;
+	const char *name;
+	int r = open_parent(path, O_RDONLY, &dir, &name);
+
+	if (r < 0)
+		return r;
+	return fsync(dir) < 0 ? -errno : 0;
+}
+
 int file_make_parent(const char *path, mode_t mode)
 {
 	g_autofree char *dir = g_path_get_dirname(path), *above = g_path_get_dirname(dir);

@@ -24,5 +24,8 @@ void file_explain(int r, const char *path, size_t limit, char *ret, size_t ret_l
  * directory, sync, rename, sync of the directory. */
 int file_write(const char *path, const void *data, size_t len, mode_t mode);
 
+/* What was renamed or removed in the directory in which this path lies is so after a crash, too. */
+int file_sync_parent(const char *path);
+
 /* Makes the directory in which this path lies, and with 0755 all above it; what is there stays as it is. */
 int file_make_parent(const char *path, mode_t mode);

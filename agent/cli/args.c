@@ -42,6 +42,14 @@ static enum args_kind unknown_option(const struct args *args, const char *arg, c
 	return ARGS_ERROR;
 }
 
+/* Is it one of "[A|B]"? */
+static bool is_listed(const char *list, const char *word)
+{
+	g_auto(GStrv) words = g_strsplit_set(list, "[|]", -1);
+
+	return *word && g_strv_contains((const char *const *)words, word);
+}
+
 /* Takes with the option the next argument where it is its value. */
 static enum args_kind take_option(struct args *args, const char *arg,
 	const struct args_option *option, const char **ret_value, char *error)
@@ -53,6 +61,9 @@ static enum args_kind take_option(struct args *args, const char *arg,
 		g_snprintf(error, ARGS_ERROR_MAX, "--%s takes no value", option->name);
 		return ARGS_ERROR;
 	}
+	if (option->value && option->value[0] == '[' && option->value[1] != '=' && !equals &&
+		args->next < args->argc && is_listed(option->value, args->argv[args->next]))
+		*ret_value = args->argv[args->next++];
 	if (equals || !option->value || option->value[0] == '[')
 		return ARGS_OPTION;
 	if (args->next == args->argc) {

@@ -9,7 +9,8 @@ enum { ARGS_ERROR_MAX = 256, ARGS_OPTIONS_MAX = 64 };
 struct args_option {
 	const char *name;
 	char letter; /* 0: none */
-	const char *value; /* NULL: takes none; "[=A|B]": may have one, after "=" only */
+	const char *value; /* NULL: takes none; "[=A|B]": may have one, after "=" only;
+			    * "[A|B]": may have one, as next word only one of these */
 	unsigned bit;
 	const char *help;
 };

@@ -306,6 +306,19 @@ const char *client_request_end(GString *request)
 	return g_string_append_c(request, '\n')->str;
 }
 
+json_t *client_ask_parsed(const struct options *o, GString *request, struct failure *f)
+{
+	struct client_reply reply = { 0 };
+	json_t *root = NULL;
+
+	f->code = client_ask(o, client_request_end(request), &reply, f);
+	if (!f->code)
+		root = client_reply_parse(&reply, f);
+	client_reply_done(&reply);
+	free_wiped(request);
+	return root;
+}
+
 json_t *client_ask_document(const struct options *o, GString *request, enum exit_code *ret_code)
 {
 	struct client_reply reply = { 0 };

@@ -30,6 +30,8 @@ GString *client_request(const char *command);
 GString *client_request_sized(const char *command, size_t room);
 /* Closes it and ends the line. Returns its text. */
 const char *client_request_end(GString *request);
+/* Ends and asks `request`, which it takes and wipes. The parsed answer; NULL: why is in `f`. Free with json_decref. */
+json_t *client_ask_parsed(const struct options *o, GString *request, struct failure *f);
 /* Ends and asks `request`, which it takes and wipes, and parses the answer; with --json the document is
  * printed as it came. NULL: the failure was reported. */
 json_t *client_ask_document(const struct options *o, GString *request, enum exit_code *ret_code);

@@ -135,20 +135,11 @@ enum exit_code cmd_log_level(const struct options *o)
 /* NULL when the daemon does not answer, which is nothing bad here. */
 static char *daemon_version(const struct options *o)
 {
-	g_autoptr(GString) request = client_request("version");
-	struct client_reply reply = { 0 };
 	struct failure f;
-	json_t *root = NULL;
-	char *version = NULL;
+	json_t *root = client_ask_parsed(o, client_request("version"), &f);
+	char *version = root ? text_safe(get_text(root, "version")) : NULL;
 
-	jwrite_close(request, '}');
-	g_string_append_c(request, '\n');
-	if (client_ask(o, request->str, &reply, &f) == EXIT_OK)
-		root = client_reply_parse(&reply, &f);
-	if (root)
-		version = text_safe(get_text(root, "version"));
 	json_decref(root);
-	client_reply_done(&reply);
 	return version;
 }
 

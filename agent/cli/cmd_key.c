@@ -69,7 +69,7 @@ enum exit_code cmd_pubkey(const struct options *o)
 		return EXIT_OK;
 	case -ENOENT:
 		return fail(
-			o, EXIT_FAILED, "lapwing genkey makes one", "%s: there is no key", path);
+			o, EXIT_CONFIG, "lapwing genkey makes one", "%s: there is no key", path);
 	case -EACCES:
 		return fail(o, EXIT_PERMISSION, "be root", "%s: %s", path, g_strerror(-r));
 	case -EINVAL:

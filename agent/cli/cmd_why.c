@@ -197,19 +197,6 @@ static void walk_all(struct walk *w)
 
 /* -- the command ------------------------------------------------------------------------------ */
 
-static json_t *ask(const struct options *o, GString *request, struct failure *f)
-{
-	struct client_reply reply = { 0 };
-	json_t *root = NULL;
-
-	f->code = client_ask(o, client_request_end(request), &reply, f);
-	if (!f->code)
-		root = client_reply_parse(&reply, f);
-	client_reply_done(&reply);
-	g_string_free(request, TRUE);
-	return root;
-}
-
 static GString *request_of(const char *command, const char *peer)
 {
 	GString *request = client_request(command);
@@ -248,11 +235,11 @@ enum exit_code cmd_why(const struct options *o)
 {
 	struct walk w = { .json = g_string_new(NULL), .quiet = o->json };
 	struct failure f = { 0 };
-	json_t *status = ask(o, request_of("status", NULL), &f), *peers = NULL;
+	json_t *status = client_ask_parsed(o, request_of("status", NULL), &f), *peers = NULL;
 	enum exit_code code = f.code;
 
 	if (status)
-		peers = ask(o, request_of("peers", o->argument), &f);
+		peers = client_ask_parsed(o, request_of("peers", o->argument), &f);
 	if (peers) {
 		w.status = status;
 		w.peer = json_array_get(json_object_get(peers, "peers"), 0);

@@ -32,6 +32,13 @@ enum option_bit {
 	OPT_HOSTNAME = 8192,
 	OPT_PURGE = 16384,
 	OPT_FILE = 32768,
+	OPT_DRY_RUN = 65536, /* --check without a value */
+	OPT_DIFF = 131072,
+	OPT_EXIT_DIFF = 262144,
+	OPT_CONFIG = 524288,
+	OPT_PER_PEER = 1048576,
+	OPT_TEXTFILE = 2097152,
+	OPT_PLAN = OPT_FILE | OPT_CONFIG | OPT_DIFF | OPT_EXIT_DIFF | OPT_FORCE,
 	OPT_ENROLL = OPT_URL | OPT_KEY_FILE | OPT_KEY_STDIN | OPT_HOSTNAME | OPT_FORCE | OPT_UNTIL,
 };
 
@@ -45,7 +52,12 @@ static const struct args_option option_table[] = {
 	{ "setup-key-file", 0, "FILE", OPT_KEY_FILE, "the setup key is in it" },
 	{ "setup-key-stdin", 0, NULL, OPT_KEY_STDIN, "the setup key comes from standard input" },
 	{ "hostname", 0, "NAME", OPT_HOSTNAME, "this host's name there (default: its own)" },
-	{ "file", 0, "FILE", OPT_FILE, "the key is in it; -: it comes from standard input" },
+	{ "file", 'f', "FILE", OPT_FILE, "read it from there; -: from standard input" },
+	{ "config", 0, "FILE", OPT_CONFIG, "the daemon's configuration, if it is not its default" },
+	{ "diff", 0, NULL, OPT_DIFF, "with every difference" },
+	{ "exit-diff", 0, NULL, OPT_EXIT_DIFF, "exit with 6 if something would be changed" },
+	{ "per-peer", 0, NULL, OPT_PER_PEER, "with series of every peer" },
+	{ "textfile", 0, "FILE", OPT_TEXTFILE, "into this file, which is replaced as a whole" },
 	{ "purge", 0, NULL, OPT_PURGE, "and delete the private key" },
 	{ "force", 0, NULL, OPT_FORCE, "replace, or trust, what is refused otherwise" },
 	/* The first of a name is what is parsed; the help of a command shows its own. */
@@ -53,7 +65,9 @@ static const struct args_option option_table[] = {
 		"until the server is there, or all is in place" },
 	{ "wait", 0, NULL, OPT_WAIT, "until it is done, or known not to work" },
 	{ "detail", 'd', NULL, OPT_DETAIL, "with every peer" },
+	{ "check", 0, "[live|ready]", 0, "" },
 	{ "check", 0, "live|ready", OPT_CHECK, "only the exit status: 0 when it is" },
+	{ "check", 0, NULL, OPT_DRY_RUN, "only tell what would be changed" },
 	{ 0 },
 };
 
@@ -84,6 +98,11 @@ const struct command commands[] = {
 		ASK_S, cmd_psk },
 	{ "why", "PEER", "walk the way to a peer: which stage fails", 0, ASK_S, cmd_why },
 	{ "monitor", NULL, "print events until interrupted", 0, ASK_S, cmd_monitor },
+	{ "metrics", NULL, "counters and gauges as Prometheus text", OPT_PER_PEER | OPT_TEXTFILE,
+		ASK_S, cmd_metrics },
+	{ "plan", NULL, "tell what apply would change", OPT_PLAN, ASK_S, cmd_plan },
+	{ "apply", NULL, "make both files, and the mesh, what a file says", OPT_PLAN | OPT_DRY_RUN,
+		CHANGE_S, cmd_apply },
 	{ "check-config", "[FILE]", "check configuration and mesh file", 0, ASK_S,
 		cmd_check_config },
 	{ "log-level", "[LEVEL]", "show or set it: error, warn, info, debug", 0, ASK_S,
@@ -152,10 +171,27 @@ static bool take_file(struct parser *p, const char *value)
 	return refuse_key(p, value) && (*value || usage(p, "--file: a file is wanted"));
 }
 
+static bool take_check(struct parser *p, const char *value)
+{
+	p->given |= value ? OPT_CHECK : OPT_DRY_RUN;
+	p->o->check = value;
+	p->o->dry_run = !value;
+	return !value || !strcmp(value, "live") || !strcmp(value, "ready") ||
+		usage(p, "--check: live or ready is wanted, not '%s'", value);
+}
+
+static bool take_path(struct parser *p, const char **ret, const char *option, const char *value)
+{
+	*ret = value;
+	return *value || usage(p, "--%s: a file is wanted", option);
+}
+
 static bool take_option(struct parser *p, enum option_bit bit, const char *value)
 {
 	struct options *o = p->o;
 
+	if (!bit)
+		return take_check(p, value);
 	p->given |= bit;
 	switch (bit) {
 	case OPT_RUN:
@@ -164,10 +200,6 @@ static bool take_option(struct parser *p, enum option_bit bit, const char *value
 	case OPT_TIMEOUT:
 		return command_timeout(value, &o->timeout_ms) ||
 			usage(p, "--timeout: seconds are wanted, not '%s'", value);
-	case OPT_CHECK:
-		o->check = value;
-		return !strcmp(value, "live") || !strcmp(value, "ready") ||
-			usage(p, "--check: live or ready is wanted, not '%s'", value);
 	case OPT_JSON:
 		o->json = true;
 		return true;
@@ -208,6 +240,22 @@ static bool take_option(struct parser *p, enum option_bit bit, const char *value
 	case OPT_DETAIL:
 		o->detail = true;
 		return true;
+	case OPT_CONFIG:
+		return take_path(p, &o->config, "config", value);
+	case OPT_TEXTFILE:
+		return take_path(p, &o->textfile, "textfile", value);
+	case OPT_DIFF:
+		o->diff = true;
+		return true;
+	case OPT_EXIT_DIFF:
+		o->exit_diff = true;
+		return true;
+	case OPT_PER_PEER:
+		o->per_peer = true;
+		return true;
+	case OPT_CHECK:
+	case OPT_DRY_RUN:
+	case OPT_PLAN:
 	case OPT_WAIT:
 	case OPT_ENROLL:
 	case OPT_GLOBAL:
@@ -308,6 +356,10 @@ static bool check_command(struct parser *p, const struct command **ret)
 		strange &= ~(unsigned)OPT_WAIT;
 	if (strange & OPT_UNTIL && command->options & OPT_WAIT)
 		return usage(p, "%s: --wait takes no value", command->name);
+	if (strange & OPT_DRY_RUN && command->options & OPT_CHECK)
+		return usage(p, "--check: live|ready is missing");
+	if (strange & OPT_CHECK && command->options & OPT_DRY_RUN)
+		return usage(p, "%s: --check takes no value", command->name);
 	if (strange)
 		return usage(p, "%s does not know --%s", command->name,
 			args_name(option_table, strange));
@@ -348,6 +400,32 @@ const struct args_option *command_options(const struct command *command, unsigne
 	return option_table;
 }
 
+/* In the list of all, which fits a screen, some are told of in one line, that of the first. */
+static const struct {
+	const char *first, *second, *words, *help;
+} pairs[] = {
+	{ "genkey", "pubkey", "genkey, pubkey [FILE]",
+		"make this host's key; print the public one" },
+	{ "up", "down", "up, down", "bring the mesh up; remove it; also after the next start" },
+	{ "wake", "idle", "wake, idle PEER", "bring a parked peer up; park it now" },
+	{ "pin", "unpin", "pin, unpin PEER", "never park this peer; park it again when idle" },
+	{ "plan", "apply", "plan, apply -f FILE", "compare this host with a file; make it so" },
+};
+
+static void list_command(FILE *out, const struct command *c)
+{
+	for (size_t i = 0; i < G_N_ELEMENTS(pairs); i++) {
+		if (!strcmp(c->name, pairs[i].second))
+			return;
+		if (!strcmp(c->name, pairs[i].first)) {
+			fprintf(out, "  %-22s %s\n", pairs[i].words, pairs[i].help);
+			return;
+		}
+	}
+	fprintf(out, "  %s %-*s %s\n", c->name, (int)(21 - strlen(c->name)),
+		c->argument ? c->argument : "", c->help);
+}
+
 void command_help(FILE *out, const struct command *command)
 {
 	if (command) {
@@ -359,8 +437,7 @@ void command_help(FILE *out, const struct command *command)
 	}
 	fputs("Usage: lapwing COMMAND [OPTION]...   See lapwing(8), lapwing.json(5).\n", out);
 	for (const struct command *c = commands; c->name; c++)
-		fprintf(out, "  %s %-*s %s\n", c->name, (int)(21 - strlen(c->name)),
-			c->argument ? c->argument : "", c->help);
+		list_command(out, c);
 	fputs("Options: --run=DIR --json --timeout=SEC --version; COMMAND --help tells more\n",
 		out);
 }

@@ -17,10 +17,13 @@ struct options {
 	const char *argument; /* the operand; NULL: none */
 	const char *object; /* a second one; NULL: none */
 	const char *file; /* NULL: not given */
+	const char *config; /* NULL: not given */
+	const char *textfile; /* NULL: not given */
 	const char *until; /* of --wait; NULL: the command's own notion of done */
 	const char *management_url, *setup_key_file, *hostname; /* NULL: not given */
 	int timeout_ms;
 	bool json, detail, force, wait, purge, setup_key_stdin, help, version;
+	bool dry_run, diff, exit_diff, per_peer;
 };
 
 struct command {

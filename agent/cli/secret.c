@@ -61,7 +61,7 @@ enum exit_code secret_take(const char *path, size_t limit, char **ret, size_t *r
 	else
 		r = secret_read_fd(STDIN_FILENO, limit, ret, ret_len);
 	if (r < 0)
-		return failure_set(f, r == -EACCES || r == -EPERM ? EXIT_PERMISSION : EXIT_FAILED,
+		return failure_set(f, r == -EACCES || r == -EPERM ? EXIT_PERMISSION : EXIT_CONFIG,
 			NULL, "%s: %s", *ret_from, g_strerror(-r));
 	if (exposed)
 		fprintf(stderr, "lapwing: warning: everybody on this host can read %s\n", path);

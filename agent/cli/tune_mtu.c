@@ -80,21 +80,14 @@ static enum exit_code measure(struct measurement *m)
 enum exit_code tune_tell_mtu(
 	const struct options *o, uint32_t mtu, bool *ret_changed, struct failure *f)
 {
-	g_autoptr(GString) request = client_request("mtu");
-	struct client_reply reply = { 0 };
-	enum exit_code code;
-	json_t *root = NULL;
+	GString *request = client_request("mtu");
+	json_t *root;
 
 	jwrite_int(request, "mtu", mtu);
-	jwrite_close(request, '}');
-	g_string_append_c(request, '\n');
-	code = client_ask(o, request->str, &reply, f);
-	if (code == EXIT_OK)
-		root = client_reply_parse(&reply, f);
+	root = client_ask_parsed(o, request, f);
 	*ret_changed = get_bool(root, "changed");
 	json_decref(root);
-	client_reply_done(&reply);
-	return code;
+	return f->code;
 }
 
 static enum exit_code set(struct measurement *m)

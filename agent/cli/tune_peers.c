@@ -40,17 +40,9 @@ static struct tune_peer *add_peer(struct tune_peers *peers, const char *name)
 
 json_t *tune_ask_daemon(const struct options *o, const char *command)
 {
-	g_autoptr(GString) request = client_request(command);
-	struct client_reply reply = { 0 };
 	struct failure f;
-	json_t *root = NULL;
 
-	jwrite_close(request, '}');
-	g_string_append_c(request, '\n');
-	if (client_ask(o, request->str, &reply, &f) == EXIT_OK)
-		root = client_reply_parse(&reply, &f);
-	client_reply_done(&reply);
-	return root;
+	return client_ask_parsed(o, client_request(command), &f);
 }
 
 static void take_peer(struct tune_peers *peers, const json_t *json)

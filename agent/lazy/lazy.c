@@ -238,11 +238,14 @@ static void follow(struct lazy *l, uint32_t host, int64_t now_ms)
 
 	if (may_sleep(p) == (p->state != LAZY_PERMANENT))
 		return;
-	/* Who was up till now is in use, for all we know. */
-	if (may_sleep(p))
+	/* Who was up till now is in use, for all we know; who may be elsewhere is looked for
+	 * everywhere, when the kernel asks. */
+	if (!may_sleep(p))
+		become_permanent(l, host, now_ms);
+	else if (l->ops->is_in_place(host, now_ms, l->user))
 		activate(l, host, now_ms);
 	else
-		become_permanent(l, host, now_ms);
+		lazy_park(l, host, now_ms);
 }
 
 /* Who is new is not in the kernel yet, or is found there and adopted: nothing to be done now. */

@@ -61,6 +61,8 @@ struct lazy;
 struct lazy_ops {
 	/* How many endpoints it could be tried at now. */
 	size_t (*candidates)(uint32_t host, void *user);
+	/* Is its endpoint the right one, as far as is known: it has a session, or could be nowhere else? */
+	bool (*is_in_place)(uint32_t host, int64_t now_ms, void *user);
 	/* Calls fn for each other member of the groups that this host belongs to. */
 	void (*members)(uint32_t host, void (*fn)(uint32_t host, void *arg), void *arg, void *user);
 };

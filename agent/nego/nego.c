@@ -75,18 +75,18 @@ static void new_session(struct nego *n, struct talk *t)
 
 /* -- life -------------------------------------------------------------------------------------- */
 
-static void forget_pwd(struct talk *t)
+/* Whose they were is known on. */
+static void wipe_words(struct talk *t)
 {
-	if (t->remote.pwd)
-		explicit_bzero(t->remote.pwd, strlen(t->remote.pwd));
-	g_clear_pointer(&t->remote.pwd, g_free);
+	if (t->remote.words)
+		explicit_bzero(t->remote.words, sizeof(*t->remote.words));
+	g_clear_pointer(&t->remote.words, g_free);
 }
 
 void nego_forget_words(struct talk *t)
 {
-	forget_pwd(t);
-	g_free(t->remote.ufrag);
-	t->remote = (struct nego_theirs){ .ufrag = NULL };
+	wipe_words(t);
+	t->remote = (struct nego_theirs){ .words = NULL };
 }
 
 static void talk_free(gpointer data)
@@ -94,7 +94,8 @@ static void talk_free(gpointer data)
 	struct talk *t = data;
 
 	nego_forget_words(t);
-	g_clear_pointer(&t->early, g_array_unref);
+	nego_drop_heard(t);
+	g_free(t->early);
 	g_free(t->endpoints);
 	explicit_bzero(&t->local, sizeof(t->local));
 	g_free(t);
@@ -108,7 +109,7 @@ struct nego *nego_new(const struct wg_key *own, uint32_t (*random)(void *user), 
 	n->random = random;
 	n->user = user;
 	n->talks = g_hash_table_new_full(key_hash, key_equal, NULL, talk_free);
-	n->credit = NEGO_BURST;
+	n->offers.credit = n->begins.credit = NEGO_BURST;
 	n->next_ms = NEGO_NEVER;
 	return n;
 }
@@ -155,7 +156,7 @@ void nego_stop_ice(struct nego *n, struct talk *t)
 	if (t->ice)
 		nego_act(n, t, NEGO_ACT_ICE_STOP, NULL);
 	t->ice = t->released = false;
-	forget_pwd(t);
+	wipe_words(t);
 	t->check_ms = t->settle_ms = NEGO_NEVER;
 }
 
@@ -167,7 +168,7 @@ void nego_release(struct nego *n, struct talk *t)
 		nego_stop_ice(n, t);
 	else if (t->ice && t->shown.path.at.family && !t->released) {
 		t->released = true;
-		forget_pwd(t);
+		wipe_words(t);
 		nego_act(n, t, NEGO_ACT_ICE_RELEASE, NULL);
 	}
 }
@@ -324,17 +325,14 @@ bool nego_words(const struct nego *n, const struct wg_key *key, struct nego_word
 	return true;
 }
 
-bool nego_remote_words(const struct nego *n, const struct wg_key *key, struct nego_words *ret)
+bool nego_take_words(struct nego *n, const struct wg_key *key, struct nego_words *ret)
 {
-	const struct talk *t = nego_find(n, key);
+	struct talk *t = nego_find(n, key);
 
-	if (!t || !t->remote.pwd)
+	if (!t || !t->remote.words)
 		return false;
-	*ret = (struct nego_words){ .has_session = t->remote.has_session,
-		.lapwing = t->remote.lapwing };
-	g_strlcpy(ret->ufrag, t->remote.ufrag, sizeof(ret->ufrag));
-	g_strlcpy(ret->pwd, t->remote.pwd, sizeof(ret->pwd));
-	memcpy(ret->session, t->remote.session, sizeof(ret->session));
+	*ret = *t->remote.words;
+	wipe_words(t);
 	return true;
 }
 

@@ -17,8 +17,10 @@
 
 enum {
 	NEGO_FIRST_MS = 3000, /* to the second offer; then it doubles, give or take a tenth, ... */
-	NEGO_CAP_MIN_MS = 30 * 1000, /* ... up to something between these, another for each peer */
+	NEGO_CAP_MIN_MS = 35 * 1000, /* ... up to something between these, another for each peer */
 	NEGO_CAP_MAX_MS = 45 * 1000,
+	NEGO_TOGETHER_MS = 5 *
+		1000, /* from then on at multiples of this, as one wakes up for several */
 	NEGO_AFRESH_MS = 800, /* to the first offer after something was lost */
 	NEGO_CHECK_MS = 15 * 1000, /* ICE may take so long */
 	NEGO_HANDSHAKE_MS = 30 * 1000, /* and WireGuard so long on the path that it has found */
@@ -31,10 +33,12 @@ enum {
 	NEGO_CANDIDATES_MAX = 32, /* of one session of a remote */
 	NEGO_ENDPOINTS_MAX = 8, /* of those, as many are tried with WireGuard's own packets */
 	NEGO_BUSY_MAX = 64, /* peers that ICE works for, or that were asked just now */
-	NEGO_BURST = 8, /* so many are asked at once; who waits for a packet comes first */
+	NEGO_ASKED_MAX = 48, /* of those, as many may be there only because they asked us */
+	NEGO_BURST = 8, /* so many are asked, and so many sessions begin, at once */
 	NEGO_PER_S = 42, /* and then so many a second: at most 50 in any one */
-	NEGO_KNOWN_MAX =
-		1024, /* beyond so many without a tunnel those that nobody waits for are not taken on */
+	/* Beyond so many without a tunnel those that nobody waits for are not taken on, and of those that ask no
+	 * more wait for their turn. */
+	NEGO_KNOWN_MAX = 1024,
 	NEGO_SESSION_LEN = 5,
 	NEGO_UFRAG_LEN = 8, /* ours: steering knows them by this length */
 	NEGO_PWD_LEN = 32, /* ours */
@@ -60,7 +64,7 @@ struct nego_candidate {
 /* What ICE has selected. */
 struct nego_path {
 	struct endpoint at; /* family 0: nothing */
-	enum candidate_type local, remote;
+	enum candidate_type local : 8, remote : 8;
 };
 
 enum nego_act {
@@ -68,7 +72,7 @@ enum nego_act {
 	NEGO_ACT_ANSWER,
 	NEGO_ACT_CANDIDATE, /* send `line` */
 	NEGO_ACT_GO_IDLE,
-	NEGO_ACT_ICE_START, /* with what nego_remote_words says */
+	NEGO_ACT_ICE_START, /* with what nego_take_words gives */
 	NEGO_ACT_ICE_CANDIDATE, /* hand `line` over */
 	NEGO_ACT_ICE_STOP,
 	NEGO_ACT_ICE_RELEASE, /* nothing more to be found; the other side's checks are to be answered, though */
@@ -95,12 +99,12 @@ enum nego_phase {
 struct nego_view {
 	enum nego_phase phase;
 	bool lapwing, asked_by_remote;
+	bool replaces; /* it was looked for while the tunnel was up: it takes the place of the one before */
 	uint8_t session[NEGO_SESSION_LEN];
 	uint32_t offers_sent, offers_heard, answers_sent, answers_heard;
 	uint32_t candidates, limited; /* of this session; messages that came too often */
-	int64_t wanted_ms, offered_ms, answered_ms, candidate_ms, path_ms; /* 0: not yet */
 	struct nego_path path;
-	bool replaces; /* it was looked for while the tunnel was up: it takes the place of the one before */
+	int64_t wanted_ms, offered_ms, answered_ms, candidate_ms, path_ms; /* 0: not yet */
 	const char *why; /* the last failure; NULL: none */
 };
 
@@ -120,7 +124,8 @@ enum nego_step {
 typedef void (*nego_step_fn)(
 	const struct wg_key *key, enum nego_step step, const struct nego_view *view, void *user);
 
-/* Who comes first when many are to be asked. */
+/* Who comes first when many are to be asked. Who is wanted only by the other side is as
+ * urgent as a router. */
 enum nego_urgency { NEGO_PACKET_WAITS, NEGO_ROUTER, NEGO_PERMANENT };
 
 struct nego_load {
@@ -181,8 +186,8 @@ bool nego_next(struct nego *n, struct nego_action *ret);
 
 /* False: nobody talks to this peer. */
 bool nego_words(const struct nego *n, const struct wg_key *key, struct nego_words *ret);
-/* And: ICE does not need them any more. */
-bool nego_remote_words(const struct nego *n, const struct wg_key *key, struct nego_words *ret);
+/* Those of the other side, once. False also: it has said none since. */
+bool nego_take_words(struct nego *n, const struct wg_key *key, struct nego_words *ret);
 /* Where it may be, best first. Returns the number, at most NEGO_ENDPOINTS_MAX + 1. */
 size_t nego_endpoints(const struct nego *n, const struct wg_key *key, struct endpoint *ret);
 bool nego_view(const struct nego *n, const struct wg_key *key, struct nego_view *ret);

@@ -11,7 +11,7 @@ static bool may_speak(struct talk *t, int64_t now_ms)
 	int64_t earned = (now_ms - t->credit_ms) / NEGO_ANSWER_MS;
 
 	if (earned > 0) {
-		t->credit = (uint32_t)MIN(t->credit + earned, NEGO_ANSWER_BURST);
+		t->credit = (uint8_t)MIN(t->credit + earned, NEGO_ANSWER_BURST);
 		t->credit_ms += earned * NEGO_ANSWER_MS;
 	}
 	if (!t->credit) {
@@ -52,40 +52,56 @@ static void take_candidate(
 	nego_act(n, t, NEGO_ACT_ENDPOINTS, NULL);
 }
 
+/* All that is kept of a ufrag: who could make two that are taken for one is the remote, which has no use for it. */
+static uint32_t mark_of(const char *ufrag)
+{
+	return g_str_hash(ufrag) | 1;
+}
+
 static bool belongs(const struct talk *t, const struct nego_candidate *c)
 {
-	return !c->ufrag[0] || !g_strcmp0(c->ufrag, t->remote.ufrag);
+	return !c->ufrag[0] || mark_of(c->ufrag) == t->remote.mark;
+}
+
+static void keep_early(struct talk *t, const struct nego_candidate *c)
+{
+	size_t n = t->early ? t->early->n : 0;
+
+	if (n == NEGO_CANDIDATES_MAX) {
+		t->shown.limited++;
+		return;
+	}
+	t->early = g_realloc(t->early, sizeof(*t->early) + (n + 1) * sizeof(*c));
+	t->early->at[n] = *c;
+	t->early->n = n + 1;
 }
 
 void nego_hear_candidate(struct nego *n, const struct wg_key *key,
 	const struct nego_candidate *candidate, int64_t now_ms)
 {
-	struct talk *t = nego_meet(n, key, now_ms);
+	struct talk *t = nego_find(n, key);
 
-	if (t->ice && belongs(t, candidate)) {
+	if (!t) { /* it is on its way to say more, or has just said that it sleeps */
+		t = nego_meet(n, key, now_ms);
+		t->linger_ms = now_ms + NEGO_EARLY_MS;
+		nego_plan(n, t->linger_ms);
+	}
+	if (t->ice && !t->heard && belongs(t, candidate)) {
 		take_candidate(n, t, candidate, now_ms);
 		return;
 	}
-	if (!t->early)
-		t->early = g_array_new(FALSE, FALSE, sizeof(struct nego_candidate));
-	t->early_ms = now_ms + NEGO_EARLY_MS;
-	nego_plan(n, t->early_ms);
-	if (t->early->len < NEGO_CANDIDATES_MAX)
-		g_array_append_vals(t->early, candidate, 1);
-	else
-		t->shown.limited++;
+	keep_early(t, candidate);
+	t->early->until_ms = now_ms + NEGO_EARLY_MS;
+	nego_plan(n, t->early->until_ms);
 }
 
 static void take_early(struct nego *n, struct talk *t, int64_t now_ms)
 {
-	g_autoptr(GArray) early = g_steal_pointer(&t->early);
+	g_autofree struct nego_early *early = g_steal_pointer(&t->early);
 
-	for (guint i = 0; early && i < early->len; i++) {
-		const struct nego_candidate *c = &g_array_index(early, struct nego_candidate, i);
-
-		if (belongs(t, c))
-			take_candidate(n, t, c, now_ms);
-	}
+	for (size_t i = 0; early && i < early->n; i++)
+		if (belongs(t, &early->at[i]))
+			take_candidate(n, t, &early->at[i], now_ms);
 }
 
 /* -- offers and answers ------------------------------------------------------------------------ */
@@ -100,26 +116,25 @@ static bool is_same_session(const struct talk *t, const struct nego_words *words
 static void take_words(struct talk *t, const struct nego_words *words)
 {
 	nego_forget_words(t);
-	t->remote.ufrag = g_strdup(words->ufrag);
-	t->remote.pwd = g_strdup(words->pwd);
+	t->remote.words = g_memdup2(words, sizeof(*words));
+	t->remote.mark = mark_of(words->ufrag);
 	t->remote.has_session = words->has_session;
 	t->remote.lapwing = words->lapwing;
 	memcpy(t->remote.session, words->session, NEGO_SESSION_LEN);
 }
 
-/* The other side's session begins, or goes on, or it has no ICE to offer. */
-static void hear(struct nego *n, struct talk *t, const struct nego_words *words, int64_t now_ms)
+void nego_drop_heard(struct talk *t)
 {
-	if (!words->ufrag[0]) {
+	if (t->heard)
+		explicit_bzero(t->heard, sizeof(*t->heard));
+	g_clear_pointer(&t->heard, g_free);
+}
+
+static void begin_session(
+	struct nego *n, struct talk *t, const struct nego_words *words, int64_t now_ms)
+{
+	if (t->remote.mark && (t->ice || t->up))
 		nego_renew(n, t);
-		t->shown.why = "the other side offers no ICE";
-		return;
-	}
-	if (t->remote.ufrag && (t->ice || t->up)) {
-		if (is_same_session(t, words))
-			return;
-		nego_renew(n, t);
-	}
 	take_words(t, words);
 	t->ice = true;
 	t->lost = false;
@@ -132,6 +147,69 @@ static void hear(struct nego *n, struct talk *t, const struct nego_words *words,
 	take_early(n, t, now_ms);
 }
 
+/* It carries our session, so it is made after ICE began; candidates follow it. */
+static void answer(struct nego *n, struct talk *t)
+{
+	t->shown.answers_sent++;
+	nego_act(n, t, NEGO_ACT_ANSWER, NULL);
+}
+
+void nego_take_turn(struct nego *n, struct talk *t, int64_t now_ms)
+{
+	struct nego_heard *heard = g_steal_pointer(&t->heard);
+
+	begin_session(n, t, &heard->words, now_ms);
+	if (heard->is_offer)
+		answer(n, t);
+	t->heard = heard;
+	nego_drop_heard(t);
+}
+
+/* The newest words are what counts, the first are how long they wait. */
+static void wait_for_turn(struct nego *n, struct talk *t, const struct nego_words *words,
+	bool is_offer, int64_t now_ms)
+{
+	if (!t->heard && nego_count_heard(n) >= NEGO_KNOWN_MAX) { /* it will ask again */
+		t->shown.limited++;
+		return;
+	}
+	if (!t->heard) {
+		t->heard = g_new0(struct nego_heard, 1);
+		t->heard->since_ms = t->offer_ms == NEGO_NEVER ? now_ms : MIN(now_ms, t->offer_ms);
+	}
+	t->heard->words = *words;
+	t->heard->is_offer |= is_offer;
+	t->offer_ms = NEGO_NEVER;
+	if (nego_may_begin(n, now_ms))
+		nego_serve(n, now_ms);
+	else
+		nego_plan(n, now_ms);
+}
+
+/* Others than us that have given up a path which we still have ask under the session that led to it. */
+static bool goes_on(const struct talk *t, const struct nego_words *words, bool is_offer)
+{
+	if (!t->remote.mark || (!t->ice && !t->up) || !is_same_session(t, words))
+		return false;
+	return !is_offer || !t->released || words->lapwing;
+}
+
+/* The other side's session begins, or goes on, or it has no ICE to offer. */
+static void hear(struct nego *n, struct talk *t, const struct nego_words *words, bool is_offer,
+	int64_t now_ms)
+{
+	if (!words->ufrag[0]) {
+		nego_drop_heard(t);
+		nego_renew(n, t);
+		t->shown.why = "the other side offers no ICE";
+	} else if (!goes_on(t, words, is_offer)) {
+		wait_for_turn(n, t, words, is_offer, now_ms);
+		return;
+	}
+	if (is_offer)
+		answer(n, t);
+}
+
 void nego_hear_offer(
 	struct nego *n, const struct wg_key *key, const struct nego_words *words, int64_t now_ms)
 {
@@ -140,23 +218,13 @@ void nego_hear_offer(
 	t->shown.offers_heard++;
 	if (!may_speak(t, now_ms))
 		return;
-	if (!t->ice && !t->wanted && nego_is_full(n, now_ms)) { /* it will ask again */
-		t->shown.limited++;
-		return;
-	}
 	if (!t->wanted) {
 		t->shown.asked_by_remote = true;
 		t->linger_ms = now_ms + NEGO_LINGER_MS;
 		nego_plan(n, t->linger_ms);
 	}
 	nego_tell(n, t, NEGO_STEP_ASKED);
-	/* Others that have given up a path which we still have ask under the session that led to it. */
-	if (t->released && !words->lapwing)
-		nego_renew(n, t);
-	hear(n, t, words, now_ms);
-	t->shown.answers_sent++;
-	/* It carries our session, so it is made after ICE began; candidates follow it. */
-	nego_act(n, t, NEGO_ACT_ANSWER, NULL);
+	hear(n, t, words, true, now_ms);
 }
 
 void nego_hear_answer(
@@ -172,7 +240,7 @@ void nego_hear_answer(
 	if (!t->shown.answered_ms)
 		t->shown.answered_ms = now_ms;
 	nego_tell(n, t, NEGO_STEP_ANSWERED);
-	hear(n, t, words, now_ms);
+	hear(n, t, words, false, now_ms);
 }
 
 /* -- ICE --------------------------------------------------------------------------------------- */

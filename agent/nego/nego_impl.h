@@ -13,10 +13,30 @@ struct nego_own {
 
 /* Of the other side. */
 struct nego_theirs {
-	char *ufrag; /* NULL: nothing was heard */
-	char *pwd; /* as long as ICE works */
+	struct nego_words *words; /* until ICE has them */
+	uint32_t mark; /* of its ufrag; 0: nothing was heard */
 	bool has_session, lapwing;
 	uint8_t session[NEGO_SESSION_LEN];
+};
+
+/* So many may come now. */
+struct nego_pace {
+	uint32_t credit;
+	int64_t since_ms;
+};
+
+/* What the other side wants to begin, and has to wait for. */
+struct nego_heard {
+	struct nego_words words;
+	int64_t since_ms;
+	bool is_offer; /* it wants an answer */
+};
+
+/* Candidates that came before we knew the session that they belong to. */
+struct nego_early {
+	int64_t until_ms; /* they are kept */
+	size_t n;
+	struct nego_candidate at[];
 };
 
 /* One peer that we talk to, or want to; there are many that are connected, so it is to be small. */
@@ -27,20 +47,19 @@ struct talk {
 	bool released; /* as far as it does, it only answers */
 	bool lost; /* a path that stood has gone: it is worth another one even under a live session */
 	uint8_t urgency;
+	uint8_t n_endpoints;
+	uint8_t vain; /* tries since there was a path, or hope of one */
 	struct nego_own local;
+	uint8_t credit; /* how much may still be answered */
 	struct nego_theirs remote;
+	struct nego_heard *heard; /* NULL: none */
 	int64_t settle_ms; /* the path may be used from then on; NEGO_NEVER: it may */
 	struct endpoint *endpoints; /* n_endpoints, at most NEGO_ENDPOINTS_MAX */
-	uint8_t n_endpoints;
-	GArray *early; /* struct nego_candidate: before we knew the session; NULL: none */
-	int64_t early_ms; /* they are kept until then */
+	struct nego_early *early; /* NULL: none */
 
 	/* offers */
 	int64_t offer_ms; /* the next one; NEGO_NEVER: none is due */
 	uint32_t interval_ms, cap_ms;
-	uint8_t vain; /* tries since there was a path, or hope of one */
-	/* how much may still be answered */
-	uint32_t credit;
 	int64_t credit_ms;
 	int64_t check_ms; /* ICE must be done, or WireGuard on its path */
 	int64_t linger_ms; /* forgotten, unless something happens */
@@ -55,8 +74,7 @@ struct nego {
 	nego_step_fn watcher; /* NULL: none */
 	void *watcher_user;
 	bool signal;
-	uint32_t credit; /* who may be asked now */
-	int64_t credit_ms;
+	struct nego_pace offers, begins;
 	GHashTable *talks; /* struct wg_key -> struct talk */
 	GQueue actions; /* struct queued, owned */
 	struct queued *taken;
@@ -75,12 +93,18 @@ void nego_forget_words(struct talk *t);
 bool nego_is_session(const struct talk *t, const uint8_t session[static NEGO_SESSION_LEN]);
 /* nego_hear.c */
 void nego_settled(struct nego *n, struct talk *t);
+/* What it wanted to begin begins. */
+void nego_take_turn(struct nego *n, struct talk *t, int64_t now_ms);
+void nego_drop_heard(struct talk *t);
 /* nego_pace.c */
 uint32_t nego_blur(struct nego *n, uint32_t ms); /* give or take a tenth */
 /* A path is looked for, by us. */
 bool nego_is_needed(const struct talk *t);
-/* ICE works for as many peers as it may. */
-bool nego_is_full(const struct nego *n, int64_t now_ms);
+size_t nego_count_heard(const struct nego *n);
+/* One more, as far as the pace goes. */
+bool nego_may_begin(struct nego *n, int64_t now_ms);
+/* Those whose turn it is begin, as many as may now. */
+void nego_serve(struct nego *n, int64_t now_ms);
 /* Another try: what is known of the last one goes. */
 void nego_renew(struct nego *n, struct talk *t);
 /* There is a path: whoever wants it makes a handshake over it, or it is as good as none. */

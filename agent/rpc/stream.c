@@ -11,7 +11,9 @@
 #include <openssl/ssl.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 
+#include "agent/base/auto.h"
 #include "agent/base/text.h"
 #include "agent/rpc/loop.h"
 
@@ -36,7 +38,9 @@ struct stream {
 	char *authority, *host, alpn[ALPN_MAX];
 	uint16_t port;
 	bool secure, alpn_agreed, again, wants_write;
+	bool heard; /* something has been read */
 	bool ended; /* nothing more can be read */
+	bool has_certificate, certificate_wanted;
 	uint32_t mark;
 	int user_timeout_ms, keepalive_s, mark_error;
 	int alert; /* of TLS, that the server sent; 0: none */
@@ -79,7 +83,13 @@ static void fail(struct stream *s, enum stream_failure failure, const char *why)
 	text_escape(s->why, sizeof(s->why), why, strlen(why));
 }
 
-static ssize_t lose(struct stream *s)
+/* Some servers leave without a word when they do not like what we show. */
+static bool left_over_certificate(const struct stream *s)
+{
+	return s->certificate_wanted && !s->heard;
+}
+
+static ssize_t lose(struct stream *s, const char *why)
 {
 	char alert[64];
 
@@ -90,8 +100,13 @@ static ssize_t lose(struct stream *s)
 				? "certificate required"
 				: SSL_alert_desc_string_long(s->alert));
 		fail(s, STREAM_TLS, alert);
+	} else if (s->failure == STREAM_OK && left_over_certificate(s)) {
+		fail(s, STREAM_TLS,
+			s->has_certificate
+				? "the server wants a certificate, and left when it had ours"
+				: "the server wants a certificate, and there is none to show");
 	} else if (s->failure == STREAM_OK) {
-		fail(s, STREAM_LOST, s->words[0] ? s->words : "the connection broke");
+		fail(s, STREAM_LOST, why);
 	}
 	return -ECONNRESET;
 }
@@ -112,6 +127,13 @@ static void on_tls(const SSL *ssl, int where, int value)
 	}
 }
 
+/* Only asked when the server wants one; whether there is one is curl's business. */
+static int on_certificate_wanted(SSL *ssl, void *user)
+{
+	((struct stream *)user)->certificate_wanted = true;
+	return 1;
+}
+
 /* ALPN is ours: where curl asks for h2 it also speaks it, and CONNECT_ONLY with it crashes (7.88, 8.14). */
 static CURLcode prepare_tls(CURL *easy, void *context, void *user)
 {
@@ -126,6 +148,7 @@ static CURLcode prepare_tls(CURL *easy, void *context, void *user)
 		return CURLE_OUT_OF_MEMORY;
 	SSL_CTX_set_app_data(context, s);
 	SSL_CTX_set_info_callback(context, on_tls);
+	SSL_CTX_set_cert_cb(context, on_certificate_wanted, s);
 	/* A write that is tried again may come from another buffer, and be longer. */
 	SSL_CTX_set_mode(context,
 		SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
@@ -228,6 +251,18 @@ static bool read_url(struct stream *s, const char *url)
 
 /* -- connecting ----------------------------------------------------------------------------- */
 
+/* Of files curl says which one it does not like, and not why. */
+static char *explain(const struct stream *s, CURLcode code)
+{
+	const char *words = s->words[0] ? s->words : curl_easy_strerror(code);
+
+	if (code == CURLE_SSL_CACERT_BADFILE)
+		return g_strdup_printf("%s (no certificate in it)", words);
+	if (code == CURLE_SSL_CERTPROBLEM)
+		return g_strdup_printf("%s (not PEM, or not the certificate's key)", words);
+	return g_strdup(words);
+}
+
 static void finished(CURLcode code, void *user)
 {
 	struct stream *s = user;
@@ -242,7 +277,9 @@ static void finished(CURLcode code, void *user)
 
 		fail(s, STREAM_USAGE, why);
 	} else if (code != CURLE_OK) {
-		fail(s, failure_of(code), s->words[0] ? s->words : curl_easy_strerror(code));
+		g_autofree char *why = explain(s, code);
+
+		fail(s, failure_of(code), why);
 	} else if (s->secure && s->alpn[0] && !s->alpn_agreed) {
 		g_autofree char *why = g_strdup_printf(
 			"the server does not offer %s over TLS (ALPN)",
@@ -365,18 +402,43 @@ static GSourceFuncs source_funcs = { .prepare = prepare, .check = check, .dispat
 
 /* -- life ----------------------------------------------------------------------------------- */
 
-/* What curl would say too late, or not in words. */
-static const char *find_mistake(struct stream *s, const struct stream_options *options)
+/* NULL: it can be read. Files of NULL are none. */
+static char *cannot_read(const char *path, bool directory)
 {
-	if (!options->url || !read_url(s, options->url))
-		return "the URL is not http://HOST:PORT or https://HOST:PORT";
-	if (options->address && !g_hostname_is_ip_address(options->address))
-		return "the address of the server is not numeric";
-	if (s->secure && options->ca_file && !g_file_test(options->ca_file, G_FILE_TEST_EXISTS))
-		return "the file of certificate authorities is not there";
-	if (s->secure && options->ca_dir && !g_file_test(options->ca_dir, G_FILE_TEST_IS_DIR))
-		return "the directory of certificate authorities is not there";
+	_auto_close_ int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
+	struct stat st;
+
+	if (!path)
+		return NULL;
+	if (fd < 0 || fstat(fd, &st) < 0)
+		return g_strdup_printf("%s: %s", path, g_strerror(errno));
+	if (directory != S_ISDIR(st.st_mode))
+		return g_strdup_printf("%s: %s", path, g_strerror(directory ? ENOTDIR : EISDIR));
+	if (directory && !is_hashed(path))
+		return g_strdup_printf(
+			"%s: no certificate by the name of its hash (openssl rehash)", path);
 	return NULL;
+}
+
+/* What curl would say too late, or not in words. */
+static char *find_mistake(struct stream *s, const struct stream_options *options)
+{
+	char *mistake = NULL;
+
+	if (!options->url || !read_url(s, options->url))
+		return g_strdup("the URL is not http://HOST:PORT or https://HOST:PORT");
+	if (options->address && !g_hostname_is_ip_address(options->address))
+		return g_strdup("the address of the server is not numeric");
+	if (s->secure) {
+		mistake = cannot_read(options->ca_file, false);
+		if (!mistake)
+			mistake = cannot_read(options->ca_dir, true);
+		if (!mistake)
+			mistake = cannot_read(options->client_cert, false);
+		if (!mistake)
+			mistake = cannot_read(options->client_key, false);
+	}
+	return mistake;
 }
 
 struct stream *stream_open(
@@ -384,11 +446,12 @@ struct stream *stream_open(
 {
 	struct stream *s = (struct stream *)g_source_new(&source_funcs, sizeof(struct stream));
 	unsigned connect_ms = options->connect_ms ? options->connect_ms : CONNECT_MS;
-	const char *mistake = find_mistake(s, options);
+	g_autofree char *mistake = find_mistake(s, options);
 
 	s->callbacks = callbacks;
 	s->user = user;
 	s->mark = options->mark;
+	s->has_certificate = options->client_cert;
 	s->user_timeout_ms = (int)(options->user_timeout_ms ? options->user_timeout_ms
 							    : USER_TIMEOUT_MS);
 	s->keepalive_s = (int)(options->keepalive_s ? options->keepalive_s : KEEPALIVE_S);
@@ -424,6 +487,11 @@ void stream_close(struct stream *s)
 
 /* -- bytes ---------------------------------------------------------------------------------- */
 
+static const char *broke(const struct stream *s)
+{
+	return s->words[0] ? s->words : "the connection broke";
+}
+
 ssize_t stream_read(struct stream *s, void *buf, size_t len)
 {
 	size_t n = 0;
@@ -436,9 +504,10 @@ ssize_t stream_read(struct stream *s, void *buf, size_t len)
 		return STREAM_AGAIN;
 	s->ended = code != CURLE_OK || n == 0;
 	if (code != CURLE_OK)
-		return lose(s);
+		return lose(s, broke(s));
 	if (n == 0)
-		fail(s, STREAM_LOST, "the server closed the connection");
+		lose(s, "the server closed the connection");
+	s->heard = true;
 	return (ssize_t)n;
 }
 
@@ -452,7 +521,7 @@ ssize_t stream_write(struct stream *s, const void *buf, size_t len)
 	code = curl_easy_send(s->easy, buf, len, &n);
 	if (code == CURLE_AGAIN || (code == CURLE_OK && n == 0))
 		return STREAM_AGAIN;
-	return code == CURLE_OK ? (ssize_t)n : lose(s);
+	return code == CURLE_OK ? (ssize_t)n : lose(s, broke(s));
 }
 
 void stream_want_write(struct stream *s)

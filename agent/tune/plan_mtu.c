@@ -8,6 +8,7 @@ enum {
 	OVERHEAD4 = 60, /* IPv4, UDP, WireGuard */
 	OVERHEAD6 = 80,
 	MTU_UNMEASURED = 1420, /* what lies behind the underlay is not known to carry more */
+	MTU_OF_KERNEL = 1420, /* what an interface of WireGuard begins with: nobody's choice */
 	MTU_MIN = 1280, /* with less, the kernel takes IPv6 off an interface */
 };
 
@@ -24,17 +25,32 @@ static uint64_t underlay_mtu(const struct host *host)
 	return least;
 }
 
+/* As it is, though larger packets do not fit: somebody wants it so. */
+static void leave_large(struct planner *p, struct item *item, uint64_t now, uint64_t fits)
+{
+	item_leave(
+		item, "somebody has set it, though larger packets do not fit into the underlay's");
+	plan_warn(p,
+		"packets of %s with its MTU of %" G_GUINT64_FORMAT
+		" do not fit into the underlay's, which "
+		"has room for %" G_GUINT64_FORMAT "; --only=mtu --force lowers it",
+		item->device, now, fits);
+}
+
 static void decide_mtu(struct planner *p, struct item *item, uint64_t now, uint64_t fits)
 {
 	uint64_t safe = CLAMP(fits, MTU_MIN, MTU_UNMEASURED);
 	g_autofree char *wanted = g_strdup_printf("%" G_GUINT64_FORMAT, safe);
+	bool chosen = now != MTU_OF_KERNEL && !p->options->force;
 
-	if (now > fits && now > safe)
+	if (now > fits && now > safe && chosen)
+		leave_large(p, item, now, fits);
+	else if (now > fits && now > safe)
 		item_want(item, wanted,
 			"larger packets do not fit into the underlay's; tune mtu measures what the paths carry");
 	else if (fits < MTU_MIN)
 		item_leave(item, "the underlay's is too small for more, and IPv6 needs 1280");
-	else if (now > safe && !p->options->force)
+	else if (now > safe && chosen)
 		item_leave(item, "it fits into the underlay's, and somebody has set it");
 	else
 		item_want(item, wanted,

@@ -193,8 +193,9 @@ void plan_role(struct planner *p)
 	} else if (peers < 2 * p->n_usable) {
 		p->plan->role = ROLE_FEW_PEERS;
 		*reason = g_strdup_printf(
-			"%u peer%s for %u CPUs: outside they are few flows, so packets are steered on %s, where the inner flows are",
-			peers, peers == 1 ? "" : "s", p->n_usable, h->wireguard->name);
+			"%u peer%s for %u CPU%s: outside they are few flows, so packets are steered on %s, where the inner flows are",
+			peers, peers == 1 ? "" : "s", p->n_usable, p->n_usable == 1 ? "" : "s",
+			h->wireguard->name);
 	} else {
 		p->plan->role = ROLE_MANY_PEERS;
 		*reason = g_strdup_printf(

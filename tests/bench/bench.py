@@ -197,6 +197,11 @@ def bench_networkidle():
     network.bench_idle()
 
 
+def bench_networkping():
+    import network
+    network.bench_ping()
+
+
 BENCHES = {'program': bench_program, 'syscalls': bench_syscalls, 'reload': bench_reload, 'requests': bench_requests,
            'repair': bench_repair, 'restart': bench_restart, 'memory': lazy.bench_memory, 'idle': lazy.bench_idle,
            'wake': lazy.bench_wake, 'counters': lazy.bench_counters, 'storm': lazynet.bench_storm,
@@ -204,7 +209,7 @@ BENCHES = {'program': bench_program, 'syscalls': bench_syscalls, 'reload': bench
            'firewall': firewall.bench_firewall, 'steering': steering.bench_steering, 'tune': tune.bench_tune,
            'steeringstream': steering.bench_stream, 'meet': meet.bench_meet,
            'lan': meet.bench_lan, 'burst': meet.bench_burst, 'connected': meet.bench_connected,
-           'networkidle': bench_networkidle}
+           'networkidle': bench_networkidle, 'networkping': bench_networkping}
 
 common.write_config(WORK, PRIVATE)
 for name in 'nokey', 'count', 'heap':

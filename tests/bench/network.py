@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 """network.py - figures of the daemon with a management server (tests/hub) over TLS, on this machine, in namespaces of its
-own; for bench.py in the guest the one that needs WireGuard: bench_idle()."""
+own; for bench.py in the guest those that need WireGuard: bench_idle(), bench_ping()."""
+import json
 import os
 import re
 import shutil
@@ -81,6 +82,9 @@ class Member(Daemon):
         told, mistakes = tool.communicate(timeout=60)
         expect(tool.returncode == 0, f'enroll: {told} {mistakes}')
         return passed
+
+    def management(self):
+        return json.loads(self.lapwing('status', '--json'))['control']['management']
 
     def high_water(self):
         for line in open(f'/proc/{self.pid}/status'):
@@ -188,24 +192,74 @@ def pings_seen(server):
     return int(found[0])
 
 
+def figure_idle(server, d, minutes, kind, gate=None):
+    """The signal server is the hub's too, and asks as often as that of management."""
+    time.sleep(300)
+    pings, wakeups, cpu = pings_seen(server), d.wakeups(), d.cpu()
+    time.sleep(minutes * 60)
+    pings, wakeups, cpu = pings_seen(server) - pings, d.wakeups() - wakeups, d.cpu() - cpu
+    what = f'idle with servers and {SMALL} peers, {kind}, in a minute: '
+    report(what + 'PINGs of each server', pings / minutes, (6, 15))
+    report(what + 'wake-ups', wakeups / minutes)
+    report(what + 'wake-ups but for PINGs', (wakeups - 2 * pings) / minutes, gate)
+    report(what + 'processor time', cpu / minutes * 1e3, unit=' ms')
+
+
 def bench_idle(minutes=20):
-    """Connected and nothing to do; the server asks every 5 seconds whether anybody is there, and that wakes us."""
+    """Connected and nothing to do; servers ask every 5 seconds whether anybody is there, and that wakes us. Peers that are
+    always up are asked for a path again and again, as nobody answers for them: that is no idle host."""
     home = '/tmp/network'
     os.makedirs(home)
     server = Server(home, '--reference')
     server.fake(peers=SMALL)
     d = Member(home, server)
     d.enroll(SMALL)
+    figure_idle(server, d, minutes, 'always up and nobody there')
+    server.set(lazy=True)
+    time.sleep(1200)  # till they are parked
+    figure_idle(server, d, minutes, 'lazy', (0, 12))
+    figure_away(server, d)
+
+
+def figure_away(server, d):
+    """An hour without the server, after the first minutes of it."""
+    server.finish(kill=True)
     time.sleep(300)
-    pings, wakeups, cpu = pings_seen(server), d.wakeups(), d.cpu()
-    time.sleep(minutes * 60)
-    pings, wakeups, cpu = pings_seen(server) - pings, d.wakeups() - wakeups, d.cpu() - cpu
-    what = f'idle with a server and {SMALL} peers, in a minute: '
-    report(what + 'PINGs of the server', pings / minutes, (6, 15))
-    report(what + 'wake-ups', wakeups / minutes)
-    report(what + 'wake-ups but for PINGs', (wakeups - pings) / minutes, (0, 12))
-    report(what + 'processor time', cpu / minutes * 1e3, unit=' ms')
+    cpu, memory = d.cpu(), d.memory()['Rss']
+    time.sleep(3600)
+    report('server away for an hour: processor time', d.cpu() - cpu, (0, 1), ' s')
+    report('server away for an hour: RSS more than before', (d.memory()['Rss'] - memory) / 1024, (-1e6, 256), ' kB')
     d.stop()
+
+
+def bench_ping(peers=10000):
+    """How long a PING waits while a big map is put in force; the hub itself, with the reference's settings, waits for 2 s."""
+    home = '/tmp/networkping'
+    os.makedirs(home)
+    server = Server(home, '--reference')
+    server.set(network='100.64.0.0/10')
+    proxy = Program('fault_proxy.py', '--to', server.target, '--cert', home + '/hub.crt', '--key', home + '/hub.key')
+    server.url = f'https://127.0.0.1:{proxy.ready["port"]}'
+    d = Member(home, server)
+    d.enroll(0)
+    time.sleep(10)
+    attempts = d.management()['attempts']
+    server.fake(peers=peers)
+    end = time.monotonic() + 600
+    while len(run('wg', 'show', 'wt0', 'peers').split()) < peers:
+        expect(time.monotonic() < end, 'the map is not in force in time')
+        for _ in range(20):
+            proxy.ask()
+            time.sleep(0.05)
+    time.sleep(10)
+    waits = sorted(proxy.asked())
+    what = f'PINGs while a map of {peers} peers is put in force: '
+    report(what + 'asked', len(waits))
+    report(what + 'answered after, median', statistics.median(waits), unit=' ms')
+    report(what + 'answered after, the last', waits[-1], (0, 2000), ' ms')
+    report(what + 'connections or streams that were lost', d.management()['attempts'] - attempts, (0, 0))
+    d.stop()
+    proxy.finish()
     server.finish()
 
 

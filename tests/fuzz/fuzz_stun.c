@@ -13,11 +13,14 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 static void answer(const struct stun_message *request, const struct endpoint *from)
 {
 	uint8_t out[STUN_ANSWER_MAX];
-	size_t len = stun_write_success(request, from, "password", out);
+	struct integrity_key key;
 	struct stun_message m;
+	size_t len;
 
+	integrity_key_make("password", &key);
+	len = stun_write_success(request, from, &key, out);
 	assert(len <= sizeof(out) && stun_parse(out, len, &m) == 0);
-	assert(stun_is_authentic(&m, "password") && stun_has_good_fingerprint(&m));
+	assert(stun_is_authentic(&m, &key) && stun_has_good_fingerprint(&m));
 	assert(endpoint_is_same(&m.mapped, from));
 	stun_write_request(request->id, out);
 	assert(stun_parse(out, STUN_HEADER_LEN, &m) == 0);
@@ -26,6 +29,7 @@ static void answer(const struct stun_message *request, const struct endpoint *fr
 static void message(uint8_t *data, size_t size)
 {
 	const struct endpoint here = { AF_INET6, .port = 9, .addr = { 0x20, 1 } };
+	struct integrity_key key;
 	struct stun_message m;
 	size_t len;
 
@@ -34,7 +38,8 @@ static void message(uint8_t *data, size_t size)
 		return;
 	}
 	assert(!m.username || m.username + m.username_len <= (const char *)data + size);
-	(void)stun_is_authentic(&m, "VOkJxbRl1RmTxUk/WvJxBt");
+	integrity_key_make("VOkJxbRl1RmTxUk/WvJxBt", &key);
+	(void)stun_is_authentic(&m, &key);
 	answer(&m, m.mapped.family ? &m.mapped : &here);
 	len = stun_cut(data, size);
 	assert(len <= size);

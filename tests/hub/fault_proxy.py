@@ -26,6 +26,7 @@ Commands take conn=ID; without it they are for all connections.
                           or stall
   shorten bytes=          the next DATA frame loses the last so many bytes of its payload, the frame itself is well: a
                           message of gRPC that is cut
+  ask                     the client by a PING of ours; asked: how long it took to answer each, in ms, in their order
   when event= [count=1] then= [args={}]
                           does a command on the connection on which the event happens for the count-th time from now:
                           connect, request (HEADERS of the client, just passed on), headers, data (of the server, before
@@ -46,6 +47,7 @@ import socket
 import ssl
 import struct
 import sys
+import time
 
 sys.path.insert(0, os.path.dirname(os.path.realpath(__file__)))
 import lines  # noqa: E402
@@ -125,6 +127,7 @@ class Connection:
         self.truncation = self.shortening = None
         self.upstream = None
         self.sent = bytearray()
+        self.asked_at, self.answers = {}, []
 
     async def run(self):
         reader, self.upstream = await asyncio.open_connection(*self.proxy.target)
@@ -169,7 +172,15 @@ class Connection:
             if reader is self.reader and len(self.sent) < CHUNK:
                 self.sent += data
 
+    def ask(self):
+        payload = b'ask' + (len(self.asked_at) + len(self.answers)).to_bytes(5, 'big')
+        self.asked_at[payload] = time.monotonic()
+        self.writer.write(frame(PING, 0, 0, payload))
+
     async def client_frame(self, kind, flags, stream, payload):
+        if kind == PING and flags & ACK and payload in self.asked_at:
+            self.answers.append((time.monotonic() - self.asked_at.pop(payload)) * 1e3)
+            return
         if kind == RST_STREAM:
             self.ended(stream)
         if stream in self.reset:
@@ -284,6 +295,13 @@ class Commands:
             connection.upstream.write(rst_frame(8, which))
             connection.reset.add(which)
             connection.ended(which)
+
+    def ask(self, conn=0):
+        for connection in self._chosen(conn):
+            connection.ask()
+
+    def asked(self, conn=0):
+        return [answer for connection in self._chosen(conn) for answer in connection.answers]
 
     def truncate(self, bytes, then='close', conn=0):
         for connection in self._chosen(conn):

@@ -57,6 +57,7 @@ import argparse
 import asyncio
 import json
 import os
+import pathlib
 import signal
 import sys
 
@@ -80,6 +81,7 @@ def parse_arguments():
     parser.add_argument('--tls', help='ADDRESS:PORT for TLS; needs --cert and --key')
     parser.add_argument('--cert', help='PEM file')
     parser.add_argument('--key', help='PEM file')
+    parser.add_argument('--client-ca', help='PEM file; over TLS clients then have to show a certificate of this authority')
     parser.add_argument('--state', help='file that outlives the hub')
     parser.add_argument('--server-key', help='private key in base64; without it a new one at each start')
     parser.add_argument('--signal', help='told to agents; without it where the signal server listens')
@@ -128,11 +130,14 @@ class Hub:
         # The next start is to find the same ports.
         self.listen = f'{self.listen.rpartition(":")[0]}:{self.port}'
         if self.tls:
-            with open(self.arguments.key, 'rb') as key, open(self.arguments.cert, 'rb') as cert:
-                credentials = grpc.ssl_server_credentials([(key.read(), cert.read())])
-            self.tls_port = self.server.add_secure_port(self.tls, credentials)
+            self.tls_port = self.server.add_secure_port(self.tls, self.credentials())
             self.tls = f'{self.tls.rpartition(":")[0]}:{self.tls_port}'
         await self.server.start()
+
+    def credentials(self):
+        paths = self.arguments.key, self.arguments.cert, self.arguments.client_ca
+        key, cert, authority = (pathlib.Path(path).read_bytes() if path else None for path in paths)
+        return grpc.ssl_server_credentials([(key, cert)], authority, authority is not None)
 
     async def start_signal(self):
         self.signal_server = grpc.aio.server(options=channel_options(self.arguments))

@@ -346,6 +346,21 @@ class Proxy(unittest.TestCase):
         self.proxy.inject(hex=ping.hex(), times=3)
         self.assertEqual([self.raw.until(PingFrame).opaque_data for _ in range(3)], [b'12345678'] * 3)
 
+    def test_ask(self):
+        self.raw.answer(self.raw.request('GetServerKey'))
+        self.proxy.ask()
+        ping = self.raw.until(PingFrame)
+        self.assertEqual((len(ping.opaque_data), 'ACK' in ping.flags), (8, False))
+        self.assertEqual(self.proxy.asked(), [])
+        time.sleep(0.1)
+        self.raw.sock.sendall(PingFrame(0, ping.opaque_data, flags=['ACK']).serialize())
+        for _ in range(100):
+            if self.proxy.asked():
+                break
+            time.sleep(0.02)
+        self.assertEqual(len(self.proxy.asked()), 1)
+        self.assertGreaterEqual(self.proxy.asked()[0], 100)
+
     def test_when(self):
         self.proxy.when(event='data', count=2, then='rst', args={'code': 2})
         self.raw.answer(self.raw.request('GetServerKey'))

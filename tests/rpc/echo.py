@@ -5,14 +5,14 @@ from concurrent import futures
 
 import grpc
 
-ended = {'cancelled': 0}  # calls of Sleep and Chat that the client gave up
+count = {'cancelled': 0, 'slept': 0}  # calls of Sleep and Chat that the client gave up; those of Sleep that began
 lock = threading.Lock()
 
 
 def watch(context):
     def over():
         with lock:
-            ended['cancelled'] += finished[0] is False
+            count['cancelled'] += finished[0] is False
     finished = [False]
     context.add_callback(over)
     return finished
@@ -42,6 +42,8 @@ def fail(request, context):
 
 def sleep(request, context):
     finished = watch(context)
+    with lock:
+        count['slept'] += 1
     end = time.monotonic() + float(request)
     while time.monotonic() < end and context.is_active():
         time.sleep(0.01)
@@ -51,7 +53,12 @@ def sleep(request, context):
 
 def cancelled(request, context):
     with lock:
-        return str(ended['cancelled']).encode()
+        return str(count['cancelled']).encode()
+
+
+def slept(request, context):
+    with lock:
+        return str(count['slept']).encode()
 
 
 def many(request, context):
@@ -85,6 +92,7 @@ SERVICE = grpc.method_handlers_generic_handler('test.Echo', {
     'Gzip': grpc.unary_unary_rpc_method_handler(gzipped),
     'Fail': grpc.unary_unary_rpc_method_handler(fail),
     'Sleep': grpc.unary_unary_rpc_method_handler(sleep),
+    'Slept': grpc.unary_unary_rpc_method_handler(slept),
     'Cancelled': grpc.unary_unary_rpc_method_handler(cancelled),
     'Timeout': grpc.unary_unary_rpc_method_handler(timeout),
     'Many': grpc.unary_stream_rpc_method_handler(many),

@@ -219,7 +219,7 @@ void finder_ice_start(struct finder *f, const struct wg_key *key)
 	struct nego_words local, remote;
 	struct agent *a;
 
-	if (!nego_words(f->nego, key, &local) || !nego_remote_words(f->nego, key, &remote))
+	if (!nego_words(f->nego, key, &local) || !nego_take_words(f->nego, key, &remote))
 		return;
 	if (g_hash_table_contains(f->agents, key))
 		world_fail(h->w, "%s starts an agent for h%d beside another one", h->name,

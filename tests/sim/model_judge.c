@@ -11,6 +11,7 @@ enum {
 	LOOK_US = 6 * 1000 *
 		1000, /* within it the peers are looked at, when somebody has not answered */
 	TURN_US = 500 * 1000, /* with much to send on; the clock is read before */
+	HELD_US = 31 * 1000 * 1000, /* and then it is parked */
 	NOTICE_US = 2 * 1000 * 1000, /* a packet of a parked peer is told */
 	SESSION_S = 180,
 	AT_ONCE_MAX = 256, /* of more some are programmed later */
@@ -219,6 +220,32 @@ void judge_move(
 		is_in_use(h, other, r->came_us))
 		world_fail(h->w, "%s puts h%u to its sentinel %.3f s after a packet of its",
 			h->name, other, (double)(now(h) - r->came_us) / 1e6);
+}
+
+/* Whoever asked has asked again meanwhile, or has given up. */
+static void check_age(const struct node *h, const void *data)
+{
+	struct wg_message message;
+
+	memcpy(&message, data, sizeof(message));
+	if (message.type == WG_INITIATION && !h->w->exchange && now(h) - message.sent_us > HELD_US)
+		world_fail(h->w, "%s sends an initiation on after %.3f s", h->name,
+			(double)(now(h) - message.sent_us) / 1e6);
+}
+
+/* Its session takes it once. What is kept for a path that is found later goes there, too. */
+void judge_resent(struct node *h, const struct endpoint *to, const void *data, size_t len)
+{
+	GByteArray *both;
+
+	check_age(h, data);
+	if (!wg_inner_id(data, len))
+		return;
+	both = g_byte_array_new();
+	g_byte_array_append(both, (const uint8_t *)to, sizeof(*to));
+	g_byte_array_append(both, data, (guint)len);
+	if (!g_hash_table_add(h->resent, g_byte_array_free_to_bytes(both)) && !h->w->exchange)
+		world_fail(h->w, "%s sends a packet on twice, to the same place", h->name);
 }
 
 void judge_refused(struct node *h)

@@ -11,6 +11,7 @@ void judge_remote(struct node *h, unsigned other);
 void judge_move(
 	struct node *h, unsigned other, const struct model_peer *peer, const struct endpoint *to);
 /* nftables refuses what the daemon wants changed. */
+void judge_resent(struct node *h, const struct endpoint *to, const void *data, size_t len);
 void judge_refused(struct node *h);
 /* The daemon has nothing more to do for now. */
 void judge_turn(struct node *h);

@@ -981,6 +981,8 @@ static int m_resend(void *k, uint16_t port, uint32_t mark, const struct endpoint
 		return r;
 	}
 	tell(m, data, len, FATE_FLYING, false);
+	if (m->hooks->resent)
+		m->hooks->resent(to, data, len, m->user);
 	return model_transmit(m, port, to, data, len);
 }
 

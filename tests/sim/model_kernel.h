@@ -57,6 +57,8 @@ struct model_hooks {
 	void (*glare)(const struct wg_key *key, bool captured, void *user);
 	/* The daemon gives a peer another endpoint; the peer has the old one still. */
 	void (*moves)(const struct model_peer *peer, const struct endpoint *to, void *user);
+	/* The daemon sends on what it has captured. */
+	void (*resent)(const struct endpoint *to, const void *data, size_t len, void *user);
 	/* nftables refuses a change of what is there. */
 	void (*refused)(void *user);
 };

@@ -25,6 +25,7 @@ enum {
 	DEPTH_MAX = 16, /* daemons in the middle of a call at the same time */
 	FAILURES_MAX = 4,
 	LOOK_UP_US_MAX = 2 * 1000 * 1000,
+	AGAIN_S = 6, /* the kernel begins a handshake anew */
 	MEMORIZED_US = 6 * 1000 * 1000, /* the daemon writes down what it knows */
 };
 
@@ -177,7 +178,8 @@ int64_t world_bad_until(const struct world *w, unsigned from, unsigned to)
 		is_broken(&w->hosts[from]) || is_broken(&w->hosts[to]) ||
 		!world_listed(w, from, to) || !world_listed(w, to, from))
 		return INT64_MAX;
-	return MAX(MAX(w->hosts[from].bad_until_us, w->hosts[to].bad_until_us), r->bad_until_us);
+	return MAX(MAX(w->hosts[from].bad_until_us, w->hosts[to].bad_until_us),
+		MAX(r->bad_until_us, r->astray_us));
 }
 
 bool world_is_bad(const struct world *w, unsigned from, unsigned to, int64_t at_us)
@@ -313,8 +315,16 @@ static void on_moves(const struct model_peer *peer, const struct endpoint *to, v
 	struct node *h = user;
 	int other = world_number(h->w, &peer->key);
 
-	if (other >= 0)
-		judge_move(h, (unsigned)other, peer, to);
+	if (other < 0)
+		return;
+	judge_move(h, (unsigned)other, peer, to);
+	h->others[other].astray_us = MIN(
+		h->others[other].astray_us, h->w->clock.now_us + AGAIN_S * S);
+}
+
+static void on_resent(const struct endpoint *to, const void *data, size_t len, void *user)
+{
+	judge_resent(user, to, data, len);
 }
 
 static void on_refused(void *user)
@@ -402,6 +412,7 @@ static const struct model_hooks hooks = {
 	.asked = on_asked,
 	.inner = on_inner,
 	.moves = on_moves,
+	.resent = on_resent,
 	.refused = on_refused,
 	.glare = on_glare,
 	.session = on_session,
@@ -609,6 +620,7 @@ static void on_turn(void *arg)
 		return;
 	h->busy = true;
 	h->again = false;
+	g_hash_table_remove_all(h->resent);
 	next = one_turn(h);
 	judge_turn(h);
 	h->busy = false;
@@ -774,8 +786,23 @@ static void judge_endpoints(struct node *h, unsigned other, const struct mesh *o
 	both_ways(w, h->number, other, w->clock.now_us + 75 * S);
 }
 
+static bool is_astray(const struct world *w, unsigned a, unsigned b)
+{
+	const struct model_peer *peer = world_peer(w, a, b);
+
+	return peer && peer->endpoint.family && !sentinel_is_one(&peer->endpoint) &&
+		net_find(&w->net, &peer->endpoint) != (int)b;
+}
+
+/* It does not sleep: where it is was forgotten with its session, and is not known because it may sleep from now on. */
+static bool is_lost(const struct world *w, unsigned a, unsigned b)
+{
+	return !world_may_park(w, a, b) && is_astray(w, a, b) &&
+		!world_lists_present_address(w, a, b);
+}
+
 struct before {
-	bool bad, may_park;
+	bool bad, may_park, lost;
 };
 
 /* What was bad is not mended by a new file, and a new habit may begin with a wrong endpoint. */
@@ -790,6 +817,7 @@ static void judge_mesh(struct node *h, const struct mesh *old, const struct befo
 			continue;
 		both_ways(w, h->number, i, w->clock.now_us + (before[i].bad || habit ? 75 : 2) * S);
 		judge_endpoints(h, i, old);
+		h->others[i].unknown |= habit && before[i].lost;
 	}
 }
 
@@ -818,7 +846,7 @@ static void switch_mesh(struct node *h)
 
 	for (unsigned i = 0; i < w->n; i++)
 		before[i] = (struct before){ world_is_bad(w, h->number, i, w->clock.now_us),
-			world_may_park(w, h->number, i) };
+			world_may_park(w, h->number, i), is_lost(w, h->number, i) };
 	h->mesh = mesh_ref(h->coming);
 	judge_mesh(h, old, before);
 	mesh_unref(old);
@@ -861,18 +889,38 @@ void world_publish(struct world *w, int64_t within_us)
 	}
 }
 
+static bool shakes_hands(const struct world *w, unsigned a, unsigned b)
+{
+	const struct model_peer *peer = world_peer(w, a, b);
+
+	return peer && timer_is_set(&peer->tunnel.retransmit);
+}
+
+/* What is under way to or from the old address is lost, or leads back there: a handshake is begun anew after 5 s. */
 void world_move(struct world *w, unsigned host)
 {
 	w->net.hosts[host].version++;
 	for (unsigned i = 0; i < w->n; i++) {
+		bool again = shakes_hands(w, i, host) || shakes_hands(w, host, i);
+
 		if (i == host)
 			continue;
 		w->hosts[i].others[host].unknown = true;
-		both_ways(w, i, host, w->clock.now_us + 2 * S);
+		both_ways(w, i, host, w->clock.now_us + (again ? AGAIN_S : 2) * S);
 	}
 }
 
 /* -- the life of a daemon ------------------------------------------------------------------- */
+
+/* A session that still lives says that it is where the kernel has it; what says otherwise is silence. */
+static void judge_start(struct node *h, unsigned other)
+{
+	const struct model_peer *peer = world_peer(h->w, h->number, other);
+
+	if (is_astray(h->w, h->number, other) && peer->tunnel.handshake_ns)
+		h->others[other].astray_us = h->w->clock.now_us + (180 + 75) * S -
+			(model_wall_ns(h->model) - peer->tunnel.handshake_ns) / 1000;
+}
 
 void host_start(struct node *h)
 {
@@ -892,6 +940,8 @@ void host_start(struct node *h)
 		world_lost_link(w, h);
 	for (unsigned i = 0; i < w->n; i++)
 		h->others[i].seen = world_may_park(w, h->number, i) ? SEEN_PARKED : SEEN_PERMANENT;
+	for (unsigned i = 0; i < w->n; i++)
+		judge_start(h, i);
 	h->engine = engine_new(&h->model->kernel, &engine_ops, h, &identity);
 	h->busy = true;
 	engine_set_private_key(h->engine, &h->private_key);
@@ -941,7 +991,7 @@ void host_stop(struct node *h, bool crash)
 		return;
 	h->busy = true;
 	if (!crash) {
-		engine_leave(h->engine);
+		engine_leave(h->engine, host_now_ms(h));
 		judge_leave(h);
 	}
 	h->model->crashed |= crash;
@@ -972,6 +1022,7 @@ int host_command(struct node *h, enum engine_command command, unsigned other)
 {
 	struct wg_key key;
 	const char *why;
+	bool lost = is_lost(h->w, h->number, other);
 	int r;
 
 	if (!h->engine)
@@ -984,6 +1035,7 @@ int host_command(struct node *h, enum engine_command command, unsigned other)
 	if (r > 0 && (command == ENGINE_PIN || command == ENGINE_UNPIN)) {
 		h->others[other].pinned = command == ENGINE_PIN;
 		h->others[other].pinned_us = h->w->clock.now_us;
+		h->others[other].unknown |= lost;
 	}
 	model_trace(h->model, NULL, "command %u for h%u: %d %s", command, other, r, why);
 	survive(h);
@@ -1013,6 +1065,8 @@ static void init_host(struct world *w, unsigned i)
 	h->model->wall_us += (int64_t)world_draw(w, 20) * S;
 	h->mono_ms = world_draw(w, 1000000);
 	h->others = g_new0(struct relation, w->n);
+	h->resent = g_hash_table_new_full(
+		g_bytes_hash, g_bytes_equal, (GDestroyNotify)g_bytes_unref, NULL);
 	h->turn = (struct timer){ .fn = on_turn, .arg = h };
 	h->check = (struct timer){ .fn = on_check, .arg = h };
 	h->take = (struct timer){ .fn = on_take, .arg = h };
@@ -1053,6 +1107,7 @@ void world_done(struct world *w)
 		mesh_unref(h->mesh);
 		mesh_unref(h->coming);
 		g_free(h->others);
+		g_hash_table_unref(h->resent);
 		g_array_unref(h->recorded);
 		g_array_unref(h->memory);
 	}

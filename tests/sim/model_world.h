@@ -48,6 +48,7 @@ struct relation {
 	int64_t bad_until_us; /* packets to it may be late, or lost */
 	int64_t refused_us; /* when its NAT last refused a packet */
 	bool stuck; /* handshakes have crossed in the kernels, till the next session */
+	int64_t astray_us; /* till then packets may go to where it was at a start */
 	bool unknown; /* it has moved, and nothing here can know where */
 	bool adopted; /* found active after a restart; what is known of it may be old */
 	bool pinned;
@@ -73,6 +74,7 @@ struct node {
 	bool busy, again; /* its daemon is at work; and is wanted again */
 	bool told_to_sleep; /* by a command, now */
 	bool group_wakes; /* one of the group, in this turn */
+	GHashTable *resent; /* GBytes: where to, and what, in this turn */
 	unsigned events; /* for the engine */
 	unsigned generation; /* of the daemon: for answers that come late */
 	int64_t bad_until_us; /* packets from and to it may be late */

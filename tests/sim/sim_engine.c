@@ -906,6 +906,15 @@ static void up_down(struct sim *s)
 	engine_set_down(s->engine, s->down, s->now_ms);
 }
 
+/* Killed in the middle of `down`, or of `up`. */
+static void restart_down(struct sim *s)
+{
+	s->down = !s->down;
+	if (s->down)
+		g_array_set_size(s->foreign, 0);
+	restart(s);
+}
+
 static void psk_comes_and_goes(struct sim *s)
 {
 	s->psk_missing = !s->psk_missing;
@@ -936,6 +945,14 @@ static void psk_from_outside(struct sim *s)
 	i = number_of(s, &peer->key);
 	s->psk[i].outside = (uint8_t)(draw(s, 5) ? 0xa0 + draw(s, 32) : 0);
 	memset(&peer->psk, s->psk[i].outside, sizeof(peer->psk));
+}
+
+/* A daemon that starts has to read before it knows of it, and the kernel may not let it. */
+static void psk_from_outside_unseen(struct sim *s)
+{
+	psk_from_outside(s);
+	s->model->failure_rate = 0.2;
+	restart(s);
 }
 
 static void psk_given(struct sim *s)
@@ -973,10 +990,11 @@ static const struct {
 	{ "re-creation", remake_ours },
 	{ "restart", restart },
 	{ "up or down", up_down },
+	{ "restart up or down", restart_down },
 	{ "psk", psk_comes_and_goes },
 	{ "psk rotation", psk_rotates },
 	{ "psk from outside", psk_from_outside },
-	{ "psk from outside", psk_from_outside },
+	{ "psk from outside, unseen", psk_from_outside_unseen },
 	{ "psk given", psk_given },
 	{ "new map", new_map },
 	{ "new map", new_map },

@@ -148,7 +148,7 @@ static void start_ice(struct world *w, unsigned i, const struct wg_key *key)
 	if (h->ice)
 		fail(w, "a second agent was started");
 	nego_words(h->nego, key, &h->local);
-	nego_remote_words(h->nego, key, &h->remote);
+	nego_take_words(h->nego, key, &h->remote);
 	h->ice = true;
 	h->ice_ms = w->now_ms;
 	h->selected = h->has_candidate = false;

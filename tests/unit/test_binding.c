@@ -69,6 +69,14 @@ static struct endpoint endpoint(const char *s)
 	return e;
 }
 
+static const struct integrity_key *key_of(const char *password)
+{
+	static struct integrity_key key;
+
+	integrity_key_make(password, &key);
+	return &key;
+}
+
 static int bound(const char *address)
 {
 	struct endpoint e = endpoint(address);
@@ -144,7 +152,7 @@ static void check_ask(const char *address, const char *seen, const char *wanted)
 	g_assert_cmpuint(wait_for(fd, data, sizeof(data), &from), ==, STUN_HEADER_LEN);
 	g_assert_cmpuint(from.port, ==, PORT);
 	g_assert_cmpint(stun_parse(data, STUN_HEADER_LEN, &m), ==, 0);
-	len = stun_write_success(&m, &mapped, "", answer);
+	len = stun_write_success(&m, &mapped, key_of(""), answer);
 	other = bound(server.family == AF_INET ? "127.0.0.1:9" : "[::1]:9");
 	send_to(other, &from, answer, len);
 	turn();
@@ -185,7 +193,7 @@ static size_t check(int fd, const char *to, const uint8_t *request, size_t len)
 		return 0;
 	g_assert_cmpstr(endpoint_format(&from, buf), ==, to);
 	g_assert_cmpint(stun_parse(data, n, &m), ==, 0);
-	g_assert_true(stun_is_authentic(&m, PASSWORD) && stun_has_good_fingerprint(&m));
+	g_assert_true(stun_is_authentic(&m, key_of(PASSWORD)) && stun_has_good_fingerprint(&m));
 	g_assert_cmpint(m.class, ==, STUN_SUCCESS);
 	g_assert_cmpuint(m.mapped.port, ==, 9);
 	return n;
@@ -226,6 +234,39 @@ static void test_answer(void)
 	binding_close(binding);
 }
 
+/* What comes in bunches, or faster than the port is looked at, is answered as well, and what comes alone behind that. */
+static void test_bunches(void)
+{
+	enum { BUNCH = 150, STREAM = 30 };
+	const struct endpoint at = endpoint("127.0.0.1:45000");
+	struct endpoint from;
+	uint8_t data[1500];
+	guint answered = 0;
+	size_t len;
+	g_autofree uint8_t *request = hex_to_bytes(REQUEST, &len);
+	int fd;
+
+	if (!begin())
+		return;
+	fd = bound("127.0.0.1:9");
+	binding_answer(binding, "evtj", PASSWORD);
+	for (int i = 0; i < BUNCH; i++)
+		send_to(fd, &at, request, len);
+	turn();
+	for (int i = 0; i < STREAM; i++) {
+		send_to(fd, &at, request, len);
+		g_usleep(2000);
+		g_main_context_iteration(NULL, FALSE);
+	}
+	turn();
+	while (receive(fd, data, sizeof(data), &from))
+		answered++;
+	g_assert_cmpuint(answered, ==, BUNCH + STREAM);
+	g_assert_cmpuint(check(fd, "127.0.0.1:45000", request, len), >, 0);
+	close(fd);
+	binding_close(binding);
+}
+
 /* Who does not want to know of checks need not: they are answered all the same. */
 static void test_answer_untold(void)
 {
@@ -261,6 +302,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/binding/ask", test_ask);
 	g_test_add_func("/binding/answer", test_answer);
+	g_test_add_func("/binding/bunches", test_bunches);
 	g_test_add_func("/binding/answer untold", test_answer_untold);
 	g_test_add_func("/binding/taken", test_taken);
 	return g_test_run();

@@ -428,6 +428,17 @@ static void test_parse(void)
 		{ "status --json=yes", EXIT_USAGE, NULL, "--json takes no value" },
 		{ "status --check=maybe", EXIT_USAGE, NULL, "--check: live or ready" },
 		{ "status --check", EXIT_USAGE, NULL, "--check: live|ready is missing" },
+		{ "--check ready status", EXIT_OK, "status", NULL },
+		{ "status --check maybe", EXIT_USAGE, NULL, "--check: live|ready is missing" },
+		{ "apply -f /x --check", EXIT_OK, "apply", NULL },
+		{ "--check apply --file=/x --diff", EXIT_OK, "apply", NULL },
+		{ "apply -f /x --check=live", EXIT_USAGE, NULL, "apply: --check takes no value" },
+		{ "apply --config=", EXIT_USAGE, NULL, "--config: a file is wanted" },
+		{ "plan -f - --exit-diff --force", EXIT_OK, "plan", NULL },
+		{ "plan -f - --check", EXIT_USAGE, NULL, "plan does not know --check" },
+		{ "up --check", EXIT_USAGE, NULL, "up does not know --check" },
+		{ "metrics --per-peer --textfile /x", EXIT_OK, "metrics", NULL },
+		{ "metrics --textfile=", EXIT_USAGE, NULL, "--textfile: a file is wanted" },
 		{ "status --force", EXIT_USAGE, NULL, "status does not know --force" },
 		{ "status --wait", EXIT_USAGE, NULL, "status does not know --wait" },
 		{ "status db1", EXIT_USAGE, NULL, "status takes no argument" },
@@ -639,7 +650,7 @@ static void test_keys(struct fixture *f, const void *data)
 	/* Nothing half-made is left over. */
 	g_unlink(path);
 	g_assert_cmpint(g_rmdir(dir), ==, 0);
-	g_assert_cmpint(run(f, "pubkey %d/state/private.key"), ==, EXIT_FAILED);
+	g_assert_cmpint(run(f, "pubkey %d/state/private.key"), ==, EXIT_CONFIG);
 	g_assert_cmpint(run(f, "genkey %d/no/such/private.key"), ==, EXIT_FAILED);
 }
 
@@ -888,7 +899,7 @@ static void test_psk(struct fixture *f, const void *data)
 		{ "psk set set --file=%d/other", EXIT_OK, "b: pre-shared key was already set\n" },
 		{ "psk set set --file=%d/zero", EXIT_CONFIG, "" },
 		{ "psk set set --file=%d/bad", EXIT_CONFIG, "" },
-		{ "psk set set --file=%d/none", EXIT_FAILED, "" },
+		{ "psk set set --file=%d/none", EXIT_CONFIG, "" },
 		{ "psk set set", EXIT_USAGE, "" },
 		{ "psk show set", EXIT_USAGE, "" },
 		{ "psk clear none", EXIT_OK, "b: cleared\n" },
@@ -942,11 +953,11 @@ static void test_enroll(struct fixture *f, const void *data)
 		{ "enroll --management-url=https://slow.example --setup-key-file=%d/key "
 		  "--timeout=0.1",
 			EXIT_TIMEOUT, "" },
-		{ "enroll --management-url=https://a --setup-key-file=%d/none", EXIT_FAILED, "" },
-		{ "enroll --management-url=https://a --setup-key-file=%d", EXIT_FAILED, "" },
+		{ "enroll --management-url=https://a --setup-key-file=%d/none", EXIT_CONFIG, "" },
+		{ "enroll --management-url=https://a --setup-key-file=%d", EXIT_CONFIG, "" },
 		{ "enroll --management-url=https://a --setup-key-file=%d/nokey", EXIT_SETUP_KEY,
 			"" },
-		{ "enroll --management-url=https://a --setup-key-file=%d/long", EXIT_FAILED, "" },
+		{ "enroll --management-url=https://a --setup-key-file=%d/long", EXIT_CONFIG, "" },
 		{ "enroll --management-url=https://a --setup-key-file=%d/key --setup-key-stdin",
 			EXIT_USAGE, "" },
 		{ "enroll --management-url=https://a", EXIT_USAGE, "" },
@@ -1129,6 +1140,50 @@ static void test_monitor(struct fixture *f, const void *data)
 	g_assert_nonnull(strstr(f->err, "closed the connection"));
 }
 
+/* Names, types and labels are part of the interface. */
+static void test_metrics(struct fixture *f, const void *data)
+{
+	static const char *const lines[] = {
+		"# TYPE lapwing_up gauge\nlapwing_up 1\n",
+		"lapwing_build_info{version=\"9.9\",kernel=\"",
+		"lapwing_state{state=\"ready\"} 1\n",
+		"lapwing_state{state=\"down\"} 0\n",
+		"lapwing_problems 1\n",
+		"lapwing_resident_memory_bytes 6291456\n",
+		"lapwing_interface_up 1\n",
+		"# TYPE lapwing_interface_repairs_total counter\nlapwing_interface_repairs_total 2\n",
+		"lapwing_peers{state=\"up\"} 1\n",
+		"lapwing_lazy_peers{state=\"permanent\"} 1\n",
+		"lapwing_mesh_error 0\n",
+		"lapwing_server_up{server=\"management\"} 0\nlapwing_server_up{server=\"signal\"} 1\n",
+		"lapwing_signal_dropped_total{reason=\"forged\"} 8\n",
+	};
+	g_autofree char *path = g_build_filename(f->dir, "lapwing.prom", NULL), *text = NULL;
+
+	g_assert_cmpint(run(f, "metrics"), ==, EXIT_OK);
+	for (size_t i = 0; i < G_N_ELEMENTS(lines); i++)
+		if (!strstr(f->out, lines[i]))
+			g_error("%s is missing", lines[i]);
+	/* What is not known is not told, its family neither. */
+	g_assert_null(strstr(f->out, "lapwing_firewall"));
+	g_assert_null(strstr(f->out, "null"));
+	g_assert_cmpint(run(f, "metrics --per-peer --textfile=%d/lapwing.prom"), ==, EXIT_OK);
+	g_assert_cmpstr(f->out, ==, "");
+	g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+	g_assert_nonnull(strstr(
+		text, "lapwing_peer_receive_bytes_total{peer=\"web\",public_key=\"PK\"} 1536\n"));
+	g_assert_nonnull(strstr(text, "lapwing_peer_up{peer=\"off\",public_key=\"PK2\"} 0\n"));
+	g_assert_null(strstr(text, "age_seconds{peer=\"off\""));
+	g_assert_cmpint(run(f, "metrics --textfile=%d/none/x"), ==, EXIT_FAILED);
+}
+
+static void test_metrics_away(struct fixture *f, const void *data)
+{
+	g_assert_cmpint(run(f, "metrics"), ==, EXIT_NOT_RUNNING);
+	g_assert_nonnull(strstr(f->out, "\nlapwing_up 0\n"));
+	g_assert_nonnull(strstr(f->err, "is not running"));
+}
+
 static void test_monitor_json(struct fixture *f, const void *data)
 {
 	g_assert_cmpint(run(f, "monitor --json"), ==, EXIT_NOT_RUNNING);
@@ -1166,6 +1221,8 @@ int main(int argc, char **argv)
 	ADD(find_profile, NULL);
 	ADD(export, "ready");
 	ADD(export_none, "none");
+	ADD(metrics, "ready");
+	ADD(metrics_away, NULL);
 	ADD(monitor, "ready, briefly");
 	ADD(monitor_json, "ready, briefly");
 	return g_test_run();

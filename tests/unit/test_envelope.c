@@ -1,6 +1,7 @@
 /* tests/unit/test_envelope.c - sealed messages: vectors made elsewhere, both ways; what is not for us. */
 #include <errno.h>
 #include <glib.h>
+#include <sodium.h>
 #include <string.h>
 
 #include "mgmt/envelope.h"
@@ -11,6 +12,7 @@
 #define CLIENT_PUBLIC "B6N8vBQgk8i3VdwbEOhstCY3StFqqFPtC9/AsrhtHHw="
 #define SERVER_PRIVATE "ICIjJCUmJygpKissLS4vMDEyMzQ1Njc4OTo7PD0+P0A="
 #define SERVER_PUBLIC "WGmv9FBUlzLLqu1eXfmzCm2jHLDldCutWtShp2jxpns="
+#define SHARED "ec88f6e13b22bf9f04d480e0d8525c08ac7e2f48e212742bcbcafa104a74b08d"
 #define NONCE "000102030405060708090a0b0c0d0e0f1011121314151617"
 #define PLAIN \
 	"0a2431313131313131312d323232322d333333332d343434342d35353535353535353535353512190a047372763112056c696e75783a06302e36302e3092010101"
@@ -24,6 +26,26 @@ static struct wg_key key(const char *text)
 
 	g_assert_cmpint(key_parse(text, strlen(text), &k), ==, 0);
 	return k;
+}
+
+static void check_pair(const char *private, const char *public, const char *remote)
+{
+	struct wg_key own = key(private), other = key(remote), derived;
+	uint8_t shared[crypto_box_BEFORENMBYTES];
+	char text[KEY_STRLEN];
+	size_t len;
+	g_autofree uint8_t *expected = hex_to_bytes(SHARED, &len);
+
+	key_public_from_private(&own, &derived);
+	g_assert_cmpstr(key_format(&derived, text), ==, public);
+	g_assert_cmpint(crypto_box_beforenm(shared, other.b, own.b), ==, 0);
+	g_assert_cmpmem(shared, sizeof(shared), expected, len);
+}
+
+static void test_keys_vector(void)
+{
+	check_pair(CLIENT_PRIVATE, CLIENT_PUBLIC, SERVER_PUBLIC);
+	check_pair(SERVER_PRIVATE, SERVER_PUBLIC, CLIENT_PUBLIC);
 }
 
 /* What the server gets: our key as text, and the body. */
@@ -165,6 +187,7 @@ static void test_weak_server(void)
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
+	g_test_add_func("/envelope/keys-vector", test_keys_vector);
 	g_test_add_func("/envelope/seal-vector", test_seal_vector);
 	g_test_add_func("/envelope/open-vector", test_open_vector);
 	g_test_add_func("/envelope/round-trip", test_round_trip);

@@ -272,6 +272,24 @@ static void capture(struct setup *s, uint8_t mark, size_t len, int64_t now_ms)
 	engine_packets(s->engine, now_ms);
 }
 
+/* What came to the sentinels just before they are given up. */
+static void test_leave(void)
+{
+	struct setup s;
+	uint8_t data[32] = { 4, 7 };
+	const struct packet packet = {
+		.kind = PACKET_SENTINEL, .data = data, .len = sizeof(data), .from_port = 51820
+	};
+
+	BEGIN(&s);
+	s.engine->peers[LAZY].endpoint = at(5);
+	s.packet = &packet;
+	engine_leave(s.engine, NOW_MS);
+	g_assert_null(s.packet);
+	g_assert_cmpstr(s.sent->str, ==, "5:7 ");
+	end(&s);
+}
+
 static void find_path(struct setup *s, unsigned host, uint16_t port, bool replaces, int64_t now_ms)
 {
 	const struct endpoint found[] = { at(port), at(1) };
@@ -415,6 +433,70 @@ static void test_session_of_others(void)
 	end(&s);
 }
 
+/* Who is told of no endpoint has keepalives as long as a path to it is known. */
+static void test_keepalive_follows_path(void)
+{
+	const struct engine_paths none = { .n = 0 };
+	struct setup s;
+
+	BEGIN(&s);
+	s.engine->map->hosts[WE].keepalive = 25;
+	g_assert_cmpint(engine_wanted_keepalive(s.engine, PERMANENT), ==, 0);
+	s.engine->peers[PERMANENT].installed = engine_wanted_hash(s.engine, PERMANENT);
+	find_path(&s, PERMANENT, 2, false, NOW_MS);
+	g_assert_cmpint(engine_wanted_keepalive(s.engine, PERMANENT), ==, 25);
+	s.engine->peers[PERMANENT].flags = PEER_INSTALLED;
+	s.engine->peers[PERMANENT].installed = engine_wanted_hash(s.engine, PERMANENT);
+	engine_set_paths(s.engine, &s.keys[PERMANENT], &none, NOW_MS);
+	g_assert_cmpint(engine_wanted_keepalive(s.engine, PERMANENT), ==, 0);
+	g_assert_true(s.engine->peers[PERMANENT].flags & PEER_DIRTY);
+	end(&s);
+}
+
+/* Switched on just after a handshake message they do not begin by themselves. */
+static void test_keepalive_stalls(void)
+{
+	const int64_t later_ms = NOW_MS + 60 * 1000;
+	struct setup s;
+
+	BEGIN(&s);
+	s.engine->map->hosts[WE].keepalive = 25;
+	find_path(&s, PERMANENT, 2, false, NOW_MS);
+	s.engine->peers[PERMANENT].endpoint = at(2);
+	s.engine->peers[PERMANENT].sent_s = NOW_MS / 1000;
+	s.engine->read_ms = NOW_MS + 50 * 1000;
+	g_assert_false(engine_is_stalled(s.engine, PERMANENT));
+	s.engine->read_ms = later_ms;
+	g_assert_true(engine_is_stalled(s.engine, PERMANENT));
+	s.engine->peers[PERMANENT].state = PEER_UP;
+	g_assert_false(engine_is_stalled(s.engine, PERMANENT));
+	end(&s);
+}
+
+/* What is about to be told to the kernel is not there yet: nobody has changed it. */
+static void test_own_change_is_no_repair(void)
+{
+	struct setup s;
+
+	BEGIN(&s);
+	read_kernel(&s, NOW_MS);
+	lazy_remote(s.engine->lazy, LAZY, NOW_MS);
+	engine_lazy_run(s.engine, NOW_MS);
+	s.endpoint = at(1);
+	find_path(&s, LAZY, 1, false, NOW_MS);
+	s.engine->map->hosts[WE].keepalive = 25; /* which the kernel does not have */
+	engine_follow_keepalive(s.engine, LAZY);
+	g_assert_true(s.engine->peers[LAZY].flags & PEER_DIRTY);
+	s.engine->stages[STAGE_PEERS].changed = false;
+	read_kernel(&s, NOW_MS + 1);
+	g_assert_cmpint(s.engine->stages[STAGE_PEERS].repaired_ms, ==, 0);
+	s.engine->peers[LAZY].flags &=
+		(uint8_t)~PEER_DIRTY; /* it was told, and somebody has undone it */
+	read_kernel(&s, NOW_MS + 2);
+	g_assert_cmpint(s.engine->stages[STAGE_PEERS].repaired_ms, >, 0);
+	end(&s);
+}
+
 /* -- data that waits -------------------------------------------------------------------------------- */
 
 /* A session lives, but a NAT has forgotten where the peer was. */
@@ -525,6 +607,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	log_set_level(LOG_LEVEL_ERROR);
+	g_test_add_func("/finder/leave", test_leave);
 	g_test_add_func("/finder/told-again", test_told_again);
 	g_test_add_func("/finder/asked-while-asleep", test_asked_while_asleep);
 	g_test_add_func("/finder/events", test_events);
@@ -532,6 +615,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/finder/replaces-permanent", test_replaces_permanent);
 	g_test_add_func("/finder/session-of-one-of-us", test_session_of_one_of_us);
 	g_test_add_func("/finder/session-of-others", test_session_of_others);
+	g_test_add_func("/finder/keepalive-follows-path", test_keepalive_follows_path);
+	g_test_add_func("/finder/keepalive-stalls", test_keepalive_stalls);
+	g_test_add_func("/finder/own-change-is-no-repair", test_own_change_is_no_repair);
 	g_test_add_func("/finder/kept-data", test_kept_data);
 	g_test_add_func("/finder/kept-data-is-old", test_kept_data_is_old);
 	g_test_add_func("/finder/kept-data-is-answered", test_kept_data_is_answered);

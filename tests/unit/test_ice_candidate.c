@@ -40,6 +40,7 @@ static void test_complete(void)
 	char line[CANDIDATE_LINE_MAX];
 
 	g_assert_cmphex(crc32_of("123456789", 9), ==, 0xcbf43926);
+	g_assert_cmphex(crc32_more(crc32_of("1234", 4), "56789", 5), ==, 0xcbf43926);
 	g_assert_cmpuint(strlen(c.id), ==, CANDIDATE_ID_LEN);
 	g_strlcpy(c.ufrag, "AbCdEfGhIjKlMnOp", sizeof(c.ufrag));
 	g_strlcpy(c.id, ID, sizeof(c.id));

@@ -821,7 +821,8 @@ static void test_skip(void)
 	}
 }
 
-/* Whatever jansson takes is passed over, whatever it refuses is refused. */
+/* Whatever jansson takes is passed over, whatever it refuses is refused. Where a number is too large for it, it says no
+ * more. */
 static void test_skip_like_jansson(void)
 {
 	static const char *const pieces[] = { "{", "}", "[", "]", ",", ":", "\"a\"", "0", "-", "1",
@@ -831,6 +832,7 @@ static void test_skip_like_jansson(void)
 	for (int i = 0; i < 400000; i++) {
 		g_autoptr(GString) text = g_string_new("[");
 		int n = g_test_rand_int_range(1, 7);
+		json_error_t error = { .line = 0 };
 		json_t *json;
 		struct jread r;
 
@@ -840,7 +842,9 @@ static void test_skip_like_jansson(void)
 		g_string_append_c(text, ']');
 		jread_init(&r, text->str, text->len);
 		jread_skip(&r);
-		json = json_loadb(text->str, text->len, 0, NULL);
+		json = json_loadb(text->str, text->len, 0, &error);
+		if (!json && json_error_code(&error) == json_error_numeric_overflow)
+			continue;
 		if ((jread_finish(&r) == 0) != (json != NULL))
 			g_error("%s: %s", text->str, r.message);
 		taken += json != NULL;

@@ -10,6 +10,7 @@ struct setup {
 	struct lazy *lazy;
 	size_t endpoints[HOSTS];
 	bool grouped; /* A and B */
+	bool astray; /* everybody may be elsewhere */
 	int64_t now_ms;
 };
 
@@ -18,13 +19,18 @@ static size_t candidates(uint32_t host, void *user)
 	return ((struct setup *)user)->endpoints[host];
 }
 
+static bool is_in_place(uint32_t host, int64_t now_ms, void *user)
+{
+	return !((struct setup *)user)->astray;
+}
+
 static void members(uint32_t host, void (*fn)(uint32_t host, void *arg), void *arg, void *user)
 {
 	if (((struct setup *)user)->grouped && host != C)
 		fn(host == A ? B : A, arg);
 }
 
-static const struct lazy_ops ops = { candidates, members };
+static const struct lazy_ops ops = { candidates, is_in_place, members };
 
 static char *actions(struct setup *s)
 {
@@ -385,6 +391,13 @@ static void test_permanent(void)
 	lazy_set(s.lazy, A, true, IDLE_S, s.now_ms);
 	FOLLOWS(&s, "A:tell A:count A:drop");
 	STATE(&s, A, "active");
+	/* What asks where it may not be finds the sentinel. */
+	lazy_pin(s.lazy, A, true, s.now_ms);
+	g_free(actions(&s));
+	s.astray = true;
+	lazy_pin(s.lazy, A, false, s.now_ms);
+	FOLLOWS(&s, "A:uncount A:tell A:program A:drop");
+	STATE(&s, A, "parked");
 	end(&s);
 }
 

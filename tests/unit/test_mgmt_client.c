@@ -570,6 +570,37 @@ static void test_tls(void)
 	hub_stop(&tls);
 }
 
+/* A server that takes none without a certificate: it is shown one, or the enrolment ends and says why. */
+static void test_client_certificate(void)
+{
+	struct hub strict = { .directory = g_dir_make_tmp("hub.XXXXXX", NULL) };
+	g_autofree char *cert = g_build_filename(strict.directory, "cert.pem", NULL);
+	g_autofree char *key = g_build_filename(strict.directory, "key.pem", NULL);
+	g_autofree char *ca = g_build_filename(strict.directory, "ca.pem", NULL);
+	g_autofree char *strict_url = NULL, *setup = NULL;
+	struct mgmt_options options = { .ca_file = ca, .client_cert = cert, .client_key = key };
+	struct follower f = { 0 }, bare = { 0 };
+
+	hub_make_certificates(strict.directory);
+	hub_start(&strict, 0,
+		(const char *[]){ "--tls", "127.0.0.1:0", "--cert", cert, "--key", key,
+			"--client-ca", ca, NULL });
+	strict_url = url_of("https", "localhost", strict.tls_port);
+	setup = hub_text(&strict, "{'do': 'add-key'}");
+	follower_new(&f, strict_url, &options);
+	mgmt_client_start(f.client, setup);
+	AWAIT(5000, f.maps && hub_has_job(&strict, f.key));
+	options.client_cert = options.client_key = NULL;
+	follower_new(&bare, strict_url, &options);
+	mgmt_client_start(bare.client, setup);
+	AWAIT(5000, bare.enrolled);
+	g_assert_cmpint(bare.outcome, ==, MGMT_TLS);
+	g_assert_nonnull(strstr(bare.error, "wants a certificate"));
+	follower_free(&f);
+	follower_free(&bare);
+	hub_stop(&strict);
+}
+
 /* A name that is not known, and an address of old; over http:// to what is not loopback by its name. */
 static void test_cleartext(void)
 {
@@ -697,6 +728,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/mgmt client/new key", test_new_key);
 	g_test_add_func("/mgmt client/killed", test_killed);
 	g_test_add_func("/mgmt client/tls", test_tls);
+	g_test_add_func("/mgmt client/client certificate", test_client_certificate);
 	g_test_add_func("/mgmt client/cleartext", test_cleartext);
 	g_test_add_func("/mgmt client/absent", test_absent);
 	g_test_add_func("/mgmt client/absent for an hour", test_absent_for_an_hour);

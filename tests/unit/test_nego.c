@@ -216,7 +216,7 @@ static void test_nobody_answers(void)
 
 		offers += !strcmp(text, "offer");
 	}
-	/* 3, 6, 12, 24 s, then 27 to 49.5 s apart. */
+	/* 3, 6, 12, 24 s, then 26.5 to 49.5 s apart. */
 	g_assert_cmpuint(offers, >=, 3600 / 50);
 	g_assert_cmpuint(offers, <=, 3600 / 27 + 5);
 	nego_view(s.nego, &s.peer, &v);
@@ -295,6 +295,30 @@ static void test_floods(void)
 	nego_free(s.nego);
 }
 
+/* One of many others. */
+static struct wg_key other(uint8_t kind, unsigned i)
+{
+	return (struct wg_key){ { kind, (uint8_t)i, (uint8_t)(i >> 8) } };
+}
+
+static void want_many(struct setup *s, uint8_t kind, unsigned n, enum nego_urgency urgency)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct wg_key wanted = other(kind, i);
+
+		nego_want(s->nego, &wanted, urgency, s->now_ms);
+	}
+}
+
+static void offers_of_many(struct setup *s, unsigned n, const struct nego_words *heard)
+{
+	for (unsigned i = 0; i < n; i++) {
+		struct wg_key asks = other(9, i);
+
+		nego_hear_offer(s->nego, &asks, heard, s->now_ms);
+	}
+}
+
 /* Many at once: a few now, the rest at a pace, who has a packet waiting before the others. */
 static void test_many(void)
 {
@@ -305,7 +329,7 @@ static void test_many(void)
 
 	begin(&s);
 	for (unsigned i = 0; i < 40; i++) {
-		struct wg_key key = { { 9, (uint8_t)i } };
+		struct wg_key key = other(9, i);
 
 		nego_want(s.nego, &key, i % 2 ? NEGO_PACKET_WAITS : NEGO_PERMANENT, s.now_ms);
 	}
@@ -319,23 +343,183 @@ static void test_many(void)
 	}
 	g_assert_cmpuint(permanent_first, ==, 0);
 	g_assert_cmpint(s.now_ms, <=, START_MS + 1000);
-	for (unsigned i = 0; i < 100; i++) { /* more than may be at work */
-		struct wg_key key = { { 8, (uint8_t)i } };
-
-		nego_want(s.nego, &key, NEGO_PACKET_WAITS, s.now_ms);
-	}
+	want_many(&s, 8, 100, NEGO_PACKET_WAITS); /* more than may be at work */
 	for (int64_t end = s.now_ms + 1000; s.now_ms < end; s.now_ms += 20)
 		nego_tick(s.nego, s.now_ms);
-	for (unsigned i = 0; i < 5000; i++) { /* and more than are kept */
-		struct wg_key key = { { 7, (uint8_t)i, (uint8_t)(i >> 8) } };
-
-		nego_want(s.nego, &key, NEGO_PERMANENT, s.now_ms);
-	}
+	want_many(&s, 7, 5000, NEGO_PERMANENT); /* and more than are kept */
 	g_assert_cmpuint(nego_count(s.nego), ==, NEGO_KNOWN_MAX);
 	nego_get_load(s.nego, &load, s.now_ms);
 	g_assert_cmpuint(load.busy, <=, NEGO_BUSY_MAX);
 	g_assert_cmpuint(load.waiting, >, 50);
 	g_assert_cmpint(load.longest_ms, >=, 900);
+	nego_free(s.nego);
+}
+
+/* Those that never are there are asked on and on, several at each waking up. */
+static void test_many_absent(void)
+{
+	enum { PEERS = 100, MINUTES = 10, MINUTE_MS = 60 * 1000 };
+	struct nego_action action;
+	unsigned offers = 0, woken = 0;
+	struct setup s;
+
+	begin(&s);
+	want_many(&s, 8, PEERS, NEGO_PERMANENT);
+	for (int64_t end = s.now_ms + 2 * MINUTES * MINUTE_MS; s.now_ms < end;) {
+		bool later = s.now_ms >= end - MINUTES * MINUTE_MS;
+
+		s.now_ms = MAX(nego_tick(s.nego, s.now_ms), s.now_ms + 1);
+		woken += later;
+		while (nego_next(s.nego, &action))
+			offers += later;
+	}
+	g_assert_cmpuint(offers, >=, PEERS * MINUTES * MINUTE_MS / NEGO_CAP_MAX_MS);
+	g_assert_cmpuint(offers, <=, PEERS * MINUTES * MINUTE_MS / 30000);
+	g_assert_cmpuint(woken, <=, 30 * MINUTES);
+	nego_free(s.nego);
+}
+
+struct begun {
+	unsigned starts, answers, offers;
+	int64_t start_ms[512], offer_ms[512];
+};
+
+/* For so long; paths are found at once, when `found`. */
+static void go_on(struct setup *s, int64_t ms, bool found, struct begun *b)
+{
+	struct nego_path path = { .at = { .family = AF_INET, .port = 9 } };
+	struct nego_action action;
+	struct nego_words own;
+
+	for (int64_t end = s->now_ms + ms; s->now_ms < end; s->now_ms += 10) {
+		nego_tick(s->nego, s->now_ms);
+		while (nego_next(s->nego, &action)) {
+			if (action.act == NEGO_ACT_OFFER)
+				b->offer_ms[b->offers++] = s->now_ms;
+			b->answers += action.act == NEGO_ACT_ANSWER;
+			if (action.act != NEGO_ACT_ICE_START)
+				continue;
+			b->start_ms[b->starts++] = s->now_ms;
+			if (!found)
+				continue;
+			nego_words(s->nego, &action.key, &own);
+			nego_selected(s->nego, &action.key, own.session, &path, s->now_ms);
+			nego_up(s->nego, &action.key, s->now_ms);
+		}
+	}
+}
+
+static unsigned most_in_a_second(const int64_t *at_ms, unsigned n)
+{
+	unsigned most = 0;
+
+	for (unsigned i = 0, from = 0; i < n; i++) {
+		while (at_ms[i] - at_ms[from] >= 1000)
+			from++;
+		most = MAX(most, i - from + 1);
+	}
+	return most;
+}
+
+/* Many ask us at once: a few begin now, the rest at a pace, and who we have asked for a packet before them. */
+static void test_many_ask(void)
+{
+	struct nego_words heard = words(1), theirs;
+	struct begun b = { 0 };
+	struct nego_load load;
+	struct setup s;
+
+	begin(&s);
+	heard.lapwing = true;
+	offers_of_many(&s, 200, &heard);
+	go_on(&s, 10, true, &b);
+	g_assert_cmpuint(b.answers, ==, NEGO_BURST);
+	nego_want(s.nego, &s.peer, NEGO_PACKET_WAITS, s.now_ms);
+	go_on(&s, 10, true, &b);
+	g_assert_cmpuint(b.offers, ==, 1);
+	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms);
+	go_on(&s, 50, false, &b);
+	g_assert_true(nego_take_words(s.nego, &s.peer, &theirs));
+	go_on(&s, 930, true, &b);
+	nego_get_load(s.nego, &load, s.now_ms);
+	g_assert_cmpuint(load.waiting, ==, 201 - b.starts);
+	g_assert_cmpint(load.longest_ms, ==, 1000);
+	go_on(&s, 4000, true, &b);
+	g_assert_cmpuint(b.answers, ==, 200);
+	g_assert_cmpuint(b.starts, ==, 201);
+	g_assert_cmpuint(most_in_a_second(b.start_ms, b.starts), <=, 50);
+	nego_free(s.nego);
+}
+
+/* Who asks and does nothing does not take all the places. */
+static void test_many_ask_for_nothing(void)
+{
+	struct nego_words heard = words(1);
+	struct begun b = { 0 };
+	struct nego_load load;
+	struct setup s;
+
+	begin(&s);
+	offers_of_many(&s, 200, &heard);
+	go_on(&s, 5000, false, &b);
+	g_assert_cmpuint(b.starts, ==, NEGO_ASKED_MAX);
+	nego_get_load(s.nego, &load, s.now_ms);
+	g_assert_cmpuint(load.busy, ==, NEGO_ASKED_MAX);
+	g_assert_cmpuint(load.waiting, ==, 200 - NEGO_ASKED_MAX);
+	nego_want(s.nego, &s.peer, NEGO_PERMANENT, s.now_ms);
+	FOLLOWS(&s, "offer");
+	nego_free(s.nego);
+}
+
+/* Who has to wait and asks again meanwhile is answered once, and what it said last counts. */
+static void test_asks_while_it_waits(void)
+{
+	struct nego_words heard = words(1), theirs;
+	struct nego_candidate c = candidate("new", 1);
+	struct begun b = { 0 };
+	struct nego_view v;
+	struct setup s;
+
+	begin(&s);
+	offers_of_many(&s, 20, &heard);
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	heard.session[0]++;
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	nego_hear_candidate(s.nego, &s.peer, &c, s.now_ms);
+	g_assert_false(nego_take_words(s.nego, &s.peer, &theirs));
+	go_on(&s, 1000, false, &b);
+	g_assert_cmpuint(b.answers, ==, 21);
+	g_assert_true(nego_take_words(s.nego, &s.peer, &theirs));
+	g_assert_false(nego_take_words(s.nego, &s.peer, &(struct nego_words){ 0 }));
+	g_assert_cmpuint(theirs.session[0], ==, 2);
+	nego_view(s.nego, &s.peer, &v);
+	g_assert_cmpuint(v.offers_heard, ==, 2);
+	g_assert_cmpuint(v.candidates, ==, 1);
+	nego_free(s.nego);
+}
+
+/* Hundreds have a session, and all begin another one at the same moment. */
+static void test_many_begin_anew(void)
+{
+	struct nego_words heard = words(1);
+	struct begun b = { 0 };
+	struct setup s;
+
+	begin(&s);
+	for (unsigned round = 0; round < 2; round++) {
+		want_many(&s, 9, 100, NEGO_PERMANENT);
+		go_on(&s, 10000, false, &b);
+		for (unsigned i = 0; i < 100; i++) {
+			struct wg_key asks = other(9, i);
+
+			heard.session[0] = (uint8_t)(round + 1);
+			nego_hear_answer(s.nego, &asks, &heard, s.now_ms);
+		}
+		go_on(&s, 5000, true, &b);
+	}
+	g_assert_cmpuint(b.starts, >=, 200);
+	g_assert_cmpuint(most_in_a_second(b.offer_ms, b.offers), <=, 50);
+	g_assert_cmpuint(most_in_a_second(b.start_ms, b.starts), <=, 50);
 	nego_free(s.nego);
 }
 
@@ -348,7 +532,7 @@ static void test_big(void)
 	begin(&s);
 	for (int round = 0; round < 3; round++)
 		for (unsigned i = 0; i < PEERS; i++) {
-			struct wg_key key = { { 7, (uint8_t)i, (uint8_t)(i >> 8) } };
+			struct wg_key key = other(7, i);
 
 			nego_want(s.nego, &key, NEGO_PERMANENT, s.now_ms);
 			if (i < NEGO_KNOWN_MAX && round == 1)
@@ -373,6 +557,21 @@ static void test_is_forgotten(void)
 	nego_free(s.nego);
 }
 
+/* What comes after the other side has said that it sleeps is not talk. */
+static void test_late_candidates(void)
+{
+	struct nego_candidate c = candidate("late", 1);
+	struct setup s;
+
+	begin(&s);
+	nego_hear_candidate(s.nego, &s.peer, &c, s.now_ms);
+	g_assert_cmpuint(nego_count(s.nego), ==, 1);
+	s.now_ms += NEGO_EARLY_MS;
+	FOLLOWS(&s, "");
+	g_assert_cmpuint(nego_count(s.nego), ==, 0);
+	nego_free(s.nego);
+}
+
 static bool is_other(const struct wg_key *key, void *user)
 {
 	return key->b[0] != 2;
@@ -387,7 +586,7 @@ static void test_prune(void)
 	begin(&s);
 	nego_want(s.nego, &other, NEGO_PACKET_WAITS, s.now_ms);
 	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
-	FOLLOWS(&s, "start answer offer");
+	FOLLOWS(&s, "offer start answer");
 	nego_prune(s.nego, is_other, NULL);
 	FOLLOWS(&s, "stop");
 	g_assert_cmpuint(nego_count(s.nego), ==, 1);
@@ -617,7 +816,7 @@ static void test_many_move(void)
 	begin(&s);
 	heard.lapwing = true;
 	for (unsigned i = 0; i < 200; i++) {
-		struct wg_key key = { { 6, (uint8_t)i } };
+		struct wg_key key = other(6, i);
 
 		nego_want(s.nego, &key, NEGO_PACKET_WAITS, s.now_ms);
 		nego_up(s.nego, &key, s.now_ms);
@@ -694,9 +893,15 @@ int main(int argc, char **argv)
 	g_test_add_func("/nego/no_signal", test_no_signal);
 	g_test_add_func("/nego/fails", test_fails);
 	g_test_add_func("/nego/floods", test_floods);
+	g_test_add_func("/nego/many_absent", test_many_absent);
 	g_test_add_func("/nego/many", test_many);
+	g_test_add_func("/nego/many_ask", test_many_ask);
+	g_test_add_func("/nego/many_ask_for_nothing", test_many_ask_for_nothing);
+	g_test_add_func("/nego/asks_while_it_waits", test_asks_while_it_waits);
+	g_test_add_func("/nego/many_begin_anew", test_many_begin_anew);
 	g_test_add_func("/nego/big", test_big);
 	g_test_add_func("/nego/is_forgotten", test_is_forgotten);
+	g_test_add_func("/nego/late_candidates", test_late_candidates);
 	g_test_add_func("/nego/prune", test_prune);
 	g_test_add_func("/nego/no_ice", test_no_ice);
 	g_test_add_func("/nego/not_used", test_not_used);

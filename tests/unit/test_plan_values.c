@@ -325,6 +325,14 @@ static void test_gro(void)
 
 /* -- WireGuard -------------------------------------------------------------------------------- */
 
+static void check_warnings(const struct host *host, const struct plan_options *options, unsigned n)
+{
+	struct plan *plan = plan_make(host, options);
+
+	g_assert_cmpuint(plan->warnings->len, ==, n);
+	plan_free(plan);
+}
+
 static void test_mtu(void)
 {
 	static const struct {
@@ -337,14 +345,15 @@ static void test_mtu(void)
 		{ "1500", "1280", 1, false, ITEM_DIFFERS, "1420", "1420" },
 		{ "1500", "1420", 1, true, ITEM_OK, "1420", "1420" },
 		{ "1500", "1440", 1, false, ITEM_OK, "1440", "1420" },
-		{ "1500", "1440", 1, true, ITEM_DIFFERS, "1420", "1420" },
-		{ "1500", "1440", 0, false, ITEM_DIFFERS, "1420", "1420" },
-		{ "1500", "1500", 1, false, ITEM_DIFFERS, "1420", "1420" },
+		{ "1500", "1440", 1, true, ITEM_OK, "1440", "1420" },
+		{ "1500", "1440", 0, false, ITEM_OK, "1440", "1420" },
+		{ "1500", "1500", 1, false, ITEM_OK, "1500", "1420" },
 		{ "1460", "1420", 1, false, ITEM_DIFFERS, "1400", "1400" },
 		{ "1460", "1420", 1, true, ITEM_DIFFERS, "1380", "1380" },
 		{ "9000", "1420", 1, false, ITEM_OK, "1420", "1420" },
 		{ "9000", "8920", 1, true, ITEM_OK, "8920", "1420" },
-		{ "9000", "8921", 1, true, ITEM_DIFFERS, "1420", "1420" },
+		{ "9000", "8921", 1, true, ITEM_OK, "8921", "1420" },
+		{ "1460", "1410", 1, false, ITEM_OK, "1410", "1400" },
 		{ "1340", "1420", 1, false, ITEM_DIFFERS, "1280", "1280" },
 		{ "1300", "1420", 1, false, ITEM_DIFFERS, "1280", "1280" },
 		{ "1300", "1280", 1, false, ITEM_OK, "1280", "1280" },
@@ -367,6 +376,12 @@ static void test_mtu(void)
 			state = ITEM_DIFFERS;
 		check(s.host, &forced, KNOB_MTU, "wt0", state, cases[i].forced);
 	}
+	set(&mutable_nic(&s, 0)->mtu, "1500");
+	set(&s.host->wireguard->mtu, "1500");
+	check_warnings(s.host, &usual, 1);
+	check_warnings(s.host, &forced, 0);
+	set(&s.host->wireguard->mtu, "1420");
+	check_warnings(s.host, &usual, 0);
 	end(&s);
 }
 

@@ -7,6 +7,7 @@
 #include "mgmt/management.pb-c.h"
 #include "mgmt/meta.h"
 #include "mgmt/request.h"
+#include "tests/unit/hex.h"
 
 #define KEY_PUBLIC "B6N8vBQgk8i3VdwbEOhstCY3StFqqFPtC9/AsrhtHHw="
 #define SETUP_KEY "11111111-2222-3333-4444-555555555555"
@@ -28,6 +29,9 @@ static char *hex(const uint8_t *data, size_t len)
 	return g_string_free(out, FALSE);
 }
 
+#define LOGIN_HEX \
+	"0a2431313131313131312d323232322d333333332d343434342d35353535353535353535353512190a047372763112056c696e75783a06302e36302e3092010101"
+
 /* The document's own message, made by our messages: numbers, types and packing are right. */
 static void test_vector(void)
 {
@@ -48,9 +52,26 @@ static void test_vector(void)
 	request.meta = &meta;
 	len = management__login_request__pack(&request, packed);
 	text = hex(packed, len);
-	g_assert_cmpstr(text, ==,
-		"0a2431313131313131312d323232322d333333332d343434342d35353535353535353535353512190a0473727631"
-		"12056c696e75783a06302e36302e3092010101");
+	g_assert_cmpstr(text, ==, LOGIN_HEX);
+}
+
+/* And read as a server reads it: nothing else is in it. */
+static void test_vector_read(void)
+{
+	size_t len;
+	g_autofree uint8_t *packed = hex_to_bytes(LOGIN_HEX, &len);
+	Management__LoginRequest *r = management__login_request__unpack(NULL, len, packed);
+
+	g_assert_nonnull(r);
+	g_assert_cmpstr(r->setupkey, ==, SETUP_KEY);
+	g_assert_cmpstr(r->meta->hostname, ==, "srv1");
+	g_assert_cmpstr(r->meta->goos, ==, "linux");
+	g_assert_cmpstr(r->meta->netbirdversion, ==, "0.60.0");
+	g_assert_cmpuint(r->meta->n_capabilities, ==, 1);
+	g_assert_cmpint(r->meta->capabilities[0], ==,
+		MANAGEMENT__PEER_CAPABILITY__PeerCapabilitySourcePrefixes);
+	g_assert_cmpuint(r->base.n_unknown_fields + r->meta->base.n_unknown_fields, ==, 0);
+	management__login_request__free_unpacked(r, NULL);
 }
 
 static void fill(struct meta *m, struct meta_address *address, struct meta_file *file)
@@ -237,6 +258,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/request/vector", test_vector);
+	g_test_add_func("/request/vector-read", test_vector_read);
 	g_test_add_func("/request/login", test_login);
 	g_test_add_func("/request/sync", test_sync);
 	g_test_add_func("/request/switches", test_switches);

@@ -15,6 +15,8 @@
 	"0006000965" \
 	"76746a3a68367659202020" \
 	"000800149aeaa70cbfd8cb56781ef2b5b2d3f249c1b571a280280004e57a3bcf"
+#define AA "\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa\xaa"
+#define EIGHTY_AA AA AA AA AA AA AA AA AA
 #define ANSWER4 \
 	"0101003c" ID "8022000b7465737420766563746f7220002000080001a147e112a643" \
 	"000800142b91f599fd9e90c38c7489f92af9ba53f06be7d780280004c07d4c96"
@@ -34,6 +36,14 @@ static struct stun_message parse(const char *hex)
 	bytes = hex_to_bytes(hex, &len);
 	g_assert_cmpint(stun_parse(bytes, len, &m), ==, 0);
 	return m;
+}
+
+static bool is_authentic(const struct stun_message *m, const char *password)
+{
+	struct integrity_key key;
+
+	integrity_key_make(password, &key);
+	return stun_is_authentic(m, &key);
 }
 
 static struct endpoint endpoint(const char *text)
@@ -58,27 +68,58 @@ static void test_vectors(void)
 	g_assert_cmpint(m.class, ==, STUN_REQUEST);
 	g_assert_cmpint(m.method, ==, STUN_BINDING);
 	g_assert_cmpmem(m.username, m.username_len, "evtj:h6vY", 9);
-	g_assert_true(stun_is_authentic(&m, PASSWORD));
-	g_assert_false(stun_is_authentic(&m, "another"));
+	g_assert_true(is_authentic(&m, PASSWORD));
+	g_assert_false(is_authentic(&m, "another"));
 	g_assert_true(stun_has_good_fingerprint(&m));
 	m = parse(ANSWER4);
 	g_assert_cmpint(m.class, ==, STUN_SUCCESS);
 	assert_mapped(&m, "192.0.2.1:32853");
-	g_assert_true(stun_is_authentic(&m, PASSWORD));
+	g_assert_true(is_authentic(&m, PASSWORD));
 	g_assert_true(stun_has_good_fingerprint(&m));
 	m = parse(ANSWER6);
 	assert_mapped(&m, "[2001:db8:1234:5678:11:2233:4455:6677]:32853");
-	g_assert_true(stun_is_authentic(&m, PASSWORD));
+	g_assert_true(is_authentic(&m, PASSWORD));
 	g_assert_true(stun_has_good_fingerprint(&m));
 	m = parse("01110000" ID);
 	g_assert_cmpint(m.class, ==, STUN_ERROR);
-	g_assert_false(stun_is_authentic(&m, PASSWORD));
+	g_assert_false(is_authentic(&m, PASSWORD));
 	g_assert_false(stun_has_good_fingerprint(&m));
 	m = parse("00110000" ID);
 	g_assert_cmpint(m.class, ==, STUN_INDICATION);
 	m = parse("3eef0000" ID);
 	g_assert_cmpint(m.class, ==, STUN_REQUEST);
 	g_assert_cmpint(m.method, ==, 0xfff);
+}
+
+/* RFC 2202: keys that are shorter and longer than a block, texts that end before a block does, behind it and at it. */
+static void test_integrity(void)
+{
+	static const struct {
+		const char *password, *text, *wanted;
+	} cases[] = {
+		{ "Jefe", "what do ya want for nothing?",
+			"effcdf6ae5eb2fa2d27416d5f184df9c259a7c79" },
+		{ EIGHTY_AA, "Test Using Larger Than Block-Size Key - Hash Key First",
+			"aa4ae5e15272d00e95705637ce8a3b55ed402112" },
+		{ EIGHTY_AA,
+			"Test Using Larger Than Block-Size Key and Larger Than One Block-Size Data",
+			"e8e99d0f45237d786d6bbaa7965c7808bbff1a91" },
+		{ "", "", "fbdb1d1b18aa6c08324b7d64b71fb76370690e1d" },
+	};
+	uint8_t digest[INTEGRITY_LEN];
+	struct integrity_key key;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(cases); i++) {
+		const char *text = cases[i].text;
+		size_t wanted_len;
+		g_autofree uint8_t *wanted = hex_to_bytes(cases[i].wanted, &wanted_len);
+
+		integrity_key_make(cases[i].password, &key);
+		for (size_t head = 0; head <= strlen(text); head++) {
+			integrity_of(&key, text, head, text + head, strlen(text) - head, digest);
+			g_assert_cmpmem(digest, sizeof(digest), wanted, wanted_len);
+		}
+	}
 }
 
 /* One wrong bit anywhere is seen by one of the two, but for what both leave out. */
@@ -89,8 +130,7 @@ static void test_damage(void)
 	for (size_t bit = 0; bit < 8 * len; bit++) {
 		bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
 		if (stun_parse(bytes, len, &m) == 0)
-			g_assert_false(
-				stun_is_authentic(&m, PASSWORD) && stun_has_good_fingerprint(&m));
+			g_assert_false(is_authentic(&m, PASSWORD) && stun_has_good_fingerprint(&m));
 		bytes[bit / 8] ^= (uint8_t)(1 << bit % 8);
 	}
 }
@@ -139,17 +179,19 @@ static void test_answer(void)
 	static const char *const from[] = { "192.0.2.1:32853", "[2001:db8::1]:1" };
 	struct stun_message request = parse(REQUEST), m;
 	uint8_t answer[STUN_ANSWER_MAX];
+	struct integrity_key key;
 
+	integrity_key_make(PASSWORD, &key);
 	for (size_t i = 0; i < G_N_ELEMENTS(from); i++) {
 		struct endpoint e = endpoint(from[i]);
-		size_t answer_len = stun_write_success(&request, &e, PASSWORD, answer);
+		size_t answer_len = stun_write_success(&request, &e, &key, answer);
 
 		g_assert_cmpint(stun_parse(answer, answer_len, &m), ==, 0);
 		g_assert_cmpint(m.class, ==, STUN_SUCCESS);
 		g_assert_cmpint(m.method, ==, STUN_BINDING);
 		g_assert_cmpmem(m.id, STUN_ID_LEN, request.id, STUN_ID_LEN);
 		assert_mapped(&m, from[i]);
-		g_assert_true(stun_is_authentic(&m, PASSWORD));
+		g_assert_true(is_authentic(&m, PASSWORD));
 		g_assert_true(stun_has_good_fingerprint(&m));
 	}
 	stun_write_request(request.id, answer);
@@ -173,7 +215,7 @@ static void test_cut(void)
 	size_t plain_len;
 	g_autofree uint8_t *plain = hex_to_bytes(REQUEST, &plain_len);
 
-	g_assert_true(stun_is_authentic(&m, PASSWORD));
+	g_assert_true(is_authentic(&m, PASSWORD));
 	g_assert_true(stun_has_good_fingerprint(&m));
 	g_assert_cmpuint(stun_cut(bytes, len), ==, plain_len);
 	g_assert_cmpmem(bytes, plain_len, plain, plain_len);
@@ -275,6 +317,7 @@ int main(int argc, char **argv)
 
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/stun/vectors", test_vectors);
+	g_test_add_func("/stun/integrity", test_integrity);
 	g_test_add_func("/stun/damage", test_damage);
 	g_test_add_func("/stun/bad", test_bad);
 	g_test_add_func("/stun/answer", test_answer);

@@ -80,6 +80,91 @@ static void test_vectors(void)
 	update_free(NULL);
 }
 
+static void check_packed(const ProtobufCMessage *message, const char *hex)
+{
+	uint8_t packed[128];
+	size_t len;
+	g_autofree uint8_t *expected = hex_to_bytes(hex, &len);
+
+	g_assert_cmpuint(protobuf_c_message_get_packed_size(message), <=, sizeof(packed));
+	g_assert_cmpmem(packed, protobuf_c_message_pack(message, packed), expected, len);
+}
+
+/* The same two, made from our definition of the messages. */
+static void test_vectors_made(void)
+{
+	Management__HostConfig signal = MANAGEMENT__HOST_CONFIG__INIT;
+	Management__NetbirdConfig servers = MANAGEMENT__NETBIRD_CONFIG__INIT;
+	Management__PeerConfig self = MANAGEMENT__PEER_CONFIG__INIT;
+	Management__LoginResponse login = MANAGEMENT__LOGIN_RESPONSE__INIT;
+	Management__NetworkMap map = MANAGEMENT__NETWORK_MAP__INIT;
+	Management__SyncResponse sync = MANAGEMENT__SYNC_RESPONSE__INIT;
+
+	signal.uri = (char *)"127.0.0.1:10000";
+	signal.protocol = MANAGEMENT__HOST_CONFIG__PROTOCOL__HTTP;
+	servers.signal = &signal;
+	self.address = (char *)"100.64.0.1/16";
+	self.fqdn = (char *)"srv1.netbird.selfhosted";
+	login.netbirdconfig = &servers;
+	login.peerconfig = &self;
+	check_packed(&login.base, LOGIN_HEX);
+
+	map.serial = 1;
+	map.peerconfig = &self;
+	map.remotepeersisempty = map.firewallrulesisempty = map.routesfirewallrulesisempty = true;
+	sync.peerconfig = &self;
+	sync.remotepeersisempty = true;
+	sync.networkmap = &map;
+	check_packed(&sync.base, SYNC_HEX);
+}
+
+/* The document's second map: a peer, a rule that names its source as five bytes, a zone of two names. */
+static void test_second_map(void)
+{
+	static const uint8_t source[] = { 0x64, 0x40, 0x00, 0x02, 0x20 };
+	Management__DNSConfig dns = MANAGEMENT__DNSCONFIG__INIT;
+	Management__CustomZone zone = MANAGEMENT__CUSTOM_ZONE__INIT, *zones[] = { &zone };
+	Management__SimpleRecord records[2], *list[] = { &records[0], &records[1] };
+	Management__RemotePeerConfig *peer;
+	struct update *u;
+	struct message m;
+
+	message_begin(&m);
+	m.self.address = (char *)"100.64.0.1/16";
+	peer = message_peer(&m, 2);
+	peer->allowedips[0] = (char *)"100.64.0.2/32";
+	peer->fqdn = (char *)"srv2.netbird.selfhosted";
+	message_prefix(&m, message_rule(&m, "", MANAGEMENT__RULE_PROTOCOL__ALL, ""), source,
+		sizeof(source));
+	for (size_t i = 0; i < 2; i++) {
+		management__simple_record__init(list[i]);
+		list[i]->name = message_text(&m, "srv%zu.netbird.selfhosted.", i + 1);
+		list[i]->type = 1;
+		list[i]->class_ = (char *)"IN";
+		list[i]->ttl = 300;
+		list[i]->rdata = message_text(&m, "100.64.0.%zu", i + 1);
+	}
+	zone.domain = (char *)"netbird.selfhosted.";
+	zone.records = list;
+	zone.n_records = 2;
+	dns.serviceenable = true;
+	dns.customzones = zones;
+	dns.n_customzones = 1;
+	m.map.dnsconfig = &dns;
+
+	u = message_read(&m);
+	g_assert_cmpuint(u->detail->n_left_out, ==, 0);
+	g_assert_cmpuint(u->map->n_hosts, ==, 2);
+	g_assert_cmpuint(u->map->n_rules, ==, 1);
+	check_prefix(&u->map->rules[0].source, "100.64.0.2/32");
+	g_assert_false(u->map->rules[0].drop || u->map->rules[0].protocol);
+	g_assert_true(u->detail->dns.enabled);
+	g_assert_cmpuint(u->detail->dns.n_zones, ==, 1);
+	g_assert_cmpuint(u->detail->dns.n_records, ==, 2);
+	update_free(u);
+	message_end(&m);
+}
+
 /* Every shortened message is either one that says less or none at all. */
 static void test_cut(void)
 {
@@ -510,6 +595,8 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/update/vectors", test_vectors);
+	g_test_add_func("/update/vectors_made", test_vectors_made);
+	g_test_add_func("/update/second_map", test_second_map);
 	g_test_add_func("/update/cut", test_cut);
 	g_test_add_func("/update/own-address", test_own_address);
 	g_test_add_func("/update/own-address-missing", test_own_address_missing);

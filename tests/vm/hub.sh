@@ -79,6 +79,12 @@ joins() {
 }
 has_peers() { [ "$(on "$1" wg show wt0 peers | wc -l)" = "$2" ]; }
 
+# told HOST: the candidates that it was told, as they passed the signal server and only it can read: lines "ADDRESS PORT TYPE".
+told() {
+	on "$1" wg showconf wt0 | sed -n 's/^PrivateKey = //p' >"/tmp/$1/told.key"
+	hubctl hub signal-log "peer=$(on "$1" wg show wt0 public-key)" | python3 /job/hub/told.py "/tmp/$1/told.key"
+}
+
 # stun_server HOST ADDRESS...: on port 3478 of these.
 stun_server() {
 	local host=$1

@@ -119,6 +119,23 @@ rules() {
 	firewall "$h" "iifname wt0 accept$([ "$2" = cone ] && echo '; udp dport 51820 accept')"
 }
 
+# members_behind_nats: a and b are members of a network, each behind a NAT that keeps ports, which is ra or rb.
+members_behind_nats() {
+	host hub a b ra rb
+	lan la ra=10.1.0.1/24 a=10.1.0.2/24
+	lan lb rb=10.2.0.1/24 b=10.2.0.2/24
+	lan net ra=203.0.113.1/24 rb=203.0.113.2/24 hub=203.0.113.9/24
+	behind_nat a ra 10.1.0
+	behind_nat b rb 10.2.0
+	firewall a 'iifname wt0 accept'
+	firewall b 'iifname wt0 accept'
+	stun_server hub 203.0.113.9
+	start_hub hub
+	hubctl hub services signal=203.0.113.9:33073 'stuns=["stun:203.0.113.9:3478"]' >/dev/null
+	hubctl hub set lazy=true >/dev/null
+	joins http://203.0.113.9:33073 "$(hubctl hub add-key)" a b
+}
+
 # pair KIND KIND [a|b]: whether they find a direct path as expected when that one begins, judged by ping and wg.
 pair() {
 	local want at ms outside=(hub=203.0.113.9/24,2001:db8::9/64)

@@ -1,18 +1,19 @@
 # shellcheck shell=bash source=tests/vm/lib.sh
-# The loop turns while 10,000 peers are programmed: how long callers of the control socket wait.
+# The loop turns while 3,000 peers are programmed, or $peers: how long callers of the control socket wait.
 # memory: 2048
-# timeout: 600
+# timeout: 300
 # shellcheck disable=SC2015,SC2016 # the last word may fail; expanded by eval
 . /job/lib.sh
 
+peers=${peers-3000}
 host a
 lan net a=10.0.0.1/24
 keys a
 host_config a
-python3 - "$(</tmp/a/key.pub)" <<'END'
+python3 - "$(</tmp/a/key.pub)" "$peers" <<'END'
 import base64, os, sys
 hosts = [f'{{"name": "a", "public_key": "{sys.argv[1]}", "addresses": ["100.64.0.1/32"]}}']
-for i in range(10000):
+for i in range(int(sys.argv[2])):
     key = base64.b64encode(os.urandom(32)).decode()
     hosts.append(f'{{"name": "h{i}", "public_key": "{key}", "addresses": ["100.65.{i >> 8}.{i & 255}/32"],'
                  f' "endpoints": ["10.0.{i >> 8}.{i & 255}:51820"]}}')
@@ -85,7 +86,7 @@ forget() {
 
 turn >/dev/null
 program
-is "$(on a wg show wt0 peers | grep -c .)" 10000 "10,000 peers are programmed"
+is "$(on a wg show wt0 peers | grep -c .)" "$peers" "$peers peers are programmed"
 # A machine that others make stand still delays any of its runs, a loop that does not turn each of them.
 for again in 2 3; do
 	[ "$longest" -gt $limit ] || break
@@ -93,7 +94,7 @@ for again in 2 3; do
 	forget
 	program
 done
-ok "callers are served in between ($n answers, $seen stages)" test "$n" -ge 20 -a "$seen" -ge 20
+ok "callers are served in between ($n answers, $seen stages)" test "$n" -ge 10 -a "$seen" -ge $((peers / 500))
 ok "the longest wait was $longest ms, at most $limit" test "$longest" -le $limit
 ok "and its figures are fresh afterwards" wait_for 30 eval '[ "$(lw a status --json | python3 -c "import json, sys; print(json.load(sys.stdin)[\"observed_seconds_ago\"])")" -le 5 ]'
 stop_daemon a

@@ -55,11 +55,22 @@ meet_again() {
 lan side a=10.9.0.1/24
 ip -n a address add 10.0.0.77/24 dev eth0
 ok "with one more interface and address, a and b meet again" meet_again
+# Under a session that lives they may be up again before anything is negotiated.
+within 60 "and b is told of both" eval 'meet_again && [[ $(told b) == *"10.0.0.1 51820 host"* && $(told b) == *"10.9.0.1 51820 host"* ]]'
 session=$(on a wg show wt0 latest-handshakes | grep -F "$(on b wg show wt0 public-key)")
 echo '{"ice": {"external_ips": ["10.0.0.77/eth0"], "interfaces_exclude": ["eth1"]}}' >/tmp/a/lapwing.json
 ok "what may be told changes while it runs" lw a up --wait
 is "$(on a wg show wt0 latest-handshakes | grep -F "$(on b wg show wt0 public-key)")" "$session" "the tunnel does not care"
+hubctl hub signal-forget >/dev/null
+ip netns exec side tcpdump -Z root -n -U -i br0 -w /tmp/side.pcap udp 2>/dev/null {tap}>&- {never}<&- &
+pids[watch]=$!
+wait_for 10 test -s /tmp/side.pcap
 ok "they meet again" meet_again
+within 60 "b is told what a router in front has, and nothing of the excluded interface" \
+	eval 'meet_again && [ "$(told b | sort -u)" = "10.0.0.77 51820 host" ]'
+kill "${pids[watch]}"
+wait "${pids[watch]}" || true
+is "$(tcpdump -n -r /tmp/side.pcap 2>/dev/null | wc -l)" 0 "where nothing was sent"
 echo '{"ice": {"external_ips": ["10.0.0.0/24"]}}' >/tmp/a/lapwing.json
 lw a up >/dev/null || true
 within 5 "a mistake changes nothing" logged a "ice.external_ips[0]: not EXTERNAL"

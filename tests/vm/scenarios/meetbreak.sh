@@ -2,7 +2,7 @@
 # What befalls two members behind NATs in the middle of a transfer: it goes on each time, without anybody's help.
 # files: tests/hub build/gen/management_pb2.py tests/vm/hub.sh tests/vm/nat.sh
 # timeout: 900
-# waits: mostly
+# waits: often
 # shellcheck disable=SC2016,SC2317 # expanded by eval; called by ok
 . /job/lib.sh
 . /job/hub.sh

@@ -3,7 +3,7 @@
 # port; where there is none, that is said, costs little, and changes when the way is free.
 # files: tests/hub build/gen/management_pb2.py tests/vm/hub.sh tests/vm/nat.sh
 # timeout: 600
-# waits: mostly
+# waits: often
 # shellcheck disable=SC2016,SC2317 # expanded by eval; called by ok
 . /job/lib.sh
 . /job/hub.sh
@@ -11,19 +11,7 @@
 
 echo fedcba9876543210fedcba9876543210 >/etc/machine-id
 
-host hub a b ra rb
-lan la ra=10.1.0.1/24 a=10.1.0.2/24
-lan lb rb=10.2.0.1/24 b=10.2.0.2/24
-lan net ra=203.0.113.1/24 rb=203.0.113.2/24 hub=203.0.113.9/24
-behind_nat a ra 10.1.0
-behind_nat b rb 10.2.0
-firewall a 'iifname wt0 accept'
-firewall b 'iifname wt0 accept'
-stun_server hub 203.0.113.9
-start_hub hub
-hubctl hub services signal=203.0.113.9:33073 'stuns=["stun:203.0.113.9:3478"]' >/dev/null
-hubctl hub set lazy=true >/dev/null
-joins http://203.0.113.9:33073 "$(hubctl hub add-key)" a b
+members_behind_nats
 name=.netbird.selfhosted
 within 10 "checks are led over WireGuard's port" on a nft list table inet lapwing-wt0-ice
 

@@ -100,6 +100,15 @@ ok "is among its allowed IPs" eval 'on a wg show wt0 allowed-ips | grep -q 10.77
 fails "a default route is not taken" eval 'on a wg show wt0 allowed-ips | grep -q 0.0.0.0/0'
 ok "and listed as such" eval 'lw a status -d --json | grep -q "\"reason\":\"policy.default_route\""'
 
+# A map that makes no sense, and one that does in part.
+own=$(on a wg show wt0 public-key)
+hubctl hub push-raw "peer=$own" 'json={"NetworkMap": {"Serial": 9999, "peerConfig": {"address": "no\u001b[31mnsense"}}}' >/dev/null
+within 10 "a map without our address is told in the log" logged a "a message cannot be used: no overlay address of ours"
+ok "and changes nothing" has_peers a 2
+hubctl hub set 'patch={"NetworkMap": {"offlinePeers": [{"wgPubKey": "x", "allowedIps": ["100.64.9.9/32"], "fqdn": "x"}]}}' >/dev/null
+within 10 "what cannot be taken of a map is told with it" logged a "1 things of the map are left out"
+hubctl hub set 'patch={}' >/dev/null
+
 hubctl hub set 'checks=[["/etc/shadow"]]' >/dev/null
 within 10 "a file that the server asks about is refused, and listed" eval 'lw a status -d | grep -q "to look for /etc/shadow: policy.file_checks"'
 hubctl hub set checks=[] >/dev/null

@@ -3,7 +3,7 @@
 # takes it away, for this start and the next.
 # after: persist
 # timeout: 240
-# files: tests/vm/tuned.sh scripts/lapwing-tune.service scripts/lapwing-tune@.service scripts/90-lapwing-tune.rules
+# files: tests/vm/tuned.sh scripts/lapwing.service scripts/lapwing-tune.service scripts/lapwing-tune@.service scripts/90-lapwing-tune.rules
 . /job/lib.sh
 . /job/tuned.sh
 
@@ -51,6 +51,20 @@ is "$(systemctl show -P Result lapwing-tune@wt0.service)" success "by its unit"
 is "$(cat /sys/class/net/wt0/mtu), $(sysctl -n net.core.netdev_max_backlog)" "1280, 1000" "and nothing else is changed"
 renew
 within 20 "so it is when the interface appears again" steered
+
+# ---- The daemon's unit, here without a daemon in it, has the settings of the whole host made
+systemctl stop lapwing-tune.service
+{
+	sed '/^\[Service\]/,$d' /job/lapwing.service
+	printf '[Service]\nType=oneshot\nRemainAfterExit=yes\nExecStart=/bin/true\n'
+} >/usr/lib/systemd/system/lapwing.service
+echo '{"tune": {"apply_on_start": true, "only": ["backlog"]}}' >/etc/lapwing/lapwing.json
+systemctl daemon-reload
+systemctl start lapwing.service
+made() { [ "$(sysctl -n net.core.netdev_max_backlog)" = 10000 ]; }
+within 60 "apply_on_start needs no unit enabled but the daemon's" made
+ok "and that is taken back" lapwing tune revert --only backlog
+
 echo '{"tune": {"apply_on_start": false, "only": ["rps"]}}' >/etc/lapwing/lapwing.json
 renew
 pause 5

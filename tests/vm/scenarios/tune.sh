@@ -6,8 +6,10 @@
 # cpus: 4
 # queues: 4
 # timeout: 900
-# files: scripts/lapwing-tune.service
+# files: scripts/lapwing-tune.service tests/vm/tunnel.sh
 . /job/lib.sh
+# shellcheck source=tests/vm/tunnel.sh
+. /job/tunnel.sh
 
 field() { python3 -c 'import json, sys; print(eval(sys.argv[1], {"d": json.load(sys.stdin)}))' "$1"; }
 exit_of() {
@@ -19,24 +21,9 @@ tune() { lapwing tune "$@"; }
 
 # ---- This guest and b, a tunnel between them over the wire
 modprobe -a virtio_net wireguard tcp_bbr sch_fq nf_conntrack
-host b
-ip link set eth1 netns b
-ip address add 10.9.0.1/24 dev eth0
-ip link set eth0 up
-ip -n b address add 10.9.0.2/24 dev eth1
-ip -n b link set eth1 up
+wire eth0 eth1
 ip route add default via 10.9.0.2
-ip link add wt0 type wireguard
-ip -n b link add wt0 type wireguard
-mkdir -p /tmp/a
-for h in a b; do (umask 077 && wg genkey >"/tmp/$h/key"); done
-wg set wt0 private-key /tmp/a/key listen-port 51820 peer "$(wg pubkey </tmp/b/key)" endpoint 10.9.0.2:51820 allowed-ips 100.64.0.2/32
-on b wg set wt0 private-key /tmp/b/key listen-port 51820 peer "$(wg pubkey </tmp/a/key)" allowed-ips 100.64.0.1/32
-ip address add 100.64.0.1/24 dev wt0
-ip -n b address add 100.64.0.2/24 dev wt0
-ip link set wt0 up mtu 1280
-ip -n b link set wt0 up
-within 30 "the tunnel carries packets" ping -n -q -c 1 -W 1 100.64.0.2
+tunnel 1280
 
 # ---- What spreads packets over queues, and queues over CPUs
 irqs() { sed -n "s/^ *\([0-9]*\):.* $(basename "$(readlink /sys/class/net/eth0/device)")-$1\.[0-9]*$/\1/p" /proc/interrupts; }
@@ -195,15 +182,37 @@ is "$(diff /tmp/before /tmp/now)" "" "every value is back"
 fails "no originals are kept" test -e /var/lib/lapwing-tune/originals.json
 is "$(exit_of tune revert)" 0 "there is nothing left to take back"
 
-# ---- Killed in the middle: at one write after the other, of which the first is that of the originals
+# ---- Killed or interrupted in the middle: at one write after the other, of which the first is that of the originals
 left=
 for n in 1 2 4 9; do
-	strace -f -o /dev/null -e trace=write -e inject=write:signal=KILL:when=$n lapwing tune apply --allow-disruptive >/dev/null 2>&1 || true
+	signal=$([ $((n % 2)) = 0 ] && echo INT || echo KILL)
+	strace -f -o /dev/null -e trace=write -e "inject=write:signal=$signal:when=$n" lapwing tune apply --allow-disruptive >/dev/null 2>&1 || true
 	[ "$(exit_of tune revert)" = 0 ] || left+=" $n: $(grep -v '^changed' /tmp/.out | xargs)"
 	everything >/tmp/now
 	cmp -s /tmp/before /tmp/now || left+=" $n: $(diff /tmp/before /tmp/now | xargs)"
 done
 is "$left" "" "what was written until then is taken back"
+
+# ---- A NIC that has another name since is found; another one with its name gets nothing
+lapwing tune apply --allow-disruptive >/dev/null
+ip link set eth0 down
+ip link set eth0 name lan0
+ip link add eth0 type veth peer name other
+is "$(exit_of tune revert)" 0 "a renamed NIC's values are taken back"
+is "$(ethtool -l lan0 | sed -n '/Current/,$p' | awk '/Combined/ { print $2 }') $(cat /sys/class/net/lan0/queues/rx-0/rps_cpus)" "1 0" "ethtool: there"
+lapwing tune apply --underlay lan0 --allow-disruptive >/dev/null
+ip link set lan0 down
+ip link set lan0 name gone0
+ip link set eth0 name lan0
+tc qdisc show dev lan0 >/tmp/lan0
+is "$(exit_of tune revert --json)" 0 "and so are those of one whose name another has"
+is "$(tc qdisc show dev lan0; cat /sys/class/net/lan0/queues/rx-0/rps_cpus)" "$(cat /tmp/lan0; echo 0)" "who is left alone"
+ip link del lan0
+ip link set gone0 name eth0
+ip link set eth0 up
+ip route replace default via 10.9.0.2
+everything >/tmp/now
+is "$(diff /tmp/before /tmp/now)" "" "every value is back"
 
 # ---- Over a restart: what is in the kernel goes, what is in files stays
 mkdir -p /usr/lib/systemd/system

@@ -130,16 +130,16 @@ static void offer_options(const struct line *l, const struct args_option *table,
 {
 	for (const struct args_option *o = table; o->name; o++) {
 		bool optional = o->value && o->value[0] == '[';
-		g_autofree char *text =
-			g_strconcat("--", o->name, o->value && !optional ? "=" : "", NULL);
+		g_autofree char *text = g_strconcat(
+			"--", o->name, o->value && !optional ? "=" : "", NULL);
 
 		if (o->bit & bits)
 			offer(l, text, o->help);
 	}
 }
 
-/* "--wait=re": of those options with that name the one that takes a value. */
-static void offer_attached(const struct line *l, const struct args_option *table)
+/* "--wait=re": of the options with that name the one of this command, if it takes a value. */
+static void offer_attached(const struct line *l, const struct args_option *table, unsigned bits)
 {
 	const char *equals = strchr(l->word, '=');
 	g_autofree char *prefix = g_strndup(l->word, (size_t)(equals + 1 - l->word));
@@ -149,7 +149,7 @@ static void offer_attached(const struct line *l, const struct args_option *table
 		g_autofree char *text = g_strconcat("--", o->name, "=", NULL);
 		g_autofree char *kind = g_strdup(o->value);
 
-		if (!kind || strcmp(text, prefix))
+		if (!kind || !(o->bit & bits) || strcmp(text, prefix))
 			continue;
 		g_strdelimit(kind, "[=]", ' ');
 		offer_value(&value, g_strstrip(kind));
@@ -228,7 +228,7 @@ void complete(FILE *out, int argc, char **argv)
 	if (args.words_only || l.word[0] != '-')
 		offer_word(&l, &w);
 	else if (strchr(l.word, '='))
-		offer_attached(&l, args.table);
+		offer_attached(&l, args.table, bits);
 	else
 		offer_options(&l, args.table, bits);
 }

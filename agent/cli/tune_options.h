@@ -43,5 +43,6 @@ extern const struct tune_command tune_commands[];
 enum exit_code tune_options_parse(int argc, char **argv, const struct tune_command **ret_command,
 	struct tune_options *ret, char error[static COMMAND_ERROR_MAX]);
 /* The table of options, and the bits of those that `command` takes; NULL: that every one takes. */
-const struct args_option *tune_options_table(const struct tune_command *command, unsigned *ret_bits);
+const struct args_option *tune_options_table(
+	const struct tune_command *command, unsigned *ret_bits);
 void tune_options_help(FILE *out, const struct tune_command *command); /* NULL: of all */

@@ -21,8 +21,10 @@
 #include "agent/network.h"
 #include "agent/notify.h"
 #include "agent/privs.h"
+#include "agent/recent.h"
 #include "agent/requests.h"
 #include "agent/resolve.h"
+#include "agent/runtime.h"
 #include "agent/state.h"
 #include "agent/watch.h"
 #include "mgmt/netmap.h"
@@ -56,6 +58,16 @@ const struct config *daemon_config(const struct daemon *d, const char **ret_path
 int64_t daemon_uptime_s(const struct daemon *d)
 {
 	return (daemon_now_ms() - d->start_ms) / 1000;
+}
+
+const struct kernel *daemon_kernel(const struct daemon *d)
+{
+	return d->kernel;
+}
+
+const struct recent *daemon_recent(const struct daemon *d)
+{
+	return d->recent;
 }
 
 void daemon_event_counts(const struct daemon *d, uint64_t *ret_seen, uint64_t *ret_passed)
@@ -95,6 +107,7 @@ static void publish(const char *json, void *user)
 {
 	struct daemon *d = user;
 
+	recent_add(d->recent, json);
 	if (d->control && control_has_monitors(d->control))
 		control_publish(d->control, json);
 }
@@ -506,6 +519,8 @@ int daemon_start(const struct daemon_options *o, struct daemon **ret)
 	log_take_glib();
 	notify_init();
 	d->loop = g_main_loop_new(NULL, FALSE);
+	runtime_watch_loop();
+	d->recent = recent_new();
 	d->signal_fd = -1;
 	d->start_ms = daemon_now_ms();
 	d->config_path = g_strdup(o->config_path);
@@ -551,6 +566,7 @@ void daemon_free(struct daemon *d)
 	requests_free(d->requests);
 	engine_free(d->engine);
 	kernel_close(d->kernel);
+	recent_free(d->recent);
 	state_close(d->state);
 	files_config_free(d->config);
 	if (d->signal_fd >= 0)

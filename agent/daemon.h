@@ -13,6 +13,8 @@ struct config;
 struct control;
 struct daemon;
 struct engine;
+struct recent;
+struct kernel;
 struct network;
 
 struct daemon_options {
@@ -46,4 +48,6 @@ bool daemon_is_down(const struct daemon *d);
 void daemon_kick(struct daemon *d);
 int64_t daemon_now_ms(void);
 int64_t daemon_uptime_s(const struct daemon *d);
+const struct kernel *daemon_kernel(const struct daemon *d);
+const struct recent *daemon_recent(const struct daemon *d);
 void daemon_event_counts(const struct daemon *d, uint64_t *ret_seen, uint64_t *ret_passed);

@@ -20,6 +20,7 @@ struct daemon {
 	struct resolve *resolve;
 	struct watch *watch;
 	struct events *events;
+	struct recent *recent;
 	GSource *work; /* drives the engine */
 	guint signals, mesh_again, ticks;
 	int signal_fd;

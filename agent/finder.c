@@ -102,7 +102,7 @@ static void perform(struct finder *f, const struct nego_action *action)
 		break;
 	case NEGO_ACT_ICE_STOP:
 		finder_ice_stop(f, &action->key);
-		finder_ice_forget(f, &action->key);
+		finder_ice_forget(f, action->line);
 		break;
 	case NEGO_ACT_ICE_RELEASE:
 		finder_ice_release(f, &action->key);

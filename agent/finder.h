@@ -51,5 +51,7 @@ void finder_tick(struct finder *f);
 void finder_look_soon(struct finder *f);
 /* The member of the status document about all of them; `f` may be NULL. */
 void finder_write_status(const struct finder *f, GString *out);
+/* Items of the list "pools"; `f` may be NULL. */
+void finder_write_pools(const struct finder *f, GString *out);
 /* Members of a peer's document about how it is reached; nothing when nobody talks to it. */
 void finder_write_peer(const struct finder *f, GString *out, const struct wg_key *key);

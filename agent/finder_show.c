@@ -1,6 +1,7 @@
 /* agent/finder_show.c - what is shown of the negotiations: status documents and events for monitors. */
 #include "agent/base/jwrite.h"
 #include "agent/finder_impl.h"
+#include "agent/runtime.h"
 
 /* -- small things -------------------------------------------------------------------------------- */
 
@@ -115,4 +116,14 @@ void finder_write_status(const struct finder *f, GString *out)
 	jwrite_int(out, "longest_wait_ms", load.longest_ms);
 	jwrite_int(out, "candidates_refused", (int64_t)f->refused);
 	jwrite_close(out, '}');
+}
+
+void finder_write_pools(const struct finder *f, GString *out)
+{
+	struct nego_load load = { 0 };
+
+	if (f)
+		nego_get_load(f->nego, &load, finder_now_ms());
+	runtime_write_pool(out, "negotiations known", f ? nego_count(f->nego) : 0, NEGO_KNOWN_MAX);
+	runtime_write_pool(out, "negotiations busy", load.busy, NEGO_BUSY_MAX);
 }

@@ -124,6 +124,8 @@ static void take_update(struct update *u, GBytes *message, bool from_login, void
 {
 	struct network *n = user;
 
+	if (u->session_expires_s >= 0)
+		n->expires_s = u->session_expires_s;
 	/* The answer to a login has a map with us alone: the stream brings the real one in a moment. */
 	if (u->map && !from_login) {
 		put_in_force(n, u, false);
@@ -335,6 +337,7 @@ void network_forget(struct network *n)
 	n->saved_ms = n->map_ms = n->map_saved_s = 0;
 	n->map_is_stale = false;
 	n->serial = 0;
+	n->expires_s = 0;
 	n->told_state = MGMT_STOPPED;
 	n->told_error[0] = '\0';
 }

@@ -45,6 +45,7 @@ struct network {
 	struct detail *detail;
 	struct update_servers *servers;
 	uint64_t serial;
+	int64_t expires_s; /* wall clock: the login of this peer; 0: never, or not said */
 	int64_t map_ms; /* when the map came into force; 0: none of this run */
 	bool map_from_disk;
 	int64_t map_saved_s; /* the one from the disk: when, by the wall clock; else 0 */

@@ -2,6 +2,7 @@
 #include "agent/base/jwrite.h"
 #include "agent/config.h"
 #include "agent/network_impl.h"
+#include "agent/runtime.h"
 #include "mgmt/detail.h"
 #include "mgmt/update.h"
 
@@ -29,6 +30,8 @@ static void write_management(const struct network *n, GString *out, int64_t now)
 	jwrite_bool(out, "cleartext", s.cleartext);
 	write_seconds(out, "last_message_seconds", now - s.message_ms, s.message_ms != 0);
 	jwrite_int(out, "attempts", (int64_t)s.attempts);
+	jwrite_int(out, "connects", (int64_t)s.connects);
+	jwrite_int(out, "failures", (int64_t)s.failures);
 	jwrite_int(out, "messages", (int64_t)s.messages);
 	jwrite_int(out, "messages_refused", (int64_t)s.dropped);
 	jwrite_int(out, "file_checks_refused", (int64_t)s.files_refused);
@@ -78,6 +81,8 @@ static void write_signal(const struct network *n, GString *out, int64_t now)
 	jwrite_string(out, "address", s.address[0] ? s.address : NULL);
 	write_seconds(out, "last_message_seconds", now - s.life.message_ms, s.life.message_ms != 0);
 	jwrite_int(out, "attempts", (int64_t)s.life.attempts);
+	jwrite_int(out, "connects", (int64_t)s.life.connects);
+	jwrite_int(out, "failures", (int64_t)s.life.failures);
 	write_sent(out, &s.out);
 	write_received(out, &s);
 	jwrite_close(out, '}');
@@ -155,6 +160,10 @@ void network_write_status(const struct network *n, GString *out, bool detail)
 	write_signal(n, out, now);
 	write_stuns(n, out);
 	finder_write_status(n->finder, out);
+	if (n->expires_s > 0)
+		jwrite_int(out, "expires_timestamp_seconds", n->expires_s);
+	else
+		jwrite_null(out, "expires_timestamp_seconds");
 	if (n->map_ms)
 		write_map(n, out, now);
 	else
@@ -164,4 +173,14 @@ void network_write_status(const struct network *n, GString *out, bool detail)
 		write_refused(n, out);
 	}
 	jwrite_close(out, '}');
+}
+
+void network_write_pools(const struct network *n, GString *out)
+{
+	struct signal_status s = { 0 };
+
+	if (n->signal)
+		signal_client_get_status(n->signal, &s);
+	finder_write_pools(n->finder, out);
+	runtime_write_pool(out, "messages to peers", s.out.waiting, OUTBOX_MAX);
 }

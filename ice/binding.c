@@ -181,9 +181,9 @@ void binding_answer(struct binding *b, const char *ufrag, const char *password)
 	g_hash_table_add(b->sessions, session);
 }
 
-void binding_forget(struct binding *b, const char *ufrag)
+bool binding_forget(struct binding *b, const char *ufrag)
 {
-	g_hash_table_remove(b->sessions, ufrag);
+	return g_hash_table_remove(b->sessions, ufrag);
 }
 
 /* -- receiving ------------------------------------------------------------------------------ */

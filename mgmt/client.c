@@ -296,6 +296,8 @@ void mgmt_client_get_status(const struct mgmt_client *c, struct mgmt_status *ret
 		.message_ms = view.message_ms,
 		.serial = view.serial,
 		.attempts = view.attempts,
+		.connects = view.connects,
+		.failures = view.failures,
 		.messages = c->messages,
 		.dropped = c->dropped,
 		.cleartext = c->cleartext,

@@ -65,6 +65,7 @@ struct mgmt_status {
 	int64_t since_ms; /* it is so (monotonic); connecting and waiting are one: not connected */
 	int64_t next_ms; /* MGMT_WAITING */
 	int64_t message_ms; /* the last message of the stream; 0: none */
+	uint64_t connects, failures; /* how attempts ended */
 	uint64_t serial, attempts, messages, dropped; /* dropped: messages that could not be used */
 	char address[64]; /* of the server; "" unknown */
 	bool cleartext; /* http:// outside loopback */

@@ -75,6 +75,8 @@ static void report(struct session *s, enum mgmt_state state, enum mgmt_failure f
 	if (view->state == state && view->failure == failure && !strcmp(view->error, why) &&
 		state != MGMT_WAITING)
 		return;
+	view->connects += state == MGMT_CONNECTED && view->state != state;
+	view->failures += state == MGMT_WAITING || state == MGMT_LOGIN_NEEDED;
 	view->state = state;
 	view->failure = failure;
 	if (why != view->error)

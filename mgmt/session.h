@@ -49,7 +49,7 @@ struct session_view {
 	int64_t since_ms;
 	int64_t next_ms; /* MGMT_WAITING */
 	int64_t message_ms; /* 0: none */
-	uint64_t serial, attempts;
+	uint64_t serial, attempts, connects, failures;
 	bool job_unsupported;
 };
 

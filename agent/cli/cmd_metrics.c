@@ -8,6 +8,7 @@
 #include "agent/cli/client.h"
 #include "agent/cli/cmd.h"
 #include "agent/cli/metrics.h"
+#include "agent/cli/tune_drift.h"
 
 static enum exit_code put(const struct options *o, const GString *text)
 {
@@ -41,6 +42,7 @@ enum exit_code cmd_metrics(const struct options *o)
 		return f.code;
 	metrics_write(text, status, system.release);
 	json_decref(status);
+	tune_drift_write(text, "/");
 	written = put(o, text);
 	return written ? written : f.code;
 }

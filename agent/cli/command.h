@@ -19,6 +19,7 @@ struct options {
 	const char *file; /* NULL: not given */
 	const char *config; /* NULL: not given */
 	const char *textfile; /* NULL: not given */
+	const char *output, *anonymize; /* NULL: not given */
 	const char *until; /* of --wait; NULL: the command's own notion of done */
 	const char *management_url, *setup_key_file, *hostname; /* NULL: not given */
 	int timeout_ms;

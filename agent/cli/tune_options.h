@@ -21,7 +21,8 @@ struct tune_options {
 	enum irqbalance_mode irqbalance;
 	int seconds; /* diagnose --duration, measure --seconds (of each scenario) */
 	bool only_given, irqbalance_given;
-	bool exit_diff, persist, disruptive, rollback, force, on_start; /* plan, apply, revert */
+	bool exit_diff, persist, disruptive, rollback, force, on_start,
+		check; /* plan, apply, revert */
 	bool watch; /* diagnose */
 	bool apply; /* mtu */
 	bool each_knob; /* measure */

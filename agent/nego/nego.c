@@ -154,7 +154,7 @@ struct talk *nego_meet(struct nego *n, const struct wg_key *key, int64_t now_ms)
 void nego_stop_ice(struct nego *n, struct talk *t)
 {
 	if (t->ice)
-		nego_act(n, t, NEGO_ACT_ICE_STOP, NULL);
+		nego_act(n, t, NEGO_ACT_ICE_STOP, t->local.ufrag);
 	t->ice = t->released = false;
 	wipe_words(t);
 	t->check_ms = t->settle_ms = NEGO_NEVER;

@@ -74,7 +74,7 @@ enum nego_act {
 	NEGO_ACT_GO_IDLE,
 	NEGO_ACT_ICE_START, /* with what nego_take_words gives */
 	NEGO_ACT_ICE_CANDIDATE, /* hand `line` over */
-	NEGO_ACT_ICE_STOP,
+	NEGO_ACT_ICE_STOP, /* `line`: our ufrag, whose checks need no answer any more */
 	NEGO_ACT_ICE_RELEASE, /* nothing more to be found; the other side's checks are to be answered, though */
 	NEGO_ACT_ENDPOINTS, /* nego_endpoints has changed */
 	NEGO_ACT_WAKE, /* a path stands, and it is on us to begin the handshake */

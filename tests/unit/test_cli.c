@@ -520,6 +520,17 @@ static void test_parse_values(void)
 	g_assert_cmpstr(o.run_dir, ==, "/run/lapwing");
 }
 
+/* Whatever this machine is like, the findings are a document, and the exit status tells of the worst. */
+static void test_doctor(struct fixture *f, const void *data)
+{
+	bool bad = run(f, "doctor --json --config=/nowhere") == EXIT_FAILED;
+
+	g_assert_true(g_str_has_prefix(f->out, "{\"schema\":\"lapwing.doctor/1\","));
+	g_assert_nonnull(strstr(f->out, "{\"check\":\"daemon\",\"result\":\"note\","));
+	g_assert_cmpint(bad, ==, strstr(f->out, "\"result\":\"problem\"") != NULL);
+	g_assert_cmpint(run(f, "doctor x"), ==, EXIT_USAGE);
+}
+
 /* Every command explains itself within a terminal's size. */
 static void test_help(struct fixture *f, const void *data)
 {
@@ -1200,6 +1211,7 @@ int main(int argc, char **argv)
 #define ADD(name, state) \
 	g_test_add("/cli/" #name, struct fixture, state, set_up, test_##name, tear_down)
 	ADD(help, NULL);
+	ADD(doctor, NULL);
 	ADD(tune, NULL);
 	ADD(keys, NULL);
 	ADD(bad_keys, NULL);

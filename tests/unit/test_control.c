@@ -318,6 +318,8 @@ static void test_reading(void)
 		bool reading;
 	} table[] = {
 		{ "status", "", true },
+		{ "runtime", "", true },
+		{ "recent", "", true },
 		{ "peers", "", true },
 		{ "monitor", "", true },
 		{ "ping", "", true },

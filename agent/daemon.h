@@ -20,6 +20,7 @@ struct network;
 struct daemon_options {
 	const char *config_path, *state_dir, *run_dir;
 	int log_level; /* -1: as the configuration says */
+	bool take_down; /* remove what we made and end; the next start makes it again */
 };
 
 /* Start in order; on failure one line was logged and the result is an exit code. Reads the

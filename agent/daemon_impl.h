@@ -25,6 +25,7 @@ struct daemon {
 	guint signals, mesh_again, ticks;
 	int signal_fd;
 	int64_t start_ms;
+	bool taking_down; /* that is all that is wanted */
 	bool placed; /* the interface stands: told to the service manager */
 	int exit_code;
 };

@@ -74,6 +74,7 @@ struct mgmt_status {
 	bool cleartext; /* http:// outside loopback */
 	bool job_unsupported;
 	size_t files_refused; /* paths that policy.file_checks does not allow */
+	size_t jobs_refused; /* since the beginning, as jobs are not allowed */
 };
 
 struct mgmt_callbacks {

@@ -10,6 +10,7 @@
 #include "agent/base/uuid.h"
 #include "agent/cli/args.h"
 #include "agent/cli/cmd.h"
+#include "agent/cli/complete.h"
 #include "agent/cli/output.h"
 #include "agent/cli/tune_cmd.h"
 
@@ -423,6 +424,12 @@ enum exit_code command_parse(int argc, char **argv, const struct command **ret_c
 
 /* -- help ------------------------------------------------------------------------------------- */
 
+const struct args_option *command_options(const struct command *command, unsigned *ret_bits)
+{
+	*ret_bits = (command ? command->options : 0) | OPT_GLOBAL;
+	return option_table;
+}
+
 /* In the list of all, which fits a screen, some are told of in one line, that of the first. */
 static const struct {
 	const char *first, *second, *words, *help;
@@ -507,6 +514,11 @@ static enum exit_code run_line(int argc, char **argv)
 	struct options o;
 	enum exit_code code;
 
+	/* Not in the table: it is for the shells' completion alone. */
+	if (argc > 1 && !strcmp(argv[1], "__complete")) {
+		complete(stdout, argc - 2, argv + 2);
+		return EXIT_OK;
+	}
 	if (take_tune(argc, argv))
 		return cmd_tune(argc - 1, argv + 1);
 	code = command_parse(argc, argv, &command, &o, error);

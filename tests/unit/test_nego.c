@@ -352,8 +352,10 @@ static void offers_of_many(struct setup *s, unsigned n, const struct nego_words 
 static void test_many(void)
 {
 	unsigned offers = 0, permanent_first = 0;
+	const struct wg_key last = other(9, 38);
 	struct nego_action action;
 	struct nego_load load;
+	struct nego_view v;
 	struct setup s;
 
 	begin(&s);
@@ -362,6 +364,9 @@ static void test_many(void)
 
 		nego_want(s.nego, &key, i % 2 ? NEGO_PACKET_WAITS : NEGO_PERMANENT, s.now_ms);
 	}
+	nego_view(s.nego, &last, &v);
+	g_assert_cmpint(v.phase, ==, NEGO_WAITS);
+	g_assert_cmpint(v.due_ms, ==, START_MS);
 	for (; offers < 40; s.now_ms += 20) {
 		nego_tick(s.nego, s.now_ms);
 		while (nego_next(s.nego, &action)) {
@@ -371,6 +376,8 @@ static void test_many(void)
 		g_assert_cmpint(offers, <=, NEGO_BURST + (s.now_ms - START_MS) * NEGO_PER_S / 1000);
 	}
 	g_assert_cmpuint(permanent_first, ==, 0);
+	nego_view(s.nego, &last, &v);
+	g_assert_cmpint(v.phase, ==, NEGO_OFFERED);
 	g_assert_cmpint(s.now_ms, <=, START_MS + 1000);
 	want_many(&s, 8, 100, NEGO_PACKET_WAITS); /* more than may be at work */
 	for (int64_t end = s.now_ms + 1000; s.now_ms < end; s.now_ms += 20)
@@ -516,6 +523,9 @@ static void test_asks_while_it_waits(void)
 	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
 	nego_hear_candidate(s.nego, &s.peer, &c, s.now_ms);
 	g_assert_false(nego_take_words(s.nego, &s.peer, &theirs));
+	nego_view(s.nego, &s.peer, &v);
+	g_assert_cmpint(v.phase, ==, NEGO_WAITS);
+	g_assert_cmpint(v.due_ms, ==, START_MS);
 	go_on(&s, 1000, false, &b);
 	g_assert_cmpuint(b.answers, ==, 21);
 	g_assert_true(nego_take_words(s.nego, &s.peer, &theirs));

@@ -94,7 +94,7 @@ static void offer_knobs(const struct line *l)
 /* `kind` as the help writes it. */
 static void offer_value(const struct line *l, const char *kind)
 {
-	if (strchr(kind, '|'))
+	if (strchr(kind, '|') || g_ascii_islower(kind[0])) /* words that are meant as they are */
 		offer_choices(l, kind);
 	else if (!strcmp(kind, "FILE"))
 		fputs(":file\n", l->out);

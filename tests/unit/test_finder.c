@@ -402,6 +402,8 @@ static void test_turns(void)
 	g_string_truncate(said, 0);
 	finder_write_peer(s.finder, said, &(struct wg_key){ { 9, 0 } });
 	g_assert_nonnull(strstr(said->str, "\"phase\":\"offered\",\"waits_ms\":null,"));
+	g_assert_nonnull(strstr(said->str, "\"last_answer_ms\":null,"));
+	g_assert_null(strstr(said->str, "\"last_offer_ms\":null,"));
 	end(&s);
 }
 

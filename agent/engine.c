@@ -521,6 +521,16 @@ static int64_t lazy_step(struct engine *e, int64_t now_ms)
 	return e->index ? sooner(next, lazy_next_reading(e->lazy)) : next;
 }
 
+static void note_settled(struct engine *e, int64_t now_ms)
+{
+	if (!engine_is_settled(e))
+		return;
+	e->was_ready = true;
+	if (e->map_new_ms)
+		histogram_add(&e->map_applies, now_ms - e->map_new_ms);
+	e->map_new_ms = 0;
+}
+
 int64_t engine_step(struct engine *e, int64_t now_ms)
 {
 	int64_t next;
@@ -549,6 +559,6 @@ int64_t engine_step(struct engine *e, int64_t now_ms)
 		run_stage(e, i, now_ms);
 		return 0;
 	}
-	e->was_ready = e->was_ready || engine_is_settled(e);
+	note_settled(e, now_ms);
 	return sooner(next, e->next_read_ms);
 }

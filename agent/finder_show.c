@@ -1,6 +1,7 @@
 /* agent/finder_show.c - what is shown of the negotiations: status documents and events for monitors. */
 #include "agent/base/jwrite.h"
 #include "agent/finder_impl.h"
+#include "agent/runtime.h"
 
 /* -- small things -------------------------------------------------------------------------------- */
 
@@ -70,6 +71,8 @@ void finder_tell(
 	write_path(out, &v->path);
 	jwrite_string(out, "problem", step == NEGO_STEP_FAILED ? v->why : NULL);
 	engine_publish(f->engine, out, key, words);
+	if (step == NEGO_STEP_UP && (v->path.at.family || v->heard_ms) && f->ops.connected)
+		f->ops.connected(key, v, f->user);
 }
 
 /* -- status -------------------------------------------------------------------------------------- */
@@ -119,4 +122,14 @@ void finder_write_status(const struct finder *f, GString *out)
 	jwrite_int(out, "longest_wait_ms", load.longest_ms);
 	jwrite_int(out, "candidates_refused", (int64_t)f->refused);
 	jwrite_close(out, '}');
+}
+
+void finder_write_pools(const struct finder *f, GString *out)
+{
+	struct nego_load load = { 0 };
+
+	if (f)
+		nego_get_load(f->nego, &load, finder_now_ms());
+	runtime_write_pool(out, "negotiations known", f ? nego_count(f->nego) : 0, NEGO_KNOWN_MAX);
+	runtime_write_pool(out, "negotiations busy", load.busy, NEGO_BUSY_MAX);
 }

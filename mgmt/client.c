@@ -280,11 +280,17 @@ void mgmt_client_get_status(const struct mgmt_client *c, struct mgmt_status *ret
 		.message_ms = view.message_ms,
 		.serial = view.serial,
 		.attempts = view.attempts,
+		.connects = view.connects,
+		.failures = view.failures,
+		.logins = view.logins,
+		.login_ms = view.login_ms,
+		.login_worked = view.login_worked,
 		.messages = c->messages,
 		.dropped = c->dropped,
 		.cleartext = c->cleartext,
 		.job_unsupported = view.job_unsupported,
 		.files_refused = c->files_refused,
+		.jobs_refused = c->jobs_refused,
 	};
 	g_strlcpy(ret->error, view.error, sizeof(ret->error));
 	g_strlcpy(ret->address, c->last_address, sizeof(ret->address));

@@ -49,7 +49,7 @@ struct mgmt_client {
 	bool has_used_key, trust_next;
 	char last_address[64];
 	uint64_t messages, dropped;
-	size_t files_refused;
+	size_t files_refused, jobs_refused;
 
 	GSource *source; /* the next time to look, callbacks, slices of gathering */
 	bool settling, tell;

@@ -334,6 +334,7 @@ static void job_message(struct grpc_call *call, const uint8_t *data, size_t len,
 		return;
 	if (r < 0)
 		return unusable(s, "a job makes no sense");
+	c->jobs_refused += !c->jobs;
 	answer = request_job_failed(id, id_len,
 		c->jobs ? "job not implemented"
 			: "jobs are not allowed by this host's configuration",

@@ -33,13 +33,18 @@ static void change_clear(struct change *c)
 
 static void print_changes(const struct change *c)
 {
+	bool check = c->session.o->check;
+
+	if (check && is_changed(c))
+		puts("nothing was changed; this would be:");
 	tune_print_outcomes(stdout, &c->outcomes);
 	if (c->note)
 		puts(c->note);
 	if (c->files_error[0])
 		fprintf(stderr, "lapwing: %s\n", c->files_error);
 	else if (c->files_changed)
-		puts("what happens at the next start of this host was changed");
+		printf("what happens at the next start of this host %s changed\n",
+			check ? "would be" : "was");
 	else if (!is_changed(c) && !c->outcomes.failed && !c->outcomes.drifted)
 		puts("nothing to change");
 }
@@ -54,6 +59,7 @@ static enum exit_code report(const struct change *c, const char *schema, enum ex
 	}
 	out = document_new(schema, exit_code_class(code));
 	jwrite_bool(out, "changed", is_changed(c));
+	jwrite_bool(out, "check", c->session.o->check);
 	jwrite_string(out, "note", c->note);
 	jwrite_bool(out, "files_changed", c->files_changed);
 	jwrite_string(out, "files_error", c->files_error[0] ? c->files_error : NULL);
@@ -80,7 +86,8 @@ static enum exit_code persist(struct change *c)
 
 	if (code)
 		return code;
-	persist_write(o->root, c->session.plan, &options, &c->files_changed, c->files_error);
+	persist_write(
+		o->root, c->session.plan, &options, o->check, &c->files_changed, c->files_error);
 	return EXIT_OK;
 }
 
@@ -215,15 +222,19 @@ static enum exit_code revert(struct change *c)
 	if (code)
 		return code;
 	if (knobs == KNOB_ALL)
-		persist_remove(s->o->root, &c->files_changed, c->files_error);
+		persist_remove(s->o->root, s->o->check, &c->files_changed, c->files_error);
 	else
 		c->note = "what --persist wrote stays";
 	r = tune_revert(&s->tuner, knobs, s->o->force, &c->outcomes, error);
 	if (r < 0)
 		return tune_session_fail(s, r, error);
-	if (s->owned[0] && knobs & UINT32_C(1) << KNOB_MTU)
+	if (!s->owned[0] || !(knobs & UINT32_C(1) << KNOB_MTU))
+		return EXIT_OK;
+	if (s->o->check)
+		c->mtu_forgotten = s->measured;
+	else
 		code = tune_tell_mtu(&s->o->common, 0, &c->mtu_forgotten, &s->failure);
-	if (c->mtu_forgotten)
+	if (c->mtu_forgotten && !s->o->check)
 		c->note = "mtu: lapwingd has forgotten what was measured";
 	return code;
 }

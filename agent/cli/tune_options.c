@@ -34,6 +34,7 @@ enum tune_bit {
 	TUNE_APPLY = 1 << 21,
 	TUNE_EACH_KNOB = 1 << 22,
 	TUNE_SECONDS = 1 << 23,
+	TUNE_CHECK = 1 << 24,
 	/* Which host, and what is wanted of it. */
 	TUNE_WHERE = TUNE_UNDERLAY | TUNE_IFACE,
 	TUNE_WISH = TUNE_WHERE | TUNE_ONLY | TUNE_SKIP | TUNE_DEVICE | TUNE_IRQBALANCE | TUNE_FORCE,
@@ -51,6 +52,7 @@ static const struct args_option option_table[] = {
 	{ "allow-disruptive", 0, NULL, TUNE_DISRUPTIVE, "also what resets a link in use" },
 	{ "rollback-on-error", 0, NULL, TUNE_ROLLBACK, "take all back when one is refused" },
 	{ "persist", 0, NULL, TUNE_PERSIST, "also after the next start of the host" },
+	{ "check", 0, NULL, TUNE_CHECK, "only tell what would be changed" },
 	{ "on-start", 0, NULL, TUNE_ON_START, "as --persist or lapwing.json say, or nothing" },
 	{ "duration", 0, "N", TUNE_DURATION, "seconds to look at (default 10, with --watch 1)" },
 	{ "watch", 0, NULL, TUNE_WATCH, "again and again until interrupted" },
@@ -74,10 +76,11 @@ const struct tune_command tune_commands[] = {
 		cmd_tune_show },
 	{ "plan", "what apply would change", TUNE_WISH | TUNE_EXIT_DIFF, 0, 0, cmd_tune_plan },
 	{ "apply", "set what is not as it should be; the originals are saved",
-		TUNE_WISH | TUNE_DISRUPTIVE | TUNE_ROLLBACK | TUNE_PERSIST | TUNE_ON_START, 0, 0,
-		cmd_tune_apply },
+		TUNE_WISH | TUNE_DISRUPTIVE | TUNE_ROLLBACK | TUNE_PERSIST | TUNE_ON_START |
+			TUNE_CHECK,
+		0, 0, cmd_tune_apply },
 	{ "verify", "is what was applied still so?", 0, 0, 0, cmd_tune_verify },
-	{ "revert", "put the originals back", TUNE_ONLY | TUNE_SKIP | TUNE_FORCE, 0, 0,
+	{ "revert", "put the originals back", TUNE_ONLY | TUNE_SKIP | TUNE_FORCE | TUNE_CHECK, 0, 0,
 		cmd_tune_revert },
 	{ "diagnose", "the bottleneck of the traffic that runs now",
 		TUNE_WHERE | TUNE_DURATION | TUNE_WATCH, 0, DIAGNOSE_S, tune_diagnose },
@@ -205,6 +208,8 @@ static bool take_flag(struct tune_options *o, enum tune_bit bit)
 		return o->rollback = true;
 	case TUNE_PERSIST:
 		return o->persist = true;
+	case TUNE_CHECK:
+		return o->check = true;
 	case TUNE_ON_START:
 		return o->on_start = true;
 	case TUNE_WATCH:
@@ -325,6 +330,12 @@ enum exit_code tune_options_parse(int argc, char **argv, const struct tune_comma
 }
 
 /* -- help ------------------------------------------------------------------------------------- */
+
+const struct args_option *tune_options_table(const struct tune_command *command, unsigned *ret_bits)
+{
+	*ret_bits = (command ? command->options : 0) | TUNE_COMMON;
+	return option_table;
+}
 
 void tune_options_help(FILE *out, const struct tune_command *command)
 {

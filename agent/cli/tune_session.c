@@ -83,14 +83,17 @@ static enum exit_code check_device(struct tune_session *s, const char *option, c
 static void find_owned(struct tune_session *s)
 {
 	const char *name;
-	json_t *status;
+	json_t *status, *interface;
 
 	if (!tree_is_real(s->tuner.tree))
 		return;
 	status = tune_ask_daemon(&s->o->common, "status");
-	name = get_text(json_object_get(status, "interface"), "name");
-	if (*name && is_device(s->tuner.tree, name))
+	interface = json_object_get(status, "interface");
+	name = get_text(interface, "name");
+	if (*name && is_device(s->tuner.tree, name)) {
 		g_strlcpy(s->owned, name, sizeof(s->owned));
+		s->measured = json_is_integer(json_object_get(interface, "measured_mtu"));
+	}
 	json_decref(status);
 }
 
@@ -105,6 +108,7 @@ enum exit_code tune_session_open(const struct tune_options *o, struct tune_sessi
 		return failure_set(&ret->failure,
 			r == -ENOENT || r == -ENOTDIR ? EXIT_USAGE : EXIT_FAILED, NULL, "%s: %s",
 			o->root, g_strerror(-r));
+	ret->tuner.check = o->check;
 	code = check_device(ret, "underlay", o->underlay);
 	if (!code)
 		code = check_device(ret, "device", o->device);

@@ -13,6 +13,7 @@ struct tune_session {
 	struct host *host; /* both from tune_session_plan */
 	struct plan *plan;
 	char owned[IFNAMSIZ]; /* the interface of a daemon, which sets its MTU; "": none */
+	bool measured; /* to what was measured there */
 	struct failure failure;
 };
 

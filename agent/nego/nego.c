@@ -257,6 +257,7 @@ void nego_up(struct nego *n, const struct wg_key *key, int64_t now_ms)
 	if (t->shown.path.at.family)
 		t->check_ms = NEGO_NEVER;
 	nego_tell(n, t, NEGO_STEP_UP);
+	t->shown.heard_ms = 0;
 	nego_release(n, t);
 }
 

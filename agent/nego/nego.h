@@ -105,6 +105,7 @@ struct nego_view {
 	uint32_t offers_sent, offers_heard, answers_sent, answers_heard;
 	uint32_t candidates, limited; /* of this session; messages that came too often */
 	struct nego_path path;
+	int64_t heard_ms; /* the first offer or answer since the tunnel was up last */
 	int64_t wanted_ms, offered_ms, answered_ms, candidate_ms, path_ms; /* 0: not yet */
 	int64_t due_ms; /* when it waits: since then */
 	const char *why; /* the last failure; NULL: none */

@@ -329,6 +329,18 @@ static int write_locked(struct run *run, char error[static 256])
 	return r;
 }
 
+/* What the kernel will say of it only writing tells. */
+static void foresee(struct run *run)
+{
+	for (unsigned i = 0; i < run->plan->items->len; i++) {
+		const struct item *item = run->plan->items->pdata[i];
+
+		if (is_pending(run, item))
+			outcomes_add(
+				run->outcomes, item, OUTCOME_CHANGED, item->current, item->wanted);
+	}
+}
+
 /* One that has just come back has no route yet. That it is among those to be tuned says the journal. */
 static bool is_back(const struct run *run, const char *device)
 {
@@ -350,7 +362,9 @@ static int apply(struct run *run, char error[static 256])
 		journal_heed(run->journal, run->host, run->plan);
 	if (r == 0 && is_back(run, device))
 		r = look_again(run, device, error);
-	if (r == 0 && has_pending(run, false))
+	if (r == 0 && run->t->check)
+		foresee(run);
+	else if (r == 0 && has_pending(run, false))
 		r = write_locked(run, error);
 	if (r == 0)
 		report_rest(run);

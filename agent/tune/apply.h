@@ -8,10 +8,12 @@
 #include "agent/tune/journal.h"
 #include "agent/tune/plan.h"
 
-/* A host at work: all handles that reading and writing need. */
+/* A host at work: all handles that reading and writing need. With `check` apply and revert change nothing, and tell what they
+ * would change. */
 struct tuner {
 	struct tree *tree;
 	struct nics *nics;
+	bool check;
 };
 
 int tuner_open(const char *root, struct tuner *ret);

@@ -18,40 +18,48 @@ enum { FILE_MAX = 64 * 1024 };
 
 /* -- files ------------------------------------------------------------------------------------ */
 
-static int explain(int r, const char *path, char error[static 256])
+/* What is done to them. */
+struct files {
+	const char *root;
+	bool check; /* only find out what would be changed */
+	bool *ret_changed;
+	char *error; /* 256 */
+};
+
+static int explain(int r, const char *path, const struct files *f)
 {
-	g_snprintf(error, 256, "%s: %s", path, g_strerror(-r));
+	g_snprintf(f->error, 256, "%s: %s", path, g_strerror(-r));
 	return r;
 }
 
 /* Only when it is not there with this text. */
-static int put_file(const char *root, const char *name, const char *text, mode_t mode,
-	mode_t folder_mode, bool *ret_changed, char error[static 256])
+static int put_file(
+	const struct files *f, const char *name, const char *text, mode_t mode, mode_t folder_mode)
 {
-	g_autofree char *path = g_build_filename(root, name, NULL), *old = NULL;
+	g_autofree char *path = g_build_filename(f->root, name, NULL), *old = NULL;
 	size_t len;
 	int r = file_read(path, FILE_MAX, &old, &len);
 
 	if (r == 0 && !strcmp(old, text))
 		return 0;
-	r = file_make_parent(path, folder_mode);
-	if (r == 0)
+	r = f->check ? 0 : file_make_parent(path, folder_mode);
+	if (r == 0 && !f->check)
 		r = file_write(path, text, strlen(text), mode);
 	if (r < 0)
-		return explain(r, path, error);
-	*ret_changed = true;
+		return explain(r, path, f);
+	*f->ret_changed = true;
 	return 0;
 }
 
-static int remove_file(
-	const char *root, const char *name, bool *ret_changed, char error[static 256])
+static int remove_file(const struct files *f, const char *name)
 {
-	g_autofree char *path = g_build_filename(root, name, NULL);
+	g_autofree char *path = g_build_filename(f->root, name, NULL);
+	struct stat st;
 
-	if (unlink(path) == 0)
-		*ret_changed = true;
+	if ((f->check ? lstat(path, &st) : unlink(path)) == 0)
+		*f->ret_changed = true;
 	else if (errno != ENOENT && errno != ENOTDIR)
-		return explain(-errno, path, error);
+		return explain(-errno, path, f);
 	return 0;
 }
 
@@ -87,20 +95,19 @@ static char *format_sysctls(const struct plan *plan, const struct journal *journ
 	return g_string_free(out, FALSE);
 }
 
-static int put_sysctls(
-	const char *root, const struct plan *plan, bool *ret_changed, char error[static 256])
+static int put_sysctls(const struct files *f, const struct plan *plan)
 {
 	g_autofree char *text = NULL;
 	struct journal *journal;
-	int r = journal_load(root, &journal, error);
+	int r = journal_load(f->root, &journal, f->error);
 
 	if (r < 0)
 		return r;
 	text = format_sysctls(plan, journal);
 	journal_free(journal);
 	if (!text[0])
-		return remove_file(root, PERSIST_SYSCTL_PATH, ret_changed, error);
-	return put_file(root, PERSIST_SYSCTL_PATH, text, 0644, 0755, ret_changed, error);
+		return remove_file(f, PERSIST_SYSCTL_PATH);
+	return put_file(f, PERSIST_SYSCTL_PATH, text, 0644, 0755);
 }
 
 /* -- options ---------------------------------------------------------------------------------- */
@@ -274,27 +281,27 @@ static const char *find_unit(const char *root)
 }
 
 /* As systemctl enable does it; in effect from the next start on. */
-static int enable_unit(
-	const char *root, const char *unit, bool *ret_changed, char error[static 256])
+static int enable_unit(const struct files *f, const char *unit)
 {
-	g_autofree char *path = g_build_filename(root, WANTS_PATH, NULL);
+	g_autofree char *path = g_build_filename(f->root, WANTS_PATH, NULL);
 	struct stat st;
 	int r;
 
 	if (lstat(path, &st) == 0)
 		return 0;
-	r = file_make_parent(path, 0755);
-	if (r == 0 && symlink(unit, path) < 0)
+	r = f->check ? 0 : file_make_parent(path, 0755);
+	if (r == 0 && !f->check && symlink(unit, path) < 0)
 		r = -errno;
 	if (r < 0)
-		return explain(r, path, error);
-	*ret_changed = true;
+		return explain(r, path, f);
+	*f->ret_changed = true;
 	return 0;
 }
 
 int persist_write(const char *root, const struct plan *plan, const struct persist_options *options,
-	bool *ret_changed, char error[static 256])
+	bool check, bool *ret_changed, char error[static 256])
 {
+	const struct files f = { root, check, ret_changed, error };
 	g_autofree char *text = format_options(options);
 	const char *unit = find_unit(root);
 	int r;
@@ -307,21 +314,21 @@ int persist_write(const char *root, const struct plan *plan, const struct persis
 			256);
 		return -ENOENT;
 	}
-	r = put_sysctls(root, plan, ret_changed, error);
+	r = put_sysctls(&f, plan);
 	if (r == 0)
-		r = put_file(root, PERSIST_OPTIONS_PATH, text, 0600, JOURNAL_FOLDER_MODE,
-			ret_changed, error);
-	return r == 0 ? enable_unit(root, unit, ret_changed, error) : r;
+		r = put_file(&f, PERSIST_OPTIONS_PATH, text, 0600, JOURNAL_FOLDER_MODE);
+	return r == 0 ? enable_unit(&f, unit) : r;
 }
 
-int persist_remove(const char *root, bool *ret_changed, char error[static 256])
+int persist_remove(const char *root, bool check, bool *ret_changed, char error[static 256])
 {
 	static const char *const paths[] = { WANTS_PATH, PERSIST_OPTIONS_PATH,
 		PERSIST_SYSCTL_PATH };
+	const struct files f = { root, check, ret_changed, error };
 
 	*ret_changed = false;
 	for (unsigned i = 0; i < G_N_ELEMENTS(paths); i++) {
-		int r = remove_file(root, paths[i], ret_changed, error);
+		int r = remove_file(&f, paths[i]);
 
 		if (r < 0)
 			return r;

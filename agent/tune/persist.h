@@ -19,11 +19,12 @@ struct persist_options {
 
 /* Writes all three (the unit is enabled by its symbolic link); what is there already is left as it is. Of
  * the plan's settings, those that the journal says we wrote go into sysctl.d: what the operator has set
- * stays where he keeps it. *ret_changed: something was. 0 or -errno; `error` says it in words. */
+ * stays where he keeps it. *ret_changed: something was, or with `check`, which only looks, would be. 0 or -errno;
+ * `error` says it in words. */
 int persist_write(const char *root, const struct plan *plan, const struct persist_options *options,
-	bool *ret_changed, char error[static 256]);
+	bool check, bool *ret_changed, char error[static 256]);
 /* Removes what persist_write made. */
-int persist_remove(const char *root, bool *ret_changed, char error[static 256]);
+int persist_remove(const char *root, bool check, bool *ret_changed, char error[static 256]);
 /* -ENOENT: nothing persists. -EBADMSG: the file is damaged. */
 int persist_load(const char *root, struct persist_options *ret, char error[static 256]);
 void persist_options_clear(struct persist_options *options);

@@ -60,7 +60,8 @@ static void look_at(struct revert *v, struct journal_entry *e)
 
 static void put_back(struct revert *v, struct journal *journal)
 {
-	restore_all(v->t, journal, v->restores);
+	if (!v->t->check)
+		restore_all(v->t, journal, v->restores);
 	for (unsigned i = 0; i < v->restores->len; i++) {
 		const struct restore *one = &g_array_index(v->restores, struct restore, i);
 		struct outcome *o = v->restored->pdata[i];
@@ -88,9 +89,11 @@ static int revert_journal(struct revert *v, struct journal *journal, uint32_t kn
 			look_at(v, e);
 	}
 	put_back(v, journal);
+	outcomes_count(v->outcomes);
+	if (v->t->check)
+		return 0;
 	for (unsigned i = 0; i < v->done->len; i++)
 		g_ptr_array_remove(journal->entries, v->done->pdata[i]);
-	outcomes_count(v->outcomes);
 	return v->done->len ? journal_save(tree_root(v->t->tree), journal) : 0;
 }
 

@@ -190,6 +190,47 @@ static void test_nothing(struct fixture *f, const void *data)
 	g_assert_cmpuint(fake_host_written(f->root), ==, 0);
 }
 
+/* With `check` nothing is changed, and what is told is what is then done. */
+static void assert_foreseen(struct fixture *f, int (*act)(struct fixture *f))
+{
+	g_autofree char *before = snapshot(f);
+	struct outcomes foreseen;
+	const struct outcome *o, *p;
+
+	f->t.check = true;
+	fake_host_settle(f->root);
+	g_assert_cmpint(act(f), ==, 0);
+	g_assert_cmpuint(fake_host_written(f->root), ==, 0);
+	assert_same(f, before);
+	f->t.check = false;
+	foreseen = f->outcomes;
+	f->outcomes = (struct outcomes){ 0 };
+	g_assert_cmpint(act(f), ==, 0);
+	g_assert_cmpuint(f->outcomes.changed, >, 10);
+	g_assert_cmpuint(foreseen.changed, ==, f->outcomes.changed);
+	g_assert_cmpuint(foreseen.list->len, ==, f->outcomes.list->len);
+	for (unsigned i = 0; i < foreseen.list->len; i++) {
+		o = foreseen.list->pdata[i];
+		p = f->outcomes.list->pdata[i];
+		g_assert_cmpstr(o->object, ==, p->object);
+		g_assert_cmpint(o->result, ==, p->result);
+		g_assert_cmpstr(o->before, ==, p->before);
+		g_assert_cmpstr(o->after, ==, p->after);
+	}
+	outcomes_clear(&foreseen);
+}
+
+static int revert_all(struct fixture *f)
+{
+	return revert(f, false);
+}
+
+static void test_check(struct fixture *f, const void *data)
+{
+	assert_foreseen(f, apply);
+	assert_foreseen(f, revert_all);
+}
+
 static void test_refused(struct fixture *f, const void *data)
 {
 	const struct outcome *o;
@@ -953,6 +994,7 @@ int main(int argc, char **argv)
 #define ADD(name) g_test_add("/apply/" #name, struct fixture, NULL, set_up, test_##name, tear_down)
 	ADD(twice);
 	ADD(nothing);
+	ADD(check);
 	ADD(refused);
 	ADD(managed);
 	ADD(managed_later);

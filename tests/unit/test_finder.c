@@ -197,7 +197,7 @@ static void ignore(void *user)
 {
 }
 
-static const struct finder_ops finder_ops = { send_body, ignore, ignore };
+static const struct finder_ops finder_ops = { send_body, ignore, ignore, NULL };
 
 /* -- hosts ------------------------------------------------------------------------------------------ */
 

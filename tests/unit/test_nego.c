@@ -159,6 +159,28 @@ static void test_asked_again(void)
 	nego_free(s.nego);
 }
 
+/* The first word since the tunnel was up last, whichever side asked. */
+static void test_first_word(void)
+{
+	struct nego_words heard = words(1);
+	struct nego_view v;
+	struct setup s;
+
+	begin(&s);
+	nego_want(s.nego, &s.peer, NEGO_PACKET_WAITS, s.now_ms);
+	nego_view(s.nego, &s.peer, &v);
+	g_assert_cmpint(v.heard_ms, ==, 0);
+	s.now_ms += 70;
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms + 5);
+	nego_view(s.nego, &s.peer, &v);
+	g_assert_cmpint(v.heard_ms, ==, s.now_ms);
+	nego_up(s.nego, &s.peer, s.now_ms);
+	nego_view(s.nego, &s.peer, &v);
+	g_assert_cmpint(v.heard_ms, ==, 0);
+	nego_free(s.nego);
+}
+
 static void test_is_asked(void)
 {
 	struct nego_candidate early = candidate("early", 1), other = candidate("other", 2);
@@ -903,6 +925,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/nego/asks", test_asks);
+	g_test_add_func("/nego/first_word", test_first_word);
 	g_test_add_func("/nego/is_asked", test_is_asked);
 	g_test_add_func("/nego/asked_again", test_asked_again);
 	g_test_add_func("/nego/too_late", test_too_late);

@@ -72,7 +72,7 @@ static void tear_down(struct fixture *f, const void *data)
 
 static int write_all(struct fixture *f)
 {
-	return persist_write(f->root, f->plan, &options, &f->changed, f->error);
+	return persist_write(f->root, f->plan, &options, false, &f->changed, f->error);
 }
 
 /* -- files ------------------------------------------------------------------------------------ */
@@ -82,6 +82,11 @@ static void test_write(struct fixture *f, const void *data)
 	g_autofree char *sysctls = NULL, *path = g_build_filename(f->root, WANTS, NULL);
 	g_autofree char *target = NULL;
 
+	fake_host_settle(f->root);
+	g_assert_cmpint(
+		persist_write(f->root, f->plan, &options, true, &f->changed, f->error), ==, 0);
+	g_assert_true(f->changed);
+	g_assert_cmpuint(fake_host_written(f->root), ==, 0);
 	g_assert_cmpint(write_all(f), ==, 0);
 	g_assert_true(f->changed);
 	sysctls = fake_host_get(f->root, SYSCTLS);
@@ -122,7 +127,8 @@ static void test_only(struct fixture *f, const void *data)
 	struct persist_options some = { .only = UINT32_C(1) << KNOB_THREADED }, loaded = { 0 };
 
 	some.iface = (char *)"wt0";
-	g_assert_cmpint(persist_write(f->root, f->plan, &some, &f->changed, f->error), ==, 0);
+	g_assert_cmpint(
+		persist_write(f->root, f->plan, &some, false, &f->changed, f->error), ==, 0);
 	g_assert_cmpint(persist_load(f->root, &loaded, f->error), ==, 0);
 	g_assert_cmpuint(loaded.only, ==, UINT32_C(1) << KNOB_THREADED);
 	g_assert_cmpuint(loaded.skip, ==, 0);
@@ -164,11 +170,13 @@ static void test_remove(struct fixture *f, const void *data)
 	static const char *const paths[] = { SYSCTLS, OPTIONS, WANTS };
 	struct stat st;
 
-	g_assert_cmpint(persist_remove(f->root, &f->changed, f->error), ==, 0);
+	g_assert_cmpint(persist_remove(f->root, false, &f->changed, f->error), ==, 0);
 	g_assert_false(f->changed);
 	g_assert_cmpint(write_all(f), ==, 0);
-	g_assert_cmpint(persist_remove(f->root, &f->changed, f->error), ==, 0);
-	g_assert_true(f->changed);
+	for (int check = 1; check >= 0; check--) {
+		g_assert_cmpint(persist_remove(f->root, check, &f->changed, f->error), ==, 0);
+		g_assert_true(f->changed);
+	}
 	for (size_t i = 0; i < G_N_ELEMENTS(paths); i++) {
 		g_autofree char *path = g_build_filename(f->root, paths[i], NULL);
 

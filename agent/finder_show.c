@@ -96,6 +96,7 @@ void finder_write_peer(const struct finder *f, GString *out, const struct wg_key
 	jwrite_int(out, "candidates", v.candidates);
 	jwrite_int(out, "limited", v.limited);
 	write_age(out, "last_offer_ms", v.offered_ms);
+	write_age(out, "last_answer_ms", v.answered_ms);
 	write_stage(out, "offer_ms", v.wanted_ms, v.offered_ms);
 	write_stage(out, "answer_ms", v.wanted_ms, v.answered_ms);
 	write_stage(out, "candidate_ms", v.wanted_ms, v.candidate_ms);

@@ -22,6 +22,7 @@ struct setup {
 	struct wg_key keys[N_HOSTS];
 	/* the kernel */
 	struct endpoint endpoint; /* of LAZY or PERMANENT, as set last */
+	struct endpoint poked; /* where it was when a handshake was asked for */
 	GString *sent; /* "PORT:FIRST ", what was sent on: to which port, and the byte behind the type */
 	const struct packet *packet; /* about to be read */
 	uint64_t rx, tx; /* of LAZY */
@@ -44,6 +45,8 @@ static int take_peers(
 		s->made_anew = !peers[i].remove && !peers[i].update_only && peers[i].n_allowed;
 		if (peers[i].endpoint)
 			s->endpoint = *peers[i].endpoint;
+		if (peers[i].keepalive > 0)
+			s->poked = s->endpoint;
 	}
 	return 0;
 }
@@ -268,16 +271,22 @@ static struct endpoint at(uint16_t port)
 	return (struct endpoint){ .family = AF_INET, .port = port, .addr = { 192, 0, 2, 1 } };
 }
 
-/* Data for LAZY under a session that lives, with a mark of its own. */
-static void capture(struct setup *s, uint8_t mark, size_t len, int64_t now_ms)
+/* For LAZY, with a mark of its own. */
+static void capture_type(struct setup *s, uint8_t type, uint8_t mark, size_t len, int64_t now_ms)
 {
-	uint8_t data[8192] = { 4, mark };
+	uint8_t data[8192] = { type, mark };
 	const struct packet packet = {
 		.kind = PACKET_SENTINEL, .data = data, .len = len, .from_port = 51820
 	};
 
 	s->packet = &packet;
 	engine_packets(s->engine, now_ms);
+}
+
+/* Data under a session that lives. */
+static void capture(struct setup *s, uint8_t mark, size_t len, int64_t now_ms)
+{
+	capture_type(s, 4, mark, len, now_ms);
 }
 
 /* What came to the sentinels just before they are given up. */
@@ -306,6 +315,13 @@ static void find_path(struct setup *s, unsigned host, uint16_t port, bool replac
 	engine_set_paths(s->engine, &s->keys[host], &paths, now_ms);
 	if (s->engine->peers[host].flags & PEER_NEW_ENDPOINT)
 		engine_program_now(s->engine, &(uint32_t){ host }, 1, now_ms);
+}
+
+static void tell_kernel(struct setup *s)
+{
+	while (engine_stage_peers(s->engine, NOW_MS) > 0)
+		;
+	s->engine->stages[STAGE_PEERS].due = false;
 }
 
 static void read_kernel(struct setup *s, int64_t now_ms)
@@ -386,6 +402,8 @@ static void test_turns(void)
 	g_string_truncate(said, 0);
 	finder_write_peer(s.finder, said, &(struct wg_key){ { 9, 0 } });
 	g_assert_nonnull(strstr(said->str, "\"phase\":\"offered\",\"waits_ms\":null,"));
+	g_assert_nonnull(strstr(said->str, "\"last_answer_ms\":null,"));
+	g_assert_null(strstr(said->str, "\"last_offer_ms\":null,"));
 	end(&s);
 }
 
@@ -461,8 +479,7 @@ static void park(struct setup *s, bool yields)
 	engine_set_paths(s->engine, &s->keys[LAZY], &paths, NOW_MS);
 	s->engine->peers[LAZY].state = PEER_UP;
 	g_assert_true(engine_remote_sleeps(s->engine, &s->keys[LAZY], NOW_MS));
-	while (s->engine->stages[STAGE_PEERS].due && engine_stage_peers(s->engine, NOW_MS) > 0)
-		;
+	tell_kernel(s);
 }
 
 static void test_session_of_one_of_us(void)
@@ -630,6 +647,44 @@ static void test_kept_data_limits(void)
 	end(&s);
 }
 
+/* An old session sends its data, and a handshake beside it: both went to where the peer was, and the kernel sends the
+ * handshake again only after five seconds. */
+static void test_held_initiation(void)
+{
+	struct setup s;
+
+	BEGIN(&s);
+	read_kernel(&s, NOW_MS);
+	wake_by_data(&s);
+	capture_type(&s, 1, 2, PEER_INITIATION_BYTES, NOW_MS);
+	SINCE(s.sent, "1:2 ");
+	find_path(&s, LAZY, 2, false, NOW_MS + 1000);
+	SINCE(s.sent, "2:1 2:2 ");
+	s.endpoint = at(2);
+	s.rx += 92;
+	read_kernel(&s, NOW_MS + 1100); /* it has answered: nothing is held any more */
+	find_path(&s, LAZY, 3, false, NOW_MS + 1200);
+	SINCE(s.sent, "");
+	end(&s);
+}
+
+/* While it slept, the kernel moved its endpoint to where it was heard from. A handshake that is asked for there is not
+ * captured, and would go to where nobody may be any more. */
+static void test_wake_of_who_roamed(void)
+{
+	struct setup s;
+
+	BEGIN(&s);
+	read_kernel(&s, NOW_MS);
+	tell_kernel(&s);
+	s.endpoint = at(7);
+	g_assert_true(engine_remote_wants(s.engine, &s.keys[LAZY], NOW_MS));
+	tell_kernel(&s);
+	g_assert_cmpint(s.poked.family, ==, AF_INET);
+	g_assert_true(sentinel_is_one(&s.poked));
+	end(&s);
+}
+
 /* An active peer does not answer any more. Its session lives, so that what there is to send wakes it at once: it is as
  * unanswered as before. */
 static void test_silent_under_a_session(void)
@@ -718,6 +773,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/finder/kept-data-is-old", test_kept_data_is_old);
 	g_test_add_func("/finder/kept-data-is-answered", test_kept_data_is_answered);
 	g_test_add_func("/finder/kept-data-limits", test_kept_data_limits);
+	g_test_add_func("/finder/held-initiation", test_held_initiation);
+	g_test_add_func("/finder/wake-of-who-roamed", test_wake_of_who_roamed);
 	g_test_add_func("/finder/silent-under-a-session", test_silent_under_a_session);
 	g_test_add_func("/finder/silence-is-timed", test_silence_is_timed);
 	return g_test_run();

@@ -27,6 +27,8 @@ ok "the first packet is answered (${ms:-never} ms)" test -n "$ms"
 is "$(endpoint_of a b)" 10.0.0.2:51820 "a's kernel has b's address"
 is "$(endpoint_of b a)" 10.0.0.1:51820 "and b's has a's"
 within 5 "b knows that it was woken" is_peer b a$name "['lazy']" active
+lw a peers b$name >/tmp/words
+ok "what was said is shown" grep -Eq "^session +[0-9a-f]{10}; offers: [1-9][0-9]* sent, the last .* ago, .* answers: .* [1-9][0-9]* heard, the last .* ago$" /tmp/words
 lw a peers b$name --json | python3 -c 'import json, sys; print("#", json.load(sys.stdin)["peers"][0]["negotiation"])'
 lw a peers b$name --json | python3 -c 'import json, sys; print("#", json.load(sys.stdin)["peers"][0]["wakes"])'
 is "$(peer a c$name "['lazy']")" parked "c sleeps on"

@@ -16,7 +16,7 @@ FIRST = ["Configure", "Make the private key", "Start, now and with the host"]  #
 BECOME = """
 mount -t overlay -o lowerdir=$0/below:/,upperdir=$0/$1.up,workdir=$0/$1.work none $0/$1 && cd $0/$1 &&
 rm -rf etc/lapwing var/lib/lapwing var/lib/lapwing-tune && mount -t proc none proc && mount --rbind /dev dev &&
-mount -t tmpfs none run && mount -t tmpfs none tmp && ip link set lo up && : >$0/$1.made && exec chroot . sh -c 'sleep infinity & wait'
+mount -t tmpfs none run && mount -t tmpfs none tmp && mount -t tmpfs none var/lib/apt/lists && ip link set lo up && : >$0/$1.made && exec chroot . sh -c 'sleep infinity & wait'
 """
 
 
@@ -137,6 +137,18 @@ class Run:
         return {x["host"]: f"{x['said']} {x['errors'] or ''}" for x in self.lines if x["became"] in ("failed", "unreachable")}
 
 
+def playbook(hosts, name, text):
+    path = f"{hosts.dir}/{name}.yml"
+    with open(path, "w", encoding="utf8") as f:
+        f.write("- hosts: lapwing\n" + text)
+    return path
+
+
+def role(hosts):
+    """A playbook with nothing but the role."""
+    return playbook(hosts, "role", "  roles: [{role: lapwing.mesh.lapwing}]\n")
+
+
 def inventory(hosts, members, **more):
     """The group of the example, whose hosts are numbered; a variable of one host is {host: {variable: ...}} in `only`."""
     only = more.pop("only", {})
@@ -176,23 +188,24 @@ def main(tests):
     if os.environ.get("LAPWING_APART") != "1":
         os.environ["LAPWING_APART"] = "1"
         as_root = [] if os.getuid() == 0 else ["-r"]
-        os.execvp("unshare", ["unshare", "-m", *as_root, sys.executable, os.path.abspath(sys.argv[0])])
+        os.execvp("unshare", ["unshare", "-m", *as_root, sys.executable, os.path.abspath(sys.argv[0]), *sys.argv[1:]])
     if not shutil.which("ansible-playbook"):
         print("1..1\nok 1 # SKIP no ansible-core")
         return
+    tests = [test for test in tests if sys.argv[1:] in ([], [test.__name__])]
     print(f"1..{len(tests)}")
     failed = 0
     for i, test in enumerate(tests, 1):
         hosts = Hosts()
         begun = time.monotonic()
         try:
-            test(hosts)
-            print(f"ok {i} {test.__name__}", flush=True)
+            why = test(hosts)
+            print(f"ok {i} {test.__name__}" + (f" # SKIP {why}" if why else ""), flush=True)
         except Exception as e:  # pylint: disable=broad-except
             at = e.__traceback__
             at = at.tb_next.tb_lineno if at.tb_next else 0
             failed += 1
-            print(f"not ok {i} {test.__name__}, line {at}: {type(e).__name__}: {e}", flush=True)
+            print(f"not ok {i} {test.__name__}, line {at}: {type(e).__name__}: {str(e)[-4000:]}", flush=True)
         print(f"# {test.__name__}: {time.monotonic() - begun:.1f} s", flush=True)
         hosts.done()
     sys.exit(failed > 0)

@@ -40,10 +40,11 @@ class Cli:
         """With what lapwing says of it."""
         error = answer.get("error") or {}
         message = error.get("message") or answer.get("reason") or answer.get("state")
-        if error.get("hint"):
-            message += " (%s)" % error["hint"]
-        if status == REFUSED:
-            message += "; the switch of the role for that is lapwing_allow_migration"
+        hint = error.get("hint")
+        if status == REFUSED and "--force" in (hint or ""):
+            hint = "lapwing_allow_migration allows it"
+        if hint:
+            message += " (%s)" % hint
         self.module.fail_json(msg=message, rc=status, **more)
 
 

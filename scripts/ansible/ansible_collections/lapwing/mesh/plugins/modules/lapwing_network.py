@@ -63,7 +63,7 @@ import os
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.six.moves.urllib.parse import urlsplit
-from ansible_collections.lapwing.mesh.plugins.module_utils.cli import NOT_RUNNING, OK, REFUSED, Cli, read_json
+from ansible_collections.lapwing.mesh.plugins.module_utils.cli import CONFIG, NOT_RUNNING, OK, REFUSED, Cli, read_json
 
 MEMBERSHIP = "/var/lib/lapwing/network.json"
 
@@ -117,7 +117,7 @@ def joined(module, cli):
     wanted = one_form(module, module.params["management_url"])
     status, present = look(cli)
     if present and present != wanted and not module.params["force"]:
-        cli.fail(REFUSED, {"error": {"message": "this host is enrolled at %s, not %s" % (present, wanted)}})
+        cli.fail(REFUSED, {"error": {"message": "this host is enrolled at %s, not %s" % (present, wanted), "hint": "--force"}})
     if present == wanted and is_known(status):
         return {"changed": False, "message": "already enrolled at " + wanted}, present, wanted
     answer = {"changed": True, "message": None} if module.check_mode else join(module, cli, wanted)
@@ -126,6 +126,9 @@ def joined(module, cli):
 
 def left(module, cli):
     status, present = look(cli)
+    if status is None and cli.path and os.path.exists(CONFIG):
+        module.fail_json(msg="lapwingd does not run, so it cannot take down what it has made: start it, or remove %s to leave"
+                         " that as it is" % CONFIG)
     if status is None or (not present and (status["mesh"] is None or status["state"] == "down")):
         return {"changed": False, "message": None}, None, None
     there = present or "the mesh %s" % status["mesh"]["name"]

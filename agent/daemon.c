@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/due.h"
 #include "agent/base/exitcode.h"
 #include "agent/base/jwrite.h"
 #include "agent/base/log.h"
@@ -258,18 +259,9 @@ static gboolean work(gpointer user)
 	return G_SOURCE_CONTINUE;
 }
 
-static gboolean dispatch_work(GSource *source, GSourceFunc callback, gpointer user)
-{
-	return callback(user);
-}
-
-static GSourceFuncs work_funcs = { .dispatch = dispatch_work };
-
 static void start_work(struct daemon *d)
 {
-	d->work = g_source_new(&work_funcs, sizeof(GSource));
-	g_source_set_callback(d->work, work, d, NULL);
-	g_source_attach(d->work, NULL);
+	d->work = due_new(work, d, NULL);
 	g_source_set_ready_time(d->work, 0);
 }
 
@@ -554,10 +546,7 @@ void daemon_free(struct daemon *d)
 	g_clear_handle_id(&d->ticks, g_source_remove);
 	g_clear_handle_id(&d->mesh_again, g_source_remove);
 	g_clear_handle_id(&d->signals, g_source_remove);
-	if (d->work) {
-		g_source_destroy(d->work);
-		g_source_unref(d->work);
-	}
+	due_free(d->work);
 	watch_close(d->watch);
 	events_free(d->events);
 	resolve_free(d->resolve);

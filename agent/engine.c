@@ -396,14 +396,14 @@ static void plan_next_read(struct engine *e, int64_t now_ms)
 	int64_t in_s = -1;
 
 	if (e->watch)
-		in_s = 5;
+		in_s = PEER_LOOK_MS / 1000;
 	else if (e->next_read_ms != ENGINE_NEVER)
 		return;
 	else if (e->early_reads < G_N_ELEMENTS(early_read_s))
 		in_s = early_read_s[e->early_reads++];
 	/* Prefixes are to move, and paths to be looked for anew, soon after a tunnel has died. */
 	else if ((routing_n_groups(e->routing) || e->finder) && engine_anybody_up(e))
-		in_s = 15;
+		in_s = 10;
 	if (in_s >= 0)
 		e->next_read_ms = sooner(e->next_read_ms, now_ms + in_s * 1000);
 }

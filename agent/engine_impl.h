@@ -185,7 +185,7 @@ struct engine {
 	int64_t next_read_ms; /* ENGINE_NEVER: at the coarse check */
 	unsigned early_reads; /* done since something was programmed */
 	unsigned read_retries;
-	bool watch; /* some peer is asking */
+	bool watch; /* somebody who was woken is to be heard of soon */
 	bool was_read; /* since this interface is ours: who is there is known */
 	uint64_t resyncs;
 	bool was_ready; /* settled once with this interface */

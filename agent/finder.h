@@ -9,6 +9,7 @@
 #include "agent/engine.h"
 
 struct finder;
+struct nego_view;
 struct gather_map;
 struct signal_body;
 
@@ -26,6 +27,8 @@ struct finder_ops {
 	void (*changed)(void *user);
 	/* This host's addresses have changed. */
 	void (*moved)(void *user);
+	/* The tunnel to a peer is up, after it was spoken with. May be NULL. */
+	void (*connected)(const struct wg_key *remote, const struct nego_view *view, void *user);
 };
 
 /* `version` is what we tell others that we are; copied by reference. */

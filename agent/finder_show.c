@@ -7,8 +7,10 @@
 
 static void write_age(GString *out, const char *key, int64_t at_ms)
 {
-	if (at_ms)
-		jwrite_int(out, key, finder_now_ms() - at_ms);
+	int64_t now_ms = finder_now_ms();
+
+	if (at_ms > 0 && at_ms <= now_ms)
+		jwrite_int(out, key, now_ms - at_ms);
 	else
 		jwrite_null(out, key);
 }
@@ -69,6 +71,8 @@ void finder_tell(
 	write_path(out, &v->path);
 	jwrite_string(out, "problem", step == NEGO_STEP_FAILED ? v->why : NULL);
 	engine_publish(f->engine, out, key, words);
+	if (step == NEGO_STEP_UP && (v->path.at.family || v->heard_ms) && f->ops.connected)
+		f->ops.connected(key, v, f->user);
 }
 
 /* -- status -------------------------------------------------------------------------------------- */
@@ -81,6 +85,7 @@ void finder_write_peer(const struct finder *f, GString *out, const struct wg_key
 		return;
 	jwrite_open(out, "negotiation", '{');
 	jwrite_string(out, "phase", nego_phase_name(v.phase));
+	write_age(out, "waits_ms", v.phase == NEGO_WAITS ? v.due_ms : 0);
 	write_session(out, v.session);
 	jwrite_bool(out, "lapwing", v.lapwing);
 	jwrite_bool(out, "asked_by_remote", v.asked_by_remote);

@@ -5,6 +5,7 @@
 
 #include "agent/base/key.h"
 #include "agent/finder.h"
+#include "agent/samples.h"
 #include "agent/membership.h"
 #include "agent/network.h"
 #include "mgmt/client.h"
@@ -55,6 +56,8 @@ struct network {
 	guint save_timer;
 	int64_t saved_ms;
 
+	struct samples *samples;
+	uint64_t logins; /* of which a sample was taken */
 	bool has_problem; /* the engine was told of one */
 	enum mgmt_state told_state; /* last logged */
 	char told_error[MGMT_ERROR_MAX];

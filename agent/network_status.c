@@ -35,6 +35,7 @@ static void write_management(const struct network *n, GString *out, int64_t now)
 	jwrite_int(out, "messages", (int64_t)s.messages);
 	jwrite_int(out, "messages_refused", (int64_t)s.dropped);
 	jwrite_int(out, "file_checks_refused", (int64_t)s.files_refused);
+	jwrite_int(out, "jobs_refused", (int64_t)s.jobs_refused);
 	jwrite_close(out, '}');
 }
 
@@ -108,6 +109,21 @@ static void write_map(const struct network *n, GString *out, int64_t now)
 	jwrite_close(out, '}');
 }
 
+static void write_refused_jobs(const struct network *n, GString *out)
+{
+	struct mgmt_status s;
+	char text[32];
+
+	mgmt_client_get_status(n->client, &s);
+	if (!s.jobs_refused)
+		return;
+	g_snprintf(text, sizeof(text), "%zu so far", s.jobs_refused);
+	jwrite_open(out, NULL, '{');
+	jwrite_string(out, "jobs", text);
+	jwrite_string(out, "reason", "policy.jobs");
+	jwrite_close(out, '}');
+}
+
 /* What of the server's wishes this host does not do. */
 static void write_refused(const struct network *n, GString *out)
 {
@@ -144,6 +160,7 @@ static void write_refused(const struct network *n, GString *out)
 			out, "reason", n->config->policy.dns ? "not served yet" : "policy.dns");
 		jwrite_close(out, '}');
 	}
+	write_refused_jobs(n, out);
 	jwrite_close(out, ']');
 }
 
@@ -183,4 +200,14 @@ void network_write_pools(const struct network *n, GString *out)
 		signal_client_get_status(n->signal, &s);
 	finder_write_pools(n->finder, out);
 	runtime_write_pool(out, "messages to peers", s.out.waiting, OUTBOX_MAX);
+	runtime_write_pool(out, "samples", samples_count(n->samples), SAMPLES_MAX);
+}
+
+void network_write_samples(struct network *n, GString *out)
+{
+	g_autoptr(GString) lines = g_string_new(NULL);
+
+	samples_write(n->samples, lines, g_get_real_time() * 1000);
+	jwrite_int(out, "count", (int64_t)samples_count(n->samples));
+	jwrite_string(out, "lines", lines->str);
 }

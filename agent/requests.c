@@ -446,6 +446,15 @@ static void handle_recent(struct requests *r, const struct control_request *requ
 	control_reply(daemon_control(r->daemon), request->client, out);
 }
 
+static void handle_samples(struct requests *r, const struct control_request *request)
+{
+	GString *out = requests_document("lapwing.samples/1");
+
+	network_write_samples(daemon_network(r->daemon), out);
+	jwrite_close(out, '}');
+	control_reply(daemon_control(r->daemon), request->client, out);
+}
+
 static void handle_version(struct requests *r, const struct control_request *request)
 {
 	GString *out = requests_document("lapwing.version/1");
@@ -487,6 +496,8 @@ void requests_handle(const struct control_request *request, void *user)
 		handle_runtime(r, request);
 	else if (!strcmp(request->command, "recent"))
 		handle_recent(r, request);
+	else if (!strcmp(request->command, "samples"))
+		handle_samples(r, request);
 	else if (!strcmp(request->command, "version"))
 		handle_version(r, request);
 	else

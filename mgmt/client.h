@@ -68,9 +68,13 @@ struct mgmt_status {
 	uint64_t connects, failures; /* how attempts ended */
 	uint64_t serial, attempts, messages, dropped; /* dropped: messages that could not be used */
 	char address[64]; /* of the server; "" unknown */
+	uint64_t logins; /* that have ended; of the last one: */
+	int64_t login_ms; /* it took */
+	bool login_worked;
 	bool cleartext; /* http:// outside loopback */
 	bool job_unsupported;
 	size_t files_refused; /* paths that policy.file_checks does not allow */
+	size_t jobs_refused; /* since the beginning, as jobs are not allowed */
 };
 
 struct mgmt_callbacks {

@@ -103,7 +103,7 @@ static void learn_names(struct report *r, const json_t *status)
 static void add_daemon(struct report *r)
 {
 	g_autoptr(GString) metrics = g_string_new(NULL);
-	json_t *status = ask(r, "status", "status.json");
+	json_t *status = ask(r, "status", "status.json"), *samples;
 
 	learn_names(r, status);
 	metrics_write(metrics, status, r->system.release);
@@ -112,6 +112,10 @@ static void add_daemon(struct report *r)
 	add_json(r, "runtime.json", ask(r, "runtime", "runtime.json"));
 	add_json(r, "events.json", ask(r, "recent", "events.json"));
 	add_text(r, "metrics.prom", metrics->str);
+	samples = ask(r, "samples", "samples.txt");
+	if (*get_text(samples, "lines"))
+		add_text(r, "samples.txt", get_text(samples, "lines"));
+	json_decref(samples);
 }
 
 /* -- files ------------------------------------------------------------------------------------ */

@@ -143,6 +143,9 @@ static void print_negotiation(const json_t *talk)
 	if (*path)
 		status_line("path", "%s, %s (%s to %s)%s%s", phase, path,
 			get_text(talk, "local_type"), get_text(talk, "remote_type"), sep, problem);
+	else if (!get_is_null(talk, "waits_ms"))
+		status_line("path", "waiting for its turn, for %" PRId64 " ms%s%s",
+			get_int(talk, "waits_ms"), sep, problem);
 	else if (*phase)
 		status_line("path", "%s%s%s", phase, sep, problem);
 }

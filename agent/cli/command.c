@@ -40,6 +40,7 @@ enum option_bit {
 	OPT_TEXTFILE = 2097152,
 	OPT_OUTPUT = 4194304,
 	OPT_ANONYMIZE = 8388608,
+	OPT_SAMPLES = 16777216,
 	OPT_PLAN = OPT_FILE | OPT_CONFIG | OPT_DIFF | OPT_EXIT_DIFF | OPT_FORCE,
 	OPT_ENROLL = OPT_URL | OPT_KEY_FILE | OPT_KEY_STDIN | OPT_HOSTNAME | OPT_FORCE | OPT_UNTIL,
 };
@@ -59,6 +60,8 @@ static const struct args_option option_table[] = {
 	{ "diff", 0, NULL, OPT_DIFF, "with every difference" },
 	{ "exit-diff", 0, NULL, OPT_EXIT_DIFF, "exit with 6 if something would be changed" },
 	{ "per-peer", 0, NULL, OPT_PER_PEER, "with series of every peer" },
+	{ "samples", 0, NULL, OPT_SAMPLES,
+		"instead, how long each connection took, as InfluxDB lines" },
 	{ "textfile", 0, "FILE", OPT_TEXTFILE, "into this file, which is replaced as a whole" },
 	{ "output", 'o', "FILE", OPT_OUTPUT, "write it there; -: to standard output" },
 	{ "anonymize", 0, "off|default|strict", OPT_ANONYMIZE,
@@ -109,8 +112,8 @@ const struct command commands[] = {
 	{ "debug", "runtime", "what the daemon itself costs: memory, turns, pools", 0, ASK_S,
 		cmd_debug },
 	{ "monitor", NULL, "print events until interrupted", 0, ASK_S, cmd_monitor },
-	{ "metrics", NULL, "counters and gauges as Prometheus text", OPT_PER_PEER | OPT_TEXTFILE,
-		ASK_S, cmd_metrics },
+	{ "metrics", NULL, "counters and gauges as Prometheus text",
+		OPT_PER_PEER | OPT_TEXTFILE | OPT_SAMPLES, ASK_S, cmd_metrics },
 	{ "plan", NULL, "tell what apply would change", OPT_PLAN, ASK_S, cmd_plan },
 	{ "apply", NULL, "make both files, and the mesh, what a file says", OPT_PLAN | OPT_DRY_RUN,
 		CHANGE_S, cmd_apply },
@@ -273,6 +276,9 @@ static bool take_option(struct parser *p, enum option_bit bit, const char *value
 		return true;
 	case OPT_EXIT_DIFF:
 		o->exit_diff = true;
+		return true;
+	case OPT_SAMPLES:
+		o->samples = true;
 		return true;
 	case OPT_PER_PEER:
 		o->per_peer = true;

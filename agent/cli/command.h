@@ -24,7 +24,7 @@ struct options {
 	const char *management_url, *setup_key_file, *hostname; /* NULL: not given */
 	int timeout_ms;
 	bool json, detail, force, wait, purge, setup_key_stdin, help, version;
-	bool dry_run, diff, exit_diff, per_peer;
+	bool dry_run, diff, exit_diff, per_peer, samples;
 };
 
 struct command {

@@ -1,5 +1,6 @@
 /* agent/cli/doctor_others.c - other programs that manage interfaces, routes and firewalls. */
 #include <fnmatch.h>
+#include <jansson.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -257,15 +258,29 @@ void doctor_check_ufw(struct doctor *d)
 		g_strdup_printf("ufw allow %d/udp", d->facts->listen_port));
 }
 
+/* It was told not to touch the firewall, or not to drop what is forwarded. */
+static bool docker_lets_through(const struct doctor *d)
+{
+	g_autofree char *text = NULL;
+	json_t *config;
+	bool lets;
+
+	if (tree_read(d->tree, "/etc/docker/daemon.json", &text) < 0)
+		return false;
+	config = json_loads(text, 0, NULL);
+	lets = json_is_true(json_object_get(config, "ip-forward-no-drop")) ||
+		json_is_false(json_object_get(config, "iptables"));
+	json_decref(config);
+	return lets;
+}
+
 void doctor_check_docker(struct doctor *d)
 {
-	g_autofree char *config = NULL;
 	const char *iface = d->facts->iface;
 
 	if (!doctor_find_process(d, "dockerd"))
 		return doctor_ok(d, "does not run");
-	if (tree_read(d->tree, "/etc/docker/daemon.json", &config) == 0 &&
-		strstr(config, "\"ip-forward-no-drop\": true"))
+	if (docker_lets_through(d))
 		return doctor_ok(d, "drops no forwarded packets");
 	doctor_say(d, DOCTOR_NOTE,
 		g_strdup(

@@ -89,6 +89,7 @@ struct nego_action {
 enum nego_phase {
 	NEGO_QUIET, /* nothing to do, or waiting for the other side to ask */
 	NEGO_NO_SIGNAL, /* wants to ask and can't */
+	NEGO_WAITS, /* wants to ask, or to begin what the other side asked for, and others have their turn */
 	NEGO_OFFERED, /* asked, no answer yet */
 	NEGO_CHECKING, /* ICE is at work */
 	NEGO_PATH, /* it has found a path */
@@ -104,7 +105,9 @@ struct nego_view {
 	uint32_t offers_sent, offers_heard, answers_sent, answers_heard;
 	uint32_t candidates, limited; /* of this session; messages that came too often */
 	struct nego_path path;
+	int64_t heard_ms; /* the first offer or answer since the tunnel was up last */
 	int64_t wanted_ms, offered_ms, answered_ms, candidate_ms, path_ms; /* 0: not yet */
+	int64_t due_ms; /* when it waits: since then */
 	const char *why; /* the last failure; NULL: none */
 };
 

@@ -4,21 +4,24 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 BUILD = os.path.abspath(os.environ.get("BUILD", TOP + "/build"))
 COLLECTION = TOP + "/scripts/ansible"
+MESH = COLLECTION + "/mesh.yml"
+FIRST = ["Configure", "Make the private key", "Start, now and with the host"]  # what changes on a new host
 BECOME = """
 mount -t overlay -o lowerdir=$0/below:/,upperdir=$0/$1.up,workdir=$0/$1.work none $0/$1 && cd $0/$1 &&
 rm -rf etc/lapwing var/lib/lapwing var/lib/lapwing-tune && mount -t proc none proc && mount --rbind /dev dev &&
-mount -t tmpfs none run && mount -t tmpfs none tmp && ip link set lo up && : >$0/$1.made && exec chroot . sleep infinity
+mount -t tmpfs none run && mount -t tmpfs none tmp && ip link set lo up && : >$0/$1.made && exec chroot . sh -c 'sleep infinity & wait'
 """
 
 
 class Hosts:
-    """A folder for all of them; `pids` has a file for each that is not down."""
+    """A folder for all of them; `pids` has a file for each, with the number of its first process."""
 
     def __init__(self, programs=True):
         self.dir = tempfile.mkdtemp(prefix="lapwing-ansible-")
@@ -60,9 +63,13 @@ class Hosts:
             child = f.read().strip()
         with open(f"{self.pids}/{name}", "w", encoding="utf8") as f:
             f.write(child)
+        if os.path.exists(f"{self.pids}/{name}.left"):
+            os.unlink(f"{self.pids}/{name}.left")
 
-    def down(self, name):
-        os.unlink(f"{self.pids}/{name}")
+    def down(self, name, after=0):
+        """Once it has answered so many commands."""
+        with open(f"{self.pids}/{name}.left", "w", encoding="utf8") as f:
+            f.write(str(after))
 
     def path(self, name, path):
         """A file of a host, from outside."""
@@ -91,12 +98,12 @@ class Hosts:
         done = subprocess.run(
             ["ansible-playbook", "-i", path, playbook, *(["--check", "--diff"] if check else []), *args], env=env, text=True,
             stdout=subprocess.PIPE, stderr=subprocess.PIPE, check=False)
-        run = Run(done.returncode)
+        run = Run(done.returncode, done.stdout + done.stderr)
         for line in done.stdout.splitlines():
             if line.startswith("{"):
                 run.add(json.loads(line))
         if not run.lines:
-            raise AssertionError(done.stdout + done.stderr)
+            raise AssertionError(run.text)
         return run
 
     def done(self):
@@ -110,8 +117,9 @@ class Hosts:
 class Run:
     """What a playbook has done."""
 
-    def __init__(self, status):
+    def __init__(self, status, text):
         self.status = status
+        self.text = text
         self.lines = []
 
     def add(self, line):
@@ -127,3 +135,64 @@ class Run:
     def failures(self):
         """What was said of each that failed."""
         return {x["host"]: f"{x['said']} {x['errors'] or ''}" for x in self.lines if x["became"] in ("failed", "unreachable")}
+
+
+def inventory(hosts, members, **more):
+    """The group of the example, whose hosts are numbered; a variable of one host is {host: {variable: ...}} in `only`."""
+    only = more.pop("only", {})
+    names = {name: {"lapwing_host": {"addresses": [f"100.64.0.{i + 1}"]}, **only.get(name, {})} for i, name in enumerate(members)}
+    return {"all": {"children": {"lapwing": {"hosts": names, "vars": {
+        "ansible_connection": "fakehost", "fakehosts": hosts.pids, "ansible_become": False,
+        "ansible_python_interpreter": "/usr/bin/python3", "lapwing_package": "", "lapwing_wait": "live",
+        "lapwing_mesh": {"mesh": "prod"}, **more}}}}}
+
+
+def check(got, wanted):
+    if got != wanted:
+        raise AssertionError(f"{got!r}, not {wanted!r}")
+
+
+def check_done(run):
+    if run.status:
+        raise AssertionError(run.failures() or run.text)
+    return run
+
+
+def has(text, words):
+    if words not in text:
+        raise AssertionError(f"no {words!r} in {text!r}")
+
+
+def foreseen(hosts, playbook, made, *args):
+    """The real run, after one in check mode has told of the same changes, task by task."""
+    before = check_done(hosts.play(playbook, made, *args, check=True))
+    after = check_done(hosts.play(playbook, made, *args))
+    check(before.changed(), after.changed())
+    return after
+
+
+def main(tests):
+    """Each test gets hosts of its own; goes on with mounts of its own."""
+    if os.environ.get("LAPWING_APART") != "1":
+        os.environ["LAPWING_APART"] = "1"
+        as_root = [] if os.getuid() == 0 else ["-r"]
+        os.execvp("unshare", ["unshare", "-m", *as_root, sys.executable, os.path.abspath(sys.argv[0])])
+    if not shutil.which("ansible-playbook"):
+        print("1..1\nok 1 # SKIP no ansible-core")
+        return
+    print(f"1..{len(tests)}")
+    failed = 0
+    for i, test in enumerate(tests, 1):
+        hosts = Hosts()
+        begun = time.monotonic()
+        try:
+            test(hosts)
+            print(f"ok {i} {test.__name__}", flush=True)
+        except Exception as e:  # pylint: disable=broad-except
+            at = e.__traceback__
+            at = at.tb_next.tb_lineno if at.tb_next else 0
+            failed += 1
+            print(f"not ok {i} {test.__name__}, line {at}: {type(e).__name__}: {e}", flush=True)
+        print(f"# {test.__name__}: {time.monotonic() - begun:.1f} s", flush=True)
+        hosts.done()
+    sys.exit(failed > 0)

@@ -320,6 +320,7 @@ static void test_reading(void)
 		{ "status", "", true },
 		{ "runtime", "", true },
 		{ "recent", "", true },
+		{ "samples", "", true },
 		{ "peers", "", true },
 		{ "monitor", "", true },
 		{ "ping", "", true },

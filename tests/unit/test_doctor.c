@@ -360,7 +360,11 @@ static void test_firewalls(struct fixture *f, const void *data)
 
 	put(f, "proc/93/comm", "dockerd");
 	expect(f, "docker", DOCTOR_NOTE, "forwarded", "DOCKER-USER -i wt0");
-	put(f, "etc/docker/daemon.json", "{\"ip-forward-no-drop\": true}");
+	put(f, "etc/docker/daemon.json", "{\"iptables\":true,");
+	expect(f, "docker", DOCTOR_NOTE, "forwarded", NULL);
+	put(f, "etc/docker/daemon.json", "{\"ip-forward-no-drop\":true}");
+	expect(f, "docker", DOCTOR_OK, "drops no", NULL);
+	put(f, "etc/docker/daemon.json", "{\"iptables\" : false}");
 	expect(f, "docker", DOCTOR_OK, "drops no", NULL);
 }
 

@@ -372,6 +372,8 @@ static void test_jobs(void)
 			json_string_value(json_object_get(answer, "Reason")), "am9i"));
 	}
 	json_decref(answers);
+	g_assert_cmpuint(follower_status(&f).jobs_refused, ==, 0);
+	g_assert_cmpuint(follower_status(&refusing).jobs_refused, ==, 1);
 	/* One that makes no sense, and one after it. */
 	hub_do(&hub, "{'do': 'job', 'peer': '%s', 'hex': 'ffff'}", f.key);
 	AWAIT(3000, follower_status(&f).dropped == 1);

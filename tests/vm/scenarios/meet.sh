@@ -39,6 +39,14 @@ ms=$(ping_ms b 100.64.0.1)
 ok "the other way round, from where it was (${ms:-never} ms)" test -n "$ms"
 within 5 "both are up" is_peer a b$name "['lazy']" active
 
+# ---- How long that took, as samples
+pair_of() { lw "$1" metrics --samples | sed -n 's/^netbird_peer_connection,.*,connection_pair_id=\([0-9a-f]*\) .*/\1/p' | sort -u; }
+ok "a has a sample of it" eval 'lw a metrics --samples | grep -Eq "^netbird_peer_connection,deployment_type=selfhosted,connection_type=ice_p2p,attempt_type=initial,version=[^,]*,os=linux,arch=[^,]*,peer_id=[0-9a-f]{16},connection_pair_id=[0-9a-f]{16} connection_to_wg_handshake_seconds=[^,]*,signaling_to_connection_seconds=[^,]*,total_seconds=[^ ]* [0-9]{19}$"'
+ok "and of the second time" eval 'lw a metrics --samples | grep -q "attempt_type=reconnection"'
+is "$(pair_of a)" "$(pair_of b)" "both call the pair the same"
+ok "logins and maps have samples" eval '[ "$(lw a metrics --samples | grep -cE "^netbird_(login,deployment_type=selfhosted,result=success|sync,)")" -ge 2 ]'
+lw a metrics --samples | head -n 3 | sed 's/^/# /'
+
 # ---- Killed and started again: its session is gone, and who sends finds it again
 stop_daemon b KILL || true
 on b ip link del wt0

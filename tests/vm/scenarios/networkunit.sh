@@ -17,21 +17,30 @@ systemctl daemon-reload
 install -d -m 755 /etc/lapwing
 openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj "/CN=hub" \
 	-addext "subjectAltName=DNS:hub.test" -keyout /tmp/hub.key -out /etc/lapwing/ca.pem 2>/dev/null
+install -o lapwing -m 600 /tmp/hub.key /etc/lapwing/client.key # the same for both sides
+install -d /etc/lapwing/ca && cp /etc/lapwing/ca.pem /etc/lapwing/ca/ && openssl rehash /etc/lapwing/ca
 echo '127.0.0.1 hub.test' >>/etc/hosts
 python3 /job/hub/hub.py --control /tmp/hub.sock --listen 127.0.0.1:33073 --tls 127.0.0.1:443 --cert /etc/lapwing/ca.pem --key /tmp/hub.key \
-	>/tmp/hub.ready 2>/tmp/hub.log </dev/null &
+	--client-ca /etc/lapwing/ca.pem >/tmp/hub.ready 2>/tmp/hub.log </dev/null &
 ok "the hub starts" wait_for 60 test -s /tmp/hub.ready
 hubctl() { python3 /job/hub/hubctl -s /tmp/hub.sock "$@"; }
 (umask 077 && mkdir -p /etc/credstore && hubctl add-key >/etc/credstore/lapwing.setup-key)
 member() { lapwing status --json | python3 -c "import json, sys; print(json.load(sys.stdin)$1)"; }
 is_member() { [ "$(member "$1")" = "$2" ]; }
 
-echo '{"management": {"ca_file": "/etc/lapwing/ca.pem"}}' >/etc/lapwing/lapwing.json
+echo '{"management": {"ca_dir": "/etc/lapwing/ca"}}' >/etc/lapwing/lapwing.json
 ok "the unit starts with nothing to do" systemctl start lapwing
 is "$(member "['state']")" waiting "and waits"
 ok "status --check=ready says that it is not enrolled" eval 'lapwing status --check=ready >/dev/null; [ $? = 4 ]'
+status=0
+lapwing enroll --management-url https://hub.test --setup-key-file /etc/credstore/lapwing.setup-key 2>/tmp/err || status=$?
+is "$status $(cat /tmp/err)" "16 lapwing: the server wants a certificate, and there is none to show" "a server that wants a certificate is told apart"
+cat >/etc/lapwing/lapwing.json <<-'END'
+	{"management": {"ca_dir": "/etc/lapwing/ca", "client_cert": "/etc/lapwing/ca.pem", "client_key": "/etc/lapwing/client.key"}}
+END
+systemctl restart lapwing
 echo 'MANAGEMENT_URL=https://hub.test' >/etc/lapwing/enroll.conf
-ok "it joins in its sandbox, asked by a unit that has one, too" systemctl start lapwing-enroll
+ok "with one it joins in its sandbox, asked by a unit that has one, too" systemctl start lapwing-enroll
 fails "and the setup key is gone" test -e /etc/credstore/lapwing.setup-key
 ok "joining again, without it, is refused" eval '! systemctl start lapwing-enroll 2>/dev/null'
 is "$(member "['control']['management']['state']")" connected "the server is connected"

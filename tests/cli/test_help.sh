@@ -56,7 +56,7 @@ same "it lists every command" "$tmp/commands" "$tmp/listed"
 
 # ---- Every option is in the manual page and in the completion.
 pages() { # PAGE: the options that it knows
-	sed -E 's/\\&//g' "$1" | grep -oE 'Fl -[a-z-]+' | sed 's/Fl -//' | sort -u
+	sed -E 's/\\&//g' "$1" | grep -oE 'Fl (. , )?-[a-z-]+' | sed 's/.* -//' | sort -u
 }
 drift() { # NAME PAGE COMMAND...: its help against both
 	local name=$1 page=$2

@@ -61,7 +61,7 @@ for unit in $units; do
 	name=${unit##*/}
 	is "$(systemd-analyze verify --man=no "${name/@./@x.}" 2>&1 | grep -F lapwing)" "" "$name: nothing is to be said about it"
 	case $name in *.timer) continue ;; esac
-	# Tuning writes what ProtectKernelTunables would protect; samples may be sent over the network.
+	# Tuning writes what ProtectKernelTunables would protect; metrics tell of it and so see the network.
 	case $name in lapwing-tune*) limit=2.7 ;; lapwing-metrics*) limit=2.0 ;; *) limit=1.6 ;; esac
 	score=$(systemd-analyze security --offline=yes "$unit" --no-pager | sed -nE 's/.*exposure level for .*: ([0-9.]+) .*/\1/p')
 	ok "$name: its exposure is at most $limit (it is $score)" awk "BEGIN { exit !(\"$score\" != \"\" && $score <= $limit) }"

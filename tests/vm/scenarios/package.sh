@@ -61,8 +61,8 @@ for unit in $units; do
 	name=${unit##*/}
 	is "$(systemd-analyze verify --man=no "${name/@./@x.}" 2>&1 | grep -F lapwing)" "" "$name: nothing is to be said about it"
 	case $name in *.timer) continue ;; esac
-	# Tuning writes what ProtectKernelTunables would protect.
-	case $name in lapwing-tune*) limit=2.7 ;; *) limit=1.6 ;; esac
+	# Tuning writes what ProtectKernelTunables would protect; metrics tell of it and so see the network.
+	case $name in lapwing-tune*) limit=2.7 ;; lapwing-metrics*) limit=2.0 ;; *) limit=1.6 ;; esac
 	score=$(systemd-analyze security --offline=yes "$unit" --no-pager | sed -nE 's/.*exposure level for .*: ([0-9.]+) .*/\1/p')
 	ok "$name: its exposure is at most $limit (it is $score)" awk "BEGIN { exit !(\"$score\" != \"\" && $score <= $limit) }"
 done
@@ -92,7 +92,7 @@ cat >/etc/lapwing/blue-mesh.json <<-END
 END
 echo '{"mesh_file": "/etc/lapwing/blue-mesh.json", "private_key_file": "/var/lib/lapwing-blue/private.key"}' >/etc/lapwing/blue.json
 ok "it starts, and so does an instance" systemctl start lapwing lapwing@blue
-is "$(lapwing --run /run/lapwing-blue status --json | python3 -c 'import json, sys; print(json.load(sys.stdin)["interface"]["name"])')" wt1 "which has files of its own"
+is "$(lapwing --run /run/lapwing-blue status --json --timeout=60 | python3 -c 'import json, sys; print(json.load(sys.stdin)["interface"]["name"])')" wt1 "which has files of its own"
 ok "a ping through the tunnel" wait_for 10 ping -c 1 -W 10 100.64.0.2
 systemctl enable -q --now lapwing-metrics.timer
 within 10 "the timer writes metrics" grep -q '^lapwing_up 1' /var/lib/prometheus/node-exporter/lapwing.prom
@@ -111,7 +111,8 @@ dpkg-deb -R /job/lapwing.deb /tmp/next
 sed -i 's/^Version: .*/Version: 0.1.1/' /tmp/next/DEBIAN/control
 dpkg-deb -Znone -b /tmp/next /tmp/next.deb >/dev/null
 pid() { systemctl show -P MainPID "$1"; }
-kept() { echo "$(cat /sys/class/net/wt[01]/ifindex) $(wg show wt0 latest-handshakes)"; }
+# Not the session: an upgrade may take longer here than WireGuard keeps one.
+kept() { cat /sys/class/net/wt[01]/ifindex; }
 # In bursts, as only then the last answers are waited for.
 pings() { # NAME COMMAND...
 	until [ -e /tmp/done ]; do "${@:2}" -c 50 -i 0.02 -W 10 -q; done >"/tmp/ping.$1" 2>&1
@@ -130,7 +131,7 @@ for way in out in; do
 	is "$all" 1 "loses no packet on the way $way ($sent sent, $received received)"
 done
 is "$(version)" "installed 0.1.1" "it is the new version"
-is "$(kept)" "$before" "interfaces and session are those of before"
+is "$(kept)" "$before" "the interfaces are those of before"
 ok "the daemon and the instance are new" eval '[ "$(pid lapwing)" != "$daemon" ] && [ "$(pid lapwing@blue)" != "$instance" ]'
 is "$(systemctl is-active lapwing lapwing@blue lapwing-metrics.timer | xargs)" "active active active" "and run"
 

@@ -44,7 +44,7 @@ REPLAY  := $(addprefix $(BUILD)/tests/replay_,$(FUZZ))
 # Programs that scenarios run in their guests.
 LIVE    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/live_*.c))
 
-.PHONY: all deps check check-unit check-vm check-nat check-static check-clang asan sim fuzz bench demo install format \
+.PHONY: all deps check check-unit check-vm check-nat check-static check-package check-clang asan sim fuzz bench demo install deb format \
 	format-check clean help tests
 all: $(BUILD)/lapwingd $(BUILD)/lapwing
 
@@ -109,8 +109,11 @@ check-unit:
 # check-static: include rules, headers, format, manual pages
 check-static:
 	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" tests/check static
+# check-package: the Debian package - lintian, twice the same, its life from install to purge in QEMU (minutes)
+check-package: all tests
+	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" tests/check package
 # check-vm: scenarios on a real kernel in QEMU (S=name for one)
-check-vm: all tests
+check-vm: all tests $(if $(filter package,$(S)),$(BUILD)/lapwing.deb)
 	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" S="$(S)" tests/check vm
 # check-nat: every pair of accesses to the net, and which find a direct path (half an hour)
 check-nat: all tests
@@ -132,20 +135,48 @@ bench: all $(BUILD)/tests/live_fakehost $(BUILD)/tests/live_acl $(BUILD)/tests/l
 demo:
 	$(Q)scripts/deps demo && $(MAKE) --no-print-directory all && BUILD=$(BUILD) tests/demo
 
-# install: programs and manual pages below DESTDIR and PREFIX
-install: all
+# What is for other programs to find goes where they look: below PREFIX, but for NetworkManager, which knows only /usr and /etc.
+LIB        = $(DESTDIR)$(PREFIX)/lib
+SHARE      = $(DESTDIR)$(PREFIX)/share
+UNIT_DIR  ?= $(PREFIX)/lib/systemd/system
+UDEV_DIR  ?= $(PREFIX)/lib/udev/rules.d
+ZSH_DIR   ?= $(PREFIX)/share/zsh/$(if $(filter /usr,$(PREFIX)),vendor-completions,site-functions)
+NM_DIR    ?= $(if $(filter /usr,$(PREFIX)),/usr/lib,/etc)/NetworkManager/conf.d
+UNITS     := lapwing.service lapwing-enroll.service lapwing-tune.service lapwing-tune@.service lapwing-metrics.service lapwing-metrics.timer
+# An instance is a service like the first one, with files and directories of its own.
+INSTANCE  := s,^Description=.*,& %i,; s,/etc/lapwing/lapwing\.json,/etc/lapwing/%i.json,; \
+	s,^ExecStart=.*,& --config=/etc/lapwing/%i.json --state=/var/lib/lapwing-%i --run=/run/lapwing-%i,; \
+	s,^\(State\|Runtime\)Directory=lapwing$$,&-%i,
+$(BUILD)/lapwing@.service: scripts/lapwing.service Makefile
+	$(Q)mkdir -p $(@D) && sed '$(INSTANCE)' $< >$@
+
+# install: all of it below DESTDIR and PREFIX
+install: all $(BUILD)/lapwing@.service
 	install -D -m755 $(BUILD)/lapwingd $(DESTDIR)$(PREFIX)/sbin/lapwingd
 	install -D -m755 $(BUILD)/lapwing $(DESTDIR)$(PREFIX)/bin/lapwing
-	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man8 man/lapwingd.8 man/lapwing.8 man/lapwing-tune.8
-	install -D -m644 -t $(DESTDIR)$(PREFIX)/share/man/man5 man/lapwing.json.5
-	install -d $(DESTDIR)/etc/lapwing $(DESTDIR)$(PREFIX)/lib/systemd/system
-	for unit in lapwing.service lapwing-tune.service lapwing-tune@.service lapwing-metrics.service lapwing-metrics.timer; do \
-		sed "s,/usr/sbin/,$(PREFIX)/sbin/,; s,/usr/bin/,$(PREFIX)/bin/," scripts/$$unit \
-			>$(DESTDIR)$(PREFIX)/lib/systemd/system/$$unit || exit 1; done
-	install -D -m644 -t $(DESTDIR)$(PREFIX)/lib/udev/rules.d scripts/90-lapwing-tune.rules
-	install -D -m644 scripts/sysusers.conf $(DESTDIR)$(PREFIX)/lib/sysusers.d/lapwing.conf
-	install -D -m644 scripts/modules-load.conf $(DESTDIR)$(PREFIX)/lib/modules-load.d/lapwing.conf
-	install -D -m644 scripts/sysctl.conf $(DESTDIR)$(PREFIX)/lib/sysctl.d/60-lapwing.conf
+	install -D -m644 -t $(SHARE)/man/man8 man/lapwingd.8 man/lapwing.8 man/lapwing-tune.8
+	install -D -m644 -t $(SHARE)/man/man5 man/lapwing.json.5
+	install -D -m644 scripts/completion/bash $(SHARE)/bash-completion/completions/lapwing
+	install -D -m644 scripts/completion/zsh $(DESTDIR)$(ZSH_DIR)/_lapwing
+	install -D -m644 scripts/completion/fish $(SHARE)/fish/vendor_completions.d/lapwing.fish
+	install -d $(DESTDIR)/etc/lapwing $(DESTDIR)$(UNIT_DIR)
+	for unit in $(UNITS:%=scripts/%) $(BUILD)/lapwing@.service; do \
+		sed "s,/usr/sbin/lapwingd,$(PREFIX)/sbin/lapwingd,; s,/usr/bin/lapwing,$(PREFIX)/bin/lapwing," $$unit \
+			>$(DESTDIR)$(UNIT_DIR)/$${unit##*/} && chmod 644 $(DESTDIR)$(UNIT_DIR)/$${unit##*/} || exit 1; done
+	install -D -m644 -t $(DESTDIR)$(UDEV_DIR) scripts/90-lapwing-tune.rules
+	install -D -m644 scripts/sysusers.conf $(LIB)/sysusers.d/lapwing.conf
+	install -D -m644 scripts/tmpfiles.conf $(LIB)/tmpfiles.d/lapwing.conf
+	install -D -m644 scripts/modules-load.conf $(LIB)/modules-load.d/lapwing.conf
+	install -D -m644 scripts/sysctl.conf $(LIB)/sysctl.d/60-lapwing.conf
+	install -D -m644 scripts/networkd.conf $(LIB)/systemd/networkd.conf.d/60-lapwing.conf
+	install -D -m644 scripts/lapwing.network $(LIB)/systemd/network/10-lapwing.network
+	install -D -m644 scripts/NetworkManager.conf $(DESTDIR)$(NM_DIR)/60-lapwing.conf
+
+# deb: build/lapwing.deb, the Debian package; as often as you like with the same bytes
+deb: $(BUILD)/lapwing.deb
+DEB_SOURCES := Makefile README.md LICENSE agent ice man mgmt netlink scripts signal
+$(BUILD)/lapwing.deb: $(shell find $(DEB_SOURCES) -type f)
+	$(Q)scripts/build-deb $(BUILD)/deb && cp $(BUILD)/deb/lapwing_$(VERSION)_*.deb $@
 
 SOURCES := $(wildcard agent/*.[ch] agent/*/*.[ch] netlink/*.[ch] ice/*.[ch] signal/*.[ch] mgmt/*.[ch] tests/*/*.[ch])
 CLANG_FORMAT ?= $(firstword $(foreach t,clang-format-14 clang-format,$(if $(shell command -v $(t)),$(t))))

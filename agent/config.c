@@ -9,6 +9,7 @@
 
 #include "agent/base/file.h"
 #include "agent/base/jread.h"
+#include "agent/base/text.h"
 #include "agent/config_impl.h"
 
 enum {
@@ -36,21 +37,6 @@ void config_read_path(struct jread *r, char **ret)
 	*ret = g_strndup(s.s, s.len);
 }
 
-/* An unsigned decimal number would be taken for an index by many tools. */
-static bool interface_name_is_good(struct slice s)
-{
-	bool digits = true;
-
-	if (s.len < 1 || s.len >= IFNAMSIZ || (s.s[0] == '.' && (s.len == 1 || s.s[1] == '.')))
-		return false;
-	for (size_t i = 0; i < s.len; i++) {
-		if (!g_ascii_isalnum(s.s[i]) && !memchr("_.-", s.s[i], 3))
-			return false;
-		digits = digits && g_ascii_isdigit(s.s[i]);
-	}
-	return !digits;
-}
-
 static bool slice_is(struct slice s, const char *text)
 {
 	return s.len == strlen(text) && !memcmp(s.s, text, s.len);
@@ -64,7 +50,7 @@ static void read_interface_name(struct jread *r, char ret[static IFNAMSIZ])
 
 	if (r->error)
 		return;
-	if (!interface_name_is_good(s))
+	if (!text_is_interface_name(s.s, s.len))
 		return jread_fail(r,
 			"an interface name has 1 to %d of the characters "
 			"A-Z a-z 0-9 _ . - and is no number",

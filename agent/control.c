@@ -325,6 +325,11 @@ void control_publish(struct control *control, const char *event_json)
 	client_arm_timer(control);
 }
 
+size_t control_count_clients(const struct control *control)
+{
+	return control->n_clients;
+}
+
 bool control_has_monitors(const struct control *control)
 {
 	return control->n_monitors > 0;

@@ -104,6 +104,7 @@ void control_error(struct control *control, uint32_t client, enum exit_code code
 
 /* Sends an event (a JSON object's text without "v") to every monitor. */
 void control_publish(struct control *control, const char *event_json);
+size_t control_count_clients(const struct control *control);
 bool control_has_monitors(const struct control *control);
 
 /* Asks itself a question through its own socket; `served` runs from the loop when the answer came,

@@ -199,7 +199,8 @@ enum control_access control_access(const struct control_caller *caller, uid_t ow
 
 bool control_is_reading(const struct control_request *request)
 {
-	static const char *const reading[] = { "status", "peers", "monitor", "ping", "version" };
+	static const char *const reading[] = { "status", "peers", "monitor", "ping", "version",
+		"runtime", "recent", "samples" };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(reading); i++)
 		if (!strcmp(request->command, reading[i]))

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/base/auto.h"
+#include "agent/base/due.h"
 #include "agent/base/exitcode.h"
 #include "agent/base/jwrite.h"
 #include "agent/base/log.h"
@@ -21,8 +22,10 @@
 #include "agent/network.h"
 #include "agent/notify.h"
 #include "agent/privs.h"
+#include "agent/recent.h"
 #include "agent/requests.h"
 #include "agent/resolve.h"
+#include "agent/runtime.h"
 #include "agent/state.h"
 #include "agent/watch.h"
 #include "mgmt/netmap.h"
@@ -56,6 +59,16 @@ const struct config *daemon_config(const struct daemon *d, const char **ret_path
 int64_t daemon_uptime_s(const struct daemon *d)
 {
 	return (daemon_now_ms() - d->start_ms) / 1000;
+}
+
+const struct kernel *daemon_kernel(const struct daemon *d)
+{
+	return d->kernel;
+}
+
+const struct recent *daemon_recent(const struct daemon *d)
+{
+	return d->recent;
 }
 
 void daemon_event_counts(const struct daemon *d, uint64_t *ret_seen, uint64_t *ret_passed)
@@ -95,6 +108,7 @@ static void publish(const char *json, void *user)
 {
 	struct daemon *d = user;
 
+	recent_add(d->recent, json);
 	if (d->control && control_has_monitors(d->control))
 		control_publish(d->control, json);
 }
@@ -238,23 +252,16 @@ static gboolean work(gpointer user)
 	if (next != 0 && engine_is_settled(d->engine)) {
 		requests_settled(d->requests);
 		tell_status(d);
+		if (d->taking_down)
+			quit(d, EXIT_OK);
 	}
 	g_source_set_ready_time(d->work, next == ENGINE_NEVER ? -1 : next * 1000);
 	return G_SOURCE_CONTINUE;
 }
 
-static gboolean dispatch_work(GSource *source, GSourceFunc callback, gpointer user)
-{
-	return callback(user);
-}
-
-static GSourceFuncs work_funcs = { .dispatch = dispatch_work };
-
 static void start_work(struct daemon *d)
 {
-	d->work = g_source_new(&work_funcs, sizeof(GSource));
-	g_source_set_callback(d->work, work, d, NULL);
-	g_source_attach(d->work, NULL);
+	d->work = due_new(work, d, NULL);
 	g_source_set_ready_time(d->work, 0);
 }
 
@@ -262,7 +269,7 @@ static void start_work(struct daemon *d)
 
 bool daemon_is_down(const struct daemon *d)
 {
-	return state_is_down(d->state);
+	return d->taking_down || state_is_down(d->state);
 }
 
 int daemon_set_down(struct daemon *d, bool down)
@@ -430,7 +437,7 @@ static void open_network(struct daemon *d)
 static int open_mesh(struct daemon *d)
 {
 	char error[FILES_ERROR_MAX];
-	bool down = state_is_down(d->state);
+	bool down = daemon_is_down(d);
 	int r = network_open(d->network, down, error);
 
 	/* It serves all the same: what is wrong can be told and mended. */
@@ -504,9 +511,12 @@ int daemon_start(const struct daemon_options *o, struct daemon **ret)
 	log_take_glib();
 	notify_init();
 	d->loop = g_main_loop_new(NULL, FALSE);
+	runtime_watch_loop();
+	d->recent = recent_new();
 	d->signal_fd = -1;
 	d->start_ms = daemon_now_ms();
 	d->config_path = g_strdup(o->config_path);
+	d->taking_down = o->take_down;
 	if (o->log_level >= 0) {
 		d->fixed_log_level = true;
 		log_set_level((enum log_level)o->log_level);
@@ -524,7 +534,7 @@ int daemon_run(struct daemon *d)
 	g_main_loop_run(d->loop);
 	notify_stopping();
 	engine_leave(d->engine, daemon_now_ms());
-	log_info("stopping, the tunnels stay");
+	log_info(d->taking_down ? "stopping" : "stopping, the tunnels stay");
 	return d->exit_code;
 }
 
@@ -536,10 +546,7 @@ void daemon_free(struct daemon *d)
 	g_clear_handle_id(&d->ticks, g_source_remove);
 	g_clear_handle_id(&d->mesh_again, g_source_remove);
 	g_clear_handle_id(&d->signals, g_source_remove);
-	if (d->work) {
-		g_source_destroy(d->work);
-		g_source_unref(d->work);
-	}
+	due_free(d->work);
 	watch_close(d->watch);
 	events_free(d->events);
 	resolve_free(d->resolve);
@@ -548,6 +555,7 @@ void daemon_free(struct daemon *d)
 	requests_free(d->requests);
 	engine_free(d->engine);
 	kernel_close(d->kernel);
+	recent_free(d->recent);
 	state_close(d->state);
 	files_config_free(d->config);
 	if (d->signal_fd >= 0)

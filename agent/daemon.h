@@ -13,11 +13,14 @@ struct config;
 struct control;
 struct daemon;
 struct engine;
+struct recent;
+struct kernel;
 struct network;
 
 struct daemon_options {
 	const char *config_path, *state_dir, *run_dir;
 	int log_level; /* -1: as the configuration says */
+	bool take_down; /* remove what we made and end; the next start makes it again */
 };
 
 /* Start in order; on failure one line was logged and the result is an exit code. Reads the
@@ -45,4 +48,6 @@ bool daemon_is_down(const struct daemon *d);
 void daemon_kick(struct daemon *d);
 int64_t daemon_now_ms(void);
 int64_t daemon_uptime_s(const struct daemon *d);
+const struct kernel *daemon_kernel(const struct daemon *d);
+const struct recent *daemon_recent(const struct daemon *d);
 void daemon_event_counts(const struct daemon *d, uint64_t *ret_seen, uint64_t *ret_passed);

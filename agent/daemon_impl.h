@@ -20,10 +20,12 @@ struct daemon {
 	struct resolve *resolve;
 	struct watch *watch;
 	struct events *events;
+	struct recent *recent;
 	GSource *work; /* drives the engine */
 	guint signals, mesh_again, ticks;
 	int signal_fd;
 	int64_t start_ms;
+	bool taking_down; /* that is all that is wanted */
 	bool placed; /* the interface stands: told to the service manager */
 	int exit_code;
 };

@@ -396,14 +396,14 @@ static void plan_next_read(struct engine *e, int64_t now_ms)
 	int64_t in_s = -1;
 
 	if (e->watch)
-		in_s = 5;
+		in_s = PEER_LOOK_MS / 1000;
 	else if (e->next_read_ms != ENGINE_NEVER)
 		return;
 	else if (e->early_reads < G_N_ELEMENTS(early_read_s))
 		in_s = early_read_s[e->early_reads++];
 	/* Prefixes are to move, and paths to be looked for anew, soon after a tunnel has died. */
 	else if ((routing_n_groups(e->routing) || e->finder) && engine_anybody_up(e))
-		in_s = 15;
+		in_s = 10;
 	if (in_s >= 0)
 		e->next_read_ms = sooner(e->next_read_ms, now_ms + in_s * 1000);
 }
@@ -521,6 +521,16 @@ static int64_t lazy_step(struct engine *e, int64_t now_ms)
 	return e->index ? sooner(next, lazy_next_reading(e->lazy)) : next;
 }
 
+static void note_settled(struct engine *e, int64_t now_ms)
+{
+	if (!engine_is_settled(e))
+		return;
+	e->was_ready = true;
+	if (e->map_new_ms)
+		histogram_add(&e->map_applies, now_ms - e->map_new_ms);
+	e->map_new_ms = 0;
+}
+
 int64_t engine_step(struct engine *e, int64_t now_ms)
 {
 	int64_t next;
@@ -549,6 +559,6 @@ int64_t engine_step(struct engine *e, int64_t now_ms)
 		run_stage(e, i, now_ms);
 		return 0;
 	}
-	e->was_ready = e->was_ready || engine_is_settled(e);
+	note_settled(e, now_ms);
 	return sooner(next, e->next_read_ms);
 }

@@ -140,6 +140,7 @@ enum { ENGINE_STEERED_ALIKE = 125, ENGINE_STEERED_ALL = 250 };
 uint16_t engine_first_steered(const struct engine *e);
 int engine_steer(struct engine *e, const char *ufrag, uint16_t port);
 void engine_steer_no_more(struct engine *e, const char *ufrag);
+void engine_steer_nobody(struct engine *e);
 /* WireGuard's. */
 uint16_t engine_port(const struct engine *e);
 bool engine_knows_peer(const struct engine *e, const struct wg_key *key);
@@ -184,6 +185,8 @@ void engine_publish(struct engine *e, GString *event, const struct wg_key *peer,
 
 /* Members of the status and peers documents (see lapwing(8)), without the outer braces. */
 void engine_write_status(const struct engine *e, GString *out, bool detail, int64_t now_ms);
+/* Items of the list "pools" of the runtime document. */
+void engine_write_pools(const struct engine *e, GString *out);
 /* The "peers" array; `only` names one host (by name, key or address), NULL: all. Returns false when
  * there is no such host. */
 bool engine_write_peers(const struct engine *e, GString *out, const char *only, int64_t now_ms);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "agent/base/backoff.h"
+#include "agent/base/histogram.h"
 #include "agent/engine.h"
 #include "agent/kernel.h"
 #include "agent/lazy/lazy.h"
@@ -33,6 +34,7 @@ enum {
 	SETTLE_MS = 100, /* events are gathered for so long */
 	FOREIGN_NAMED_MAX = 16,
 	BATCHES_PER_STEP = 4,
+	ENGINE_KEPT_BYTES_MAX = 256 * 1024, /* packets of all peers; engine_kept.c */
 	POKE_ALL_MAX = 256, /* in a mesh of this size every session is begun anew */
 	PEER_WORK = PEER_DIRTY | PEER_NEW_ENDPOINT | PEER_POKE | PEER_PSK,
 };
@@ -86,6 +88,8 @@ struct engine {
 	struct netmap *map;
 	char map_problem[STAGE_TEXT_MAX * 2];
 	int64_t map_s; /* wall clock of the last good one */
+	int64_t map_new_ms; /* when it came, until all of it is in the kernel; 0: it is */
+	struct histogram map_applies;
 	bool down, removing, config_changed;
 	bool forgetting; /* when everything is removed, the map goes too */
 
@@ -181,7 +185,7 @@ struct engine {
 	int64_t next_read_ms; /* ENGINE_NEVER: at the coarse check */
 	unsigned early_reads; /* done since something was programmed */
 	unsigned read_retries;
-	bool watch; /* some peer is asking */
+	bool watch; /* somebody who was woken is to be heard of soon */
 	bool was_read; /* since this interface is ours: who is there is known */
 	uint64_t resyncs;
 	bool was_ready; /* settled once with this interface */

@@ -11,7 +11,6 @@
 enum {
 	PACKETS_MAX = 4, /* of one peer, the newest */
 	BYTES_MAX = 6 * 1024, /* of one peer */
-	ALL_BYTES_MAX = 256 * 1024,
 	KEPT_MS = 10 * 1000, /* later nobody expects them any more */
 };
 
@@ -75,7 +74,7 @@ void engine_keep(struct engine *e, uint32_t host, const uint8_t *data, size_t le
 	k = kept_of(e, &e->map->hosts[host].key);
 	while (k->packets.length == PACKETS_MAX || k->bytes + len > BYTES_MAX)
 		drop_oldest(k);
-	if (e->kept_bytes + len > ALL_BYTES_MAX)
+	if (e->kept_bytes + len > ENGINE_KEPT_BYTES_MAX)
 		return;
 	p = g_malloc(sizeof(*p) + len);
 	*p = (struct kept_packet){ .at_ms = now_ms, .len = len };

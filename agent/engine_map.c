@@ -115,6 +115,7 @@ void engine_set_map(struct engine *e, struct netmap *map, int64_t now_ms)
 	engine_recount(e, counted, now_ms);
 	engine_lazy_run(e, now_ms);
 	map_changed(e, old, now_ms);
+	e->map_new_ms = now_ms;
 	netmap_free(old);
 	g_free(old_peers);
 }
@@ -138,6 +139,7 @@ void engine_patch_map(
 	}
 	engine_lazy_run(e, now_ms);
 	e->map_s = e->ops->wall_s(e->user);
+	e->map_new_ms = now_ms;
 	e->map_problem[0] = '\0';
 }
 

@@ -85,7 +85,7 @@ static void follow_up(struct engine *e, uint32_t host, unsigned actions, int64_t
 			engine_tell_path(e, host, false);
 	}
 	if (actions & PEER_ACT_WATCH)
-		e->watch = true;
+		engine_read_within(e, peer_look_in_ms(peer, now_ms), now_ms);
 	if (actions & PEER_ACT_LOOK_UP)
 		engine_names_wanted(e, host, now_ms);
 	if (!(actions & PEER_ACT_NEXT_ENDPOINT))

@@ -51,6 +51,16 @@ void engine_steer_no_more(struct engine *e, const char *ufrag)
 		KERNEL(e, steer_unset, e->steer.table, ufrag);
 }
 
+void engine_steer_nobody(struct engine *e)
+{
+	while (e->steer.ufrags->len) {
+		struct steer_ufrag last = g_array_index(
+			e->steer.ufrags, struct steer_ufrag, e->steer.ufrags->len - 1);
+
+		engine_steer_no_more(e, last.text);
+	}
+}
+
 int engine_steer_remove(struct engine *e)
 {
 	int r = e->steer.table[0] ? KERNEL(e, nft_remove, e->steer.table) : 0;

@@ -7,6 +7,7 @@
 
 #include "agent/base/auto.h"
 #include "agent/base/candidate.h"
+#include "agent/base/due.h"
 #include "agent/base/log.h"
 #include "mgmt/netmap.h"
 #include "signal/body.h"
@@ -102,7 +103,7 @@ static void perform(struct finder *f, const struct nego_action *action)
 		break;
 	case NEGO_ACT_ICE_STOP:
 		finder_ice_stop(f, &action->key);
-		finder_ice_forget(f, &action->key);
+		finder_ice_forget(f, action->line);
 		break;
 	case NEGO_ACT_ICE_RELEASE:
 		finder_ice_release(f, &action->key);
@@ -128,13 +129,6 @@ static gboolean work(gpointer user)
 		perform(f, &action);
 	return G_SOURCE_CONTINUE;
 }
-
-static gboolean dispatch_work(GSource *source, GSourceFunc callback, gpointer user)
-{
-	return callback(user);
-}
-
-static GSourceFuncs work_funcs = { .dispatch = dispatch_work };
 
 /* -- this host ------------------------------------------------------------------------------------ */
 
@@ -243,9 +237,7 @@ struct finder *finder_new(struct engine *engine, const struct wg_key *own, const
 	finder_ice_open(f);
 	finder_net_open(f);
 	take_place(f);
-	f->work = g_source_new(&work_funcs, sizeof(GSource));
-	g_source_set_callback(f->work, work, f, NULL);
-	g_source_attach(f->work, NULL);
+	f->work = due_new(work, f, NULL);
 	return f;
 }
 
@@ -255,8 +247,7 @@ void finder_free(struct finder *f)
 		return;
 	engine_set_finder(f->engine, false, finder_now_ms());
 	g_clear_handle_id(&f->looks, g_source_remove);
-	g_source_destroy(f->work);
-	g_source_unref(f->work);
+	due_free(f->work);
 	finder_ice_close(f);
 	finder_net_close(f);
 	nego_free(f->nego);
@@ -314,15 +305,25 @@ static void take_words(struct finder *f, const struct wg_key *from, const struct
 	explicit_bzero(&words, sizeof(words));
 }
 
-static void take_candidate(struct finder *f, const struct wg_key *from, const struct candidate *c)
+/* ICE looks again, but WireGuard's packets go without it. */
+static bool may_try(struct finder *f, const struct candidate *c)
+{
+	return finder_may_send_to(f, c) && aim_allows(f->aim, &c->address, finder_now_ms());
+}
+
+static void take_candidate(struct finder *f, const struct wg_key *from, struct candidate *c)
 {
 	char line[CANDIDATE_LINE_MAX];
 	struct nego_candidate heard = { .at = { 0 } };
+	struct candidate extra;
+	bool allowed = may_try(f, c);
 
+	if (allowed && candidate_make_extra(c, &extra) && !may_try(f, &extra)) {
+		c->id[0] = '\0'; /* so none is made of it */
+		f->refused++;
+	}
 	candidate_format(c, line);
-	/* ICE looks again, but WireGuard's packets go without it. */
-	if (!finder_may_send_to(f, c) || !aim_allows(f->aim, &c->address, finder_now_ms()) ||
-		g_strlcpy(heard.line, line, sizeof(heard.line)) >= sizeof(heard.line) ||
+	if (!allowed || g_strlcpy(heard.line, line, sizeof(heard.line)) >= sizeof(heard.line) ||
 		g_strlcpy(heard.ufrag, c->ufrag, sizeof(heard.ufrag)) >= sizeof(heard.ufrag)) {
 		f->refused++;
 		return;
@@ -334,13 +335,16 @@ static void take_candidate(struct finder *f, const struct wg_key *from, const st
 
 void finder_hear(struct finder *f, const struct wg_key *from, const struct signal_body *body)
 {
+	struct candidate candidate;
+
 	switch (body->type) {
 	case SIGNAL_OFFER:
 	case SIGNAL_ANSWER:
 		take_words(f, from, body);
 		break;
 	case SIGNAL_CANDIDATE:
-		take_candidate(f, from, &body->candidate);
+		candidate = body->candidate;
+		take_candidate(f, from, &candidate);
 		break;
 	case SIGNAL_GO_IDLE:
 		f->hushed = true;

@@ -9,6 +9,7 @@
 #include "agent/engine.h"
 
 struct finder;
+struct nego_view;
 struct gather_map;
 struct signal_body;
 
@@ -26,6 +27,8 @@ struct finder_ops {
 	void (*changed)(void *user);
 	/* This host's addresses have changed. */
 	void (*moved)(void *user);
+	/* The tunnel to a peer is up, after it was spoken with. May be NULL. */
+	void (*connected)(const struct wg_key *remote, const struct nego_view *view, void *user);
 };
 
 /* `version` is what we tell others that we are; copied by reference. */
@@ -51,5 +54,7 @@ void finder_tick(struct finder *f);
 void finder_look_soon(struct finder *f);
 /* The member of the status document about all of them; `f` may be NULL. */
 void finder_write_status(const struct finder *f, GString *out);
+/* Items of the list "pools"; `f` may be NULL. */
+void finder_write_pools(const struct finder *f, GString *out);
 /* Members of a peer's document about how it is reached; nothing when nobody talks to it. */
 void finder_write_peer(const struct finder *f, GString *out, const struct wg_key *key);

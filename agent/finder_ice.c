@@ -20,11 +20,6 @@ struct agent {
 	uint8_t session[NEGO_SESSION_LEN];
 };
 
-struct answered {
-	struct wg_key key;
-	char ufrag[NEGO_UFRAG_LEN]; /* not terminated: with one byte more it would cost 16 */
-};
-
 /* -- what ICE says ------------------------------------------------------------------------------- */
 
 static void on_candidate(const char *line, void *user)
@@ -126,19 +121,12 @@ static void agent_free(gpointer data)
 void finder_ice_open(struct finder *f)
 {
 	f->agents = g_hash_table_new_full(key_hash, key_equal, NULL, agent_free);
-	f->answered = g_hash_table_new_full(key_hash, key_equal, NULL, g_free);
 }
 
 void finder_ice_close(struct finder *f)
 {
-	GHashTableIter iter;
-	struct answered *answered;
-
 	g_hash_table_unref(f->agents);
-	g_hash_table_iter_init(&iter, f->answered);
-	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&answered))
-		engine_steer_no_more(f->engine, answered->ufrag);
-	g_hash_table_unref(f->answered);
+	engine_steer_nobody(f->engine);
 	g_clear_handle_id(&f->queue_source, g_source_remove);
 	nfqueue_close(f->queue);
 	g_clear_pointer(&f->binding, binding_close);
@@ -232,7 +220,7 @@ void finder_ice_start(struct finder *f, const struct wg_key *key)
 
 	if (!nego_words(f->nego, key, &local) || !nego_take_words(f->nego, key, &remote))
 		return;
-	finder_ice_forget(f, key);
+	finder_ice_forget(f, local.ufrag);
 	open_binding(f);
 	if (!remote.lapwing)
 		open_queue(f);
@@ -287,29 +275,18 @@ void finder_ice_release(struct finder *f, const struct wg_key *key)
 {
 	uint16_t port = (uint16_t)(engine_first_steered(f->engine) + PORT_ANSWERS);
 	struct agent *a = g_hash_table_lookup(f->agents, key);
-	struct answered *answered;
+	char ufrag[NEGO_UFRAG_LEN + 1];
 
 	if (!a || !f->binding)
 		return;
-	answered = g_new0(struct answered, 1);
-	answered->key = *key;
-	memcpy(answered->ufrag, a->ufrag, sizeof(answered->ufrag));
-	binding_answer(f->binding, a->ufrag, a->pwd);
+	memcpy(ufrag, a->ufrag, sizeof(ufrag));
+	binding_answer(f->binding, ufrag, a->pwd);
 	g_hash_table_remove(f->agents, key);
-	engine_steer(f->engine, answered->ufrag, port);
-	g_hash_table_replace(f->answered, &answered->key, answered);
+	engine_steer(f->engine, ufrag, port);
 }
 
-void finder_ice_forget(struct finder *f, const struct wg_key *key)
+void finder_ice_forget(struct finder *f, const char *ufrag)
 {
-	const struct answered *answered = g_hash_table_lookup(f->answered, key);
-	char ufrag[NEGO_UFRAG_LEN + 1] = "";
-
-	if (!answered)
-		return;
-	memcpy(ufrag, answered->ufrag, sizeof(answered->ufrag));
-	if (f->binding)
-		binding_forget(f->binding, ufrag);
-	engine_steer_no_more(f->engine, answered->ufrag);
-	g_hash_table_remove(f->answered, key);
+	if (f->binding && binding_forget(f->binding, ufrag))
+		engine_steer_no_more(f->engine, ufrag);
 }

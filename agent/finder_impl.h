@@ -26,8 +26,6 @@ struct finder {
 
 	/* ICE */
 	GHashTable *agents; /* struct wg_key -> struct agent */
-	GHashTable
-		*answered; /* struct wg_key -> struct answered: connected, and their checks go on */
 	uint16_t next_alike, next_other; /* ports are taken in turns */
 	struct nfqueue *queue; /* NULL: none yet, or none to be had */
 	guint queue_source;
@@ -64,8 +62,8 @@ void finder_ice_candidate(struct finder *f, const struct wg_key *key, const char
 /* Its tunnel is up: what is left to do is to answer its checks, if it makes any. */
 void finder_ice_release(struct finder *f, const struct wg_key *key);
 void finder_ice_mapped(struct finder *f, const struct endpoint *mapped);
-/* Whom nobody talks to any more. */
-void finder_ice_forget(struct finder *f, const struct wg_key *key);
+/* Checks with this ufrag of ours are answered no more. */
+void finder_ice_forget(struct finder *f, const char *ufrag);
 
 /* finder_show.c */
 /* A step of the negotiation, for monitors. */

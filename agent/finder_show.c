@@ -1,13 +1,16 @@
 /* agent/finder_show.c - what is shown of the negotiations: status documents and events for monitors. */
 #include "agent/base/jwrite.h"
 #include "agent/finder_impl.h"
+#include "agent/runtime.h"
 
 /* -- small things -------------------------------------------------------------------------------- */
 
 static void write_age(GString *out, const char *key, int64_t at_ms)
 {
-	if (at_ms)
-		jwrite_int(out, key, finder_now_ms() - at_ms);
+	int64_t now_ms = finder_now_ms();
+
+	if (at_ms > 0 && at_ms <= now_ms)
+		jwrite_int(out, key, now_ms - at_ms);
 	else
 		jwrite_null(out, key);
 }
@@ -68,6 +71,8 @@ void finder_tell(
 	write_path(out, &v->path);
 	jwrite_string(out, "problem", step == NEGO_STEP_FAILED ? v->why : NULL);
 	engine_publish(f->engine, out, key, words);
+	if (step == NEGO_STEP_UP && (v->path.at.family || v->heard_ms) && f->ops.connected)
+		f->ops.connected(key, v, f->user);
 }
 
 /* -- status -------------------------------------------------------------------------------------- */
@@ -80,6 +85,7 @@ void finder_write_peer(const struct finder *f, GString *out, const struct wg_key
 		return;
 	jwrite_open(out, "negotiation", '{');
 	jwrite_string(out, "phase", nego_phase_name(v.phase));
+	write_age(out, "waits_ms", v.phase == NEGO_WAITS ? v.due_ms : 0);
 	write_session(out, v.session);
 	jwrite_bool(out, "lapwing", v.lapwing);
 	jwrite_bool(out, "asked_by_remote", v.asked_by_remote);
@@ -90,6 +96,7 @@ void finder_write_peer(const struct finder *f, GString *out, const struct wg_key
 	jwrite_int(out, "candidates", v.candidates);
 	jwrite_int(out, "limited", v.limited);
 	write_age(out, "last_offer_ms", v.offered_ms);
+	write_age(out, "last_answer_ms", v.answered_ms);
 	write_stage(out, "offer_ms", v.wanted_ms, v.offered_ms);
 	write_stage(out, "answer_ms", v.wanted_ms, v.answered_ms);
 	write_stage(out, "candidate_ms", v.wanted_ms, v.candidate_ms);
@@ -115,4 +122,14 @@ void finder_write_status(const struct finder *f, GString *out)
 	jwrite_int(out, "longest_wait_ms", load.longest_ms);
 	jwrite_int(out, "candidates_refused", (int64_t)f->refused);
 	jwrite_close(out, '}');
+}
+
+void finder_write_pools(const struct finder *f, GString *out)
+{
+	struct nego_load load = { 0 };
+
+	if (f)
+		nego_get_load(f->nego, &load, finder_now_ms());
+	runtime_write_pool(out, "negotiations known", f ? nego_count(f->nego) : 0, NEGO_KNOWN_MAX);
+	runtime_write_pool(out, "negotiations busy", load.busy, NEGO_BUSY_MAX);
 }

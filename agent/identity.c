@@ -130,18 +130,6 @@ static char *note_path(const char *state_dir)
 	return g_build_filename(state_dir, "identity", NULL);
 }
 
-static int save_key(const char *path, const struct wg_key *key)
-{
-	char text[KEY_STRLEN + 1];
-	int r;
-
-	key_format(key, text);
-	text[KEY_TEXT_LEN] = '\n';
-	r = file_write(path, text, KEY_TEXT_LEN + 1, 0600);
-	explicit_bzero(text, sizeof(text));
-	return r;
-}
-
 /* A note about another key is one that `lapwing genkey` has left behind. */
 static int check_note(const struct note *note, const char *machine_id_path,
 	const struct wg_key *private_key, enum identity_binding *ret)
@@ -196,7 +184,7 @@ int identity_adopt(const char *state_dir, const char *machine_id_path,
 	bound = hash_machine(machine_id_path, private_key, &note.machine);
 	r = save_note(beside, &note);
 	if (r == 0)
-		r = save_key(path, private_key);
+		r = key_write_file(path, private_key);
 	if (r < 0)
 		return r;
 	if (ret_binding)

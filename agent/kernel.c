@@ -27,6 +27,8 @@ struct running {
 	struct sentinel *sentinel;
 	uint16_t nflog_group;
 	int packet_fd; /* a poll set: sentinels and nflog */
+	struct kernel_error errors[KERNEL_ERRORS_MAX];
+	size_t n_errors;
 	enum { SAID_NOTHING, SAID_ROUTE, SAID_WG, SAID_NFT } said; /* whose words count */
 };
 
@@ -61,6 +63,23 @@ static int need_resend(struct running *s)
 	return s->resend ? 0 : resend_open(&s->resend);
 }
 
+/* Returns r. */
+static int counted(struct running *s, int r)
+{
+	size_t i = 0;
+
+	if (r >= 0 || s->said == SAID_NOTHING || r == -ENOENT || r == -ENODEV || r == -ESRCH)
+		return r;
+	while (i < s->n_errors && s->errors[i].error != -r)
+		i++;
+	if (i == KERNEL_ERRORS_MAX)
+		return r;
+	s->n_errors = MAX(s->n_errors, i + 1);
+	s->errors[i].error = -r;
+	s->errors[i].count++;
+	return r;
+}
+
 /* Each call goes to one part, whose words the caller may ask for if it fails. */
 #define ON(part, fn, parameters, ...) \
 	static int fn##_ parameters \
@@ -68,7 +87,7 @@ static int need_resend(struct running *s)
 		struct running *s = k; \
 		int r = need_##part(s); \
 \
-		return r < 0 ? r : fn(s->part, __VA_ARGS__); \
+		return counted(s, r < 0 ? r : fn(s->part, __VA_ARGS__)); \
 	}
 
 ON(route, link_get, (void *k, unsigned index, struct link_info *ret), index, ret)
@@ -91,9 +110,6 @@ ON(route, route_path,
 	to, mark, ret_mtu, ret_index)
 ON(wg, wg_set_device, (void *k, unsigned index, const struct wg_device_config *config), index,
 	config)
-ON(wg, wg_set_peers,
-	(void *k, unsigned index, const struct wg_peer_config *peers, size_t n, int *results),
-	index, peers, n, results)
 ON(wg, wg_read, (void *k, unsigned index, wg_device_fn device_fn, wg_peer_fn peer_fn, void *user),
 	index, device_fn, peer_fn, user)
 ON(nft, nft_apply, (void *k, const struct nft_config *config), config)
@@ -115,6 +131,20 @@ ON(resend, resend_packet,
 	(void *k, uint16_t port, uint32_t mark, const struct endpoint *to, const void *data,
 		size_t len),
 	port, mark, to, data, len)
+
+/* Each peer has a result of its own. */
+static int wg_set_peers_(
+	void *k, unsigned index, const struct wg_peer_config *peers, size_t n, int *results)
+{
+	struct running *s = k;
+	int r = need_wg(s);
+
+	if (r == 0)
+		r = wg_set_peers(s->wg, index, peers, n, results);
+	for (size_t i = 0; r == 0 && i < n; i++)
+		counted(s, results[i]);
+	return counted(s, r);
+}
 
 static const char *error_text_(void *k)
 {
@@ -422,6 +452,14 @@ void kernel_close(struct kernel *kernel)
 	if (s->packet_fd >= 0)
 		close(s->packet_fd);
 	g_free(s);
+}
+
+size_t kernel_errors(const struct kernel *kernel, const struct kernel_error **ret)
+{
+	const struct running *s = kernel->impl;
+
+	*ret = s->errors;
+	return s->n_errors;
 }
 
 int kernel_packet_fd(const struct kernel *kernel)

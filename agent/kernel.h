@@ -99,5 +99,12 @@ struct kernel {
  * is fatal. */
 int kernel_open(struct kernel **ret);
 void kernel_close(struct kernel *kernel);
+/* How often calls have failed, by errno; what is not there is an answer, and no failure. The first few kinds. */
+enum { KERNEL_ERRORS_MAX = 16 };
+struct kernel_error {
+	int error;
+	uint64_t count;
+};
+size_t kernel_errors(const struct kernel *kernel, const struct kernel_error **ret);
 /* Readable when packets_read has something: for poll. */
 int kernel_packet_fd(const struct kernel *kernel);

@@ -17,6 +17,7 @@ static const char usage[] =
 	"  --state DIR        what outlasts a restart (default /var/lib/lapwing)\n"
 	"  --run DIR          control socket (default /run/lapwing)\n"
 	"  --check-config     check configuration and mesh file, change nothing\n"
+	"  --take-down        remove from the kernel what the daemon made, and end\n"
 	"  --log-level LEVEL  error, warn, info or debug\n"
 	"  --help, --version\n\n"
 	"See lapwingd(8), lapwing.json(5).\n";
@@ -34,6 +35,7 @@ int main(int argc, char **argv)
 		{ "state", required_argument, NULL, 's' },
 		{ "run", required_argument, NULL, 'r' },
 		{ "check-config", no_argument, NULL, 'C' },
+		{ "take-down", no_argument, NULL, 'd' },
 		{ "log-level", required_argument, NULL, 'l' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
@@ -63,6 +65,9 @@ int main(int argc, char **argv)
 			break;
 		case 'C':
 			check = true;
+			break;
+		case 'd':
+			o.take_down = true;
 			break;
 		case 'l':
 			if (log_level_parse(optarg, &level) < 0) {

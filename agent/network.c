@@ -124,9 +124,15 @@ static void take_update(struct update *u, GBytes *message, bool from_login, void
 {
 	struct network *n = user;
 
+	if (u->session_expires_s >= 0)
+		n->expires_s = u->session_expires_s;
 	/* The answer to a login has a map with us alone: the stream brings the real one in a moment. */
 	if (u->map && !from_login) {
+		int64_t began_us = g_get_monotonic_time();
+
 		put_in_force(n, u, false);
+		samples_add_sync(
+			n->samples, g_get_monotonic_time() - began_us, g_get_real_time() * 1000);
 		n->map_from_disk = n->map_is_stale = false;
 		network_save_soon(n, message);
 		n->ops.changed(n->user);
@@ -200,12 +206,21 @@ static void tell_engine(struct network *n, const struct mgmt_status *s)
 	n->has_problem = problem != NULL;
 }
 
+static void note_login(struct network *n, const struct mgmt_status *s)
+{
+	if (s->logins != n->logins)
+		samples_add_login(
+			n->samples, s->login_ms * 1000, s->login_worked, g_get_real_time() * 1000);
+	n->logins = s->logins;
+}
+
 static void client_changed(void *user)
 {
 	struct network *n = user;
 	struct mgmt_status s;
 
 	mgmt_client_get_status(n->client, &s);
+	note_login(n, &s);
 	log_state(n, &s);
 	tell_engine(n, &s);
 	remember_server(n, &s);
@@ -306,6 +321,7 @@ struct network *network_new(const char *state_dir, const struct config *config,
 	n->engine = engine;
 	n->ops = *ops;
 	n->user = user;
+	n->samples = samples_new();
 	return n;
 }
 
@@ -316,6 +332,7 @@ void network_free(struct network *n)
 	network_save_now(n);
 	network_end_trial(n);
 	network_forget(n);
+	samples_free(n->samples);
 	g_free(n->state_dir);
 	g_free(n->psk_path);
 	g_free(n);
@@ -335,6 +352,8 @@ void network_forget(struct network *n)
 	n->saved_ms = n->map_ms = n->map_saved_s = 0;
 	n->map_is_stale = false;
 	n->serial = 0;
+	n->expires_s = 0;
+	n->logins = 0;
 	n->told_state = MGMT_STOPPED;
 	n->told_error[0] = '\0';
 }
@@ -367,6 +386,7 @@ void network_begin(struct network *n, const struct wg_key *private_key)
 	key_public_from_private(private_key, &n->public_key);
 	engine_set_private_key(n->engine, private_key);
 	engine_set_config(n->engine, n->config);
+	samples_set_network(n->samples, n->membership.url, &n->public_key);
 }
 
 static void renew_client(struct network *n)

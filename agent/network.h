@@ -76,4 +76,8 @@ void network_path(struct network *n, const struct wg_key *key, enum engine_need 
 void network_write_path(const struct network *n, GString *out, const struct wg_key *key);
 
 /* Members of the status document: "control", and what a map says beyond peers with `detail`. */
+/* Members of the samples document: how long the stages of the network took. */
+void network_write_samples(struct network *n, GString *out);
+/* Items of the list "pools". */
+void network_write_pools(const struct network *n, GString *out);
 void network_write_status(const struct network *n, GString *out, bool detail);

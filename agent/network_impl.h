@@ -5,6 +5,7 @@
 
 #include "agent/base/key.h"
 #include "agent/finder.h"
+#include "agent/samples.h"
 #include "agent/membership.h"
 #include "agent/network.h"
 #include "mgmt/client.h"
@@ -45,6 +46,7 @@ struct network {
 	struct detail *detail;
 	struct update_servers *servers;
 	uint64_t serial;
+	int64_t expires_s; /* wall clock: the login of this peer; 0: never, or not said */
 	int64_t map_ms; /* when the map came into force; 0: none of this run */
 	bool map_from_disk;
 	int64_t map_saved_s; /* the one from the disk: when, by the wall clock; else 0 */
@@ -54,6 +56,8 @@ struct network {
 	guint save_timer;
 	int64_t saved_ms;
 
+	struct samples *samples;
+	uint64_t logins; /* of which a sample was taken */
 	bool has_problem; /* the engine was told of one */
 	enum mgmt_state told_state; /* last logged */
 	char told_error[MGMT_ERROR_MAX];

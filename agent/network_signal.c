@@ -7,6 +7,7 @@
 #include "agent/config.h"
 #include "agent/engine.h"
 #include "agent/network_impl.h"
+#include "agent/nego/nego.h"
 #include "ice/gather.h"
 #include "mgmt/netmap.h"
 #include "mgmt/request.h"
@@ -108,9 +109,24 @@ void network_renew_gathering(struct network *n)
 	finder_set_gathering(n->finder, &how);
 }
 
+/* WireGuard's own handshake may have found the way, before ICE did: then both stages are one. */
+static void connected(const struct wg_key *remote, const struct nego_view *view, void *user)
+{
+	struct network *n = user;
+	int64_t now = g_get_monotonic_time() / 1000;
+	const struct samples_stages stages = {
+		.signaling_ms = view->heard_ms,
+		.connection_ms = view->path_ms ? view->path_ms : now,
+		.handshake_ms = now,
+	};
+
+	samples_add_connection(n->samples, remote, &stages, g_get_real_time() * 1000);
+}
+
 static const struct finder_ops finder_ops = {
 	.send = send_body,
 	.changed = engine_changed,
+	.connected = connected,
 	.moved = moved,
 };
 

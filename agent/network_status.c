@@ -2,6 +2,7 @@
 #include "agent/base/jwrite.h"
 #include "agent/config.h"
 #include "agent/network_impl.h"
+#include "agent/runtime.h"
 #include "mgmt/detail.h"
 #include "mgmt/update.h"
 
@@ -29,9 +30,12 @@ static void write_management(const struct network *n, GString *out, int64_t now)
 	jwrite_bool(out, "cleartext", s.cleartext);
 	write_seconds(out, "last_message_seconds", now - s.message_ms, s.message_ms != 0);
 	jwrite_int(out, "attempts", (int64_t)s.attempts);
+	jwrite_int(out, "connects", (int64_t)s.connects);
+	jwrite_int(out, "failures", (int64_t)s.failures);
 	jwrite_int(out, "messages", (int64_t)s.messages);
 	jwrite_int(out, "messages_refused", (int64_t)s.dropped);
 	jwrite_int(out, "file_checks_refused", (int64_t)s.files_refused);
+	jwrite_int(out, "jobs_refused", (int64_t)s.jobs_refused);
 	jwrite_close(out, '}');
 }
 
@@ -78,6 +82,8 @@ static void write_signal(const struct network *n, GString *out, int64_t now)
 	jwrite_string(out, "address", s.address[0] ? s.address : NULL);
 	write_seconds(out, "last_message_seconds", now - s.life.message_ms, s.life.message_ms != 0);
 	jwrite_int(out, "attempts", (int64_t)s.life.attempts);
+	jwrite_int(out, "connects", (int64_t)s.life.connects);
+	jwrite_int(out, "failures", (int64_t)s.life.failures);
 	write_sent(out, &s.out);
 	write_received(out, &s);
 	jwrite_close(out, '}');
@@ -100,6 +106,21 @@ static void write_map(const struct network *n, GString *out, int64_t now)
 	jwrite_int(out, "age_seconds", age_s);
 	jwrite_string(out, "from", n->map_from_disk ? "disk" : "server");
 	jwrite_int(out, "left_out", n->detail ? (int64_t)n->detail->n_left_out : 0);
+	jwrite_close(out, '}');
+}
+
+static void write_refused_jobs(const struct network *n, GString *out)
+{
+	struct mgmt_status s;
+	char text[32];
+
+	mgmt_client_get_status(n->client, &s);
+	if (!s.jobs_refused)
+		return;
+	g_snprintf(text, sizeof(text), "%zu so far", s.jobs_refused);
+	jwrite_open(out, NULL, '{');
+	jwrite_string(out, "jobs", text);
+	jwrite_string(out, "reason", "policy.jobs");
 	jwrite_close(out, '}');
 }
 
@@ -139,6 +160,7 @@ static void write_refused(const struct network *n, GString *out)
 			out, "reason", n->config->policy.dns ? "not served yet" : "policy.dns");
 		jwrite_close(out, '}');
 	}
+	write_refused_jobs(n, out);
 	jwrite_close(out, ']');
 }
 
@@ -155,6 +177,10 @@ void network_write_status(const struct network *n, GString *out, bool detail)
 	write_signal(n, out, now);
 	write_stuns(n, out);
 	finder_write_status(n->finder, out);
+	if (n->expires_s > 0)
+		jwrite_int(out, "expires_timestamp_seconds", n->expires_s);
+	else
+		jwrite_null(out, "expires_timestamp_seconds");
 	if (n->map_ms)
 		write_map(n, out, now);
 	else
@@ -164,4 +190,24 @@ void network_write_status(const struct network *n, GString *out, bool detail)
 		write_refused(n, out);
 	}
 	jwrite_close(out, '}');
+}
+
+void network_write_pools(const struct network *n, GString *out)
+{
+	struct signal_status s = { 0 };
+
+	if (n->signal)
+		signal_client_get_status(n->signal, &s);
+	finder_write_pools(n->finder, out);
+	runtime_write_pool(out, "messages to peers", s.out.waiting, OUTBOX_MAX);
+	runtime_write_pool(out, "samples", samples_count(n->samples), SAMPLES_MAX);
+}
+
+void network_write_samples(struct network *n, GString *out)
+{
+	g_autoptr(GString) lines = g_string_new(NULL);
+
+	samples_write(n->samples, lines, g_get_real_time() * 1000);
+	jwrite_int(out, "count", (int64_t)samples_count(n->samples));
+	jwrite_string(out, "lines", lines->str);
 }

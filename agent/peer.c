@@ -29,12 +29,23 @@ bool peer_has_session(const struct peer *peer, int64_t now_ms)
 	return peer->handshake_s && now_ms - peer->handshake_ms < PEER_SESSION_MS;
 }
 
+static int64_t silent_from(const struct peer *peer, int64_t now_ms)
+{
+	return peer->asking_ms +
+		(peer_has_session(peer, now_ms) ? PEER_NEXT_ENDPOINT_SESSION_MS
+						: PEER_NEXT_ENDPOINT_MS);
+}
+
 bool peer_is_silent(const struct peer *peer, int64_t now_ms)
 {
-	int64_t limit = peer_has_session(peer, now_ms) ? PEER_NEXT_ENDPOINT_SESSION_MS
-						       : PEER_NEXT_ENDPOINT_MS;
+	return peer->asking_ms && now_ms >= silent_from(peer, now_ms);
+}
 
-	return peer->asking_ms && now_ms - peer->asking_ms >= limit;
+int64_t peer_look_in_ms(const struct peer *peer, int64_t now_ms)
+{
+	int64_t left = silent_from(peer, now_ms) - now_ms;
+
+	return left > 0 ? MIN(left, PEER_LOOK_MS) : PEER_LOOK_MS;
 }
 
 /* The kernel's clock is the wall clock, which may jump: only the age at first sight is taken from

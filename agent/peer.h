@@ -58,6 +58,7 @@ enum {
 	PEER_ROTATE_AGAIN_MS = 240 * 1000, /* as each write makes the kernel ask for 90 s more */
 	PEER_NEXT_ENDPOINT_SESSION_MS = 16 *
 		1000, /* under a session: what only listens says so after 10 s */
+	PEER_LOOK_MS = 5 * 1000, /* who asks is looked at so often */
 	PEER_INITIATION_BYTES = 148,
 	PEER_KEEPALIVE_BYTES = 32,
 };
@@ -78,7 +79,7 @@ enum peer_action {
 	PEER_ACT_CHANGED = 1, /* state changed: tell */
 	PEER_ACT_NEXT_ENDPOINT = 2, /* the present one does not answer */
 	PEER_ACT_LOOK_UP = 4, /* ask for its names again */
-	PEER_ACT_WATCH = 8, /* look again soon */
+	PEER_ACT_WATCH = 8, /* look again, in peer_look_in_ms */
 };
 
 unsigned peer_observe(struct peer *peer, const struct peer_observation *o);
@@ -87,6 +88,8 @@ void peer_session_lost(struct peer *peer);
 bool peer_has_session(const struct peer *peer, int64_t now_ms);
 /* Asks and gets nothing, for long enough to try another endpoint. */
 bool peer_is_silent(const struct peer *peer, int64_t now_ms);
+/* When who asks is to be looked at again: not later than when it will be silent, should it get nothing. */
+int64_t peer_look_in_ms(const struct peer *peer, int64_t now_ms);
 /* Asks and gets nothing, for long enough to move its shared prefixes elsewhere. */
 bool peer_is_failing(const struct peer *peer, int64_t now_ms);
 const char *peer_state_name(enum peer_state state);

@@ -9,9 +9,12 @@
 #include "agent/config.h"
 #include "agent/daemon.h"
 #include "agent/engine.h"
+#include "agent/kernel.h"
 #include "agent/network.h"
 #include "agent/privs.h"
+#include "agent/recent.h"
 #include "agent/requests_impl.h"
+#include "agent/runtime.h"
 
 struct requests *requests_new(struct daemon *d)
 {
@@ -82,6 +85,23 @@ static void write_config(const struct daemon *d, GString *out)
 	jwrite_close(out, '}');
 }
 
+static void write_netlink(const struct daemon *d, GString *out)
+{
+	const struct kernel_error *errors;
+	size_t n = kernel_errors(daemon_kernel(d), &errors);
+
+	jwrite_open(out, "netlink_errors", '[');
+	for (size_t i = 0; i < n; i++) {
+		const char *name = strerrorname_np(errors[i].error);
+
+		jwrite_open(out, NULL, '{');
+		jwrite_string(out, "errno", name ? name : "unknown");
+		jwrite_int(out, "count", (int64_t)errors[i].count);
+		jwrite_close(out, '}');
+	}
+	jwrite_close(out, ']');
+}
+
 static void write_process(struct daemon *d, GString *out)
 {
 	char privileges[128];
@@ -98,6 +118,7 @@ static void write_process(struct daemon *d, GString *out)
 	jwrite_int(out, "seen", (int64_t)seen);
 	jwrite_int(out, "passed", (int64_t)passed);
 	jwrite_close(out, '}');
+	write_netlink(d, out);
 	jwrite_open(out, "memory", '{');
 	jwrite_int(out, "rss_bytes", rss_bytes());
 	jwrite_close(out, '}');
@@ -398,6 +419,42 @@ static void handle_log_level(struct requests *r, const struct control_request *r
 	control_reply(daemon_control(r->daemon), request->client, out);
 }
 
+static void handle_runtime(struct requests *r, const struct control_request *request)
+{
+	const struct control *control = daemon_control(r->daemon);
+	GString *out = requests_document("lapwing.runtime/1");
+
+	jwrite_string(out, "version", LAPWING_VERSION);
+	jwrite_int(out, "uptime_seconds", daemon_uptime_s(r->daemon));
+	runtime_write(out);
+	jwrite_open(out, "pools", '[');
+	engine_write_pools(daemon_engine(r->daemon), out);
+	network_write_pools(daemon_network(r->daemon), out);
+	runtime_write_pool(
+		out, "control clients", control_count_clients(control), CONTROL_CLIENTS_MAX);
+	jwrite_close(out, ']');
+	jwrite_close(out, '}');
+	control_reply(daemon_control(r->daemon), request->client, out);
+}
+
+static void handle_recent(struct requests *r, const struct control_request *request)
+{
+	GString *out = requests_document("lapwing.recent/1");
+
+	recent_write(daemon_recent(r->daemon), out);
+	jwrite_close(out, '}');
+	control_reply(daemon_control(r->daemon), request->client, out);
+}
+
+static void handle_samples(struct requests *r, const struct control_request *request)
+{
+	GString *out = requests_document("lapwing.samples/1");
+
+	network_write_samples(daemon_network(r->daemon), out);
+	jwrite_close(out, '}');
+	control_reply(daemon_control(r->daemon), request->client, out);
+}
+
 static void handle_version(struct requests *r, const struct control_request *request)
 {
 	GString *out = requests_document("lapwing.version/1");
@@ -435,6 +492,12 @@ void requests_handle(const struct control_request *request, void *user)
 		handle_mtu(r, request);
 	else if (!strcmp(request->command, "log-level"))
 		handle_log_level(r, request);
+	else if (!strcmp(request->command, "runtime"))
+		handle_runtime(r, request);
+	else if (!strcmp(request->command, "recent"))
+		handle_recent(r, request);
+	else if (!strcmp(request->command, "samples"))
+		handle_samples(r, request);
 	else if (!strcmp(request->command, "version"))
 		handle_version(r, request);
 	else

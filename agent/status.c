@@ -241,6 +241,7 @@ static void write_mesh(const struct engine *e, GString *out)
 	write_time(out, "loaded_at", e->map_s);
 	jwrite_int(out, "hosts", (int64_t)e->map->n_hosts);
 	jwrite_string(out, "error", e->map_problem[0] ? e->map_problem : NULL);
+	histogram_write(out, "applies", &e->map_applies);
 	jwrite_close(out, '}');
 }
 
@@ -335,6 +336,21 @@ static void write_sentinels(const struct engine *e, GString *out)
 	jwrite_close(out, '}');
 }
 
+static void write_wakes(const struct engine *e, GString *out)
+{
+	struct lazy_counts counts;
+
+	lazy_get_counts(e->lazy, &counts);
+	jwrite_open(out, "wakes", '{');
+	for (enum lazy_cause c = LAZY_BY_TRAFFIC; c < LAZY_BY_RESTART; c++)
+		jwrite_int(out, lazy_cause_name(c), (int64_t)counts.wakes[c]);
+	jwrite_int(out, "answered", (int64_t)counts.answered);
+	jwrite_int(out, "unanswered", (int64_t)counts.unanswered);
+	jwrite_int(out, "in_session", (int64_t)counts.in_session);
+	histogram_write(out, "answers", &counts.answers);
+	jwrite_close(out, '}');
+}
+
 static void write_lazy(const struct engine *e, GString *out)
 {
 	size_t counts[LAZY_ACTIVE + 1] = { 0 };
@@ -353,6 +369,7 @@ static void write_lazy(const struct engine *e, GString *out)
 	for (enum lazy_state s = LAZY_PERMANENT; s <= LAZY_ACTIVE; s++)
 		jwrite_int(out, lazy_state_name(s), (int64_t)counts[s]);
 	write_sentinels(e, out);
+	write_wakes(e, out);
 	jwrite_string(out, "idle_detection",
 		!on                          ? "off"
 			: e->nft_lazy.counts ? "counters"

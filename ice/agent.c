@@ -9,6 +9,9 @@
 #include "ice/crc32.h"
 
 enum { COMPONENT = 1, OURS_MAX = 64 };
+/* So often a check is sent, 0.5 s apart; the other side's checks begin ours anew. As long as one may be answered libnice
+ * nominates no other, and there is always a pair that leads nowhere: with its own three that takes 2 s. */
+enum { PATIENCE = 2 };
 
 /* libnice has it since 0.1.19, and this macro since 0.1.20. Without it nobody tells of a path that ends before WireGuard
  * uses it. */
@@ -334,6 +337,8 @@ static NiceAgent *make_agent(const struct ice_config *config)
 
 	g_object_set(agent, "ice-tcp", FALSE, "upnp", FALSE, "controlling-mode",
 		(gboolean)config->controlling, NULL);
+	if (config->controlling && !config->aggressive)
+		g_object_set(agent, "stun-max-retransmissions", (guint)PATIENCE, NULL);
 	for (size_t i = 0; i < config->n_locals; i++) {
 		const struct endpoint e = host_endpoint(&config->locals[i].address, 0);
 

@@ -8,6 +8,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "agent/base/due.h"
 #include "ice/stun.h"
 
 enum {
@@ -181,9 +182,9 @@ void binding_answer(struct binding *b, const char *ufrag, const char *password)
 	g_hash_table_add(b->sessions, session);
 }
 
-void binding_forget(struct binding *b, const char *ufrag)
+bool binding_forget(struct binding *b, const char *ufrag)
 {
-	g_hash_table_remove(b->sessions, ufrag);
+	return g_hash_table_remove(b->sessions, ufrag);
 }
 
 /* -- receiving ------------------------------------------------------------------------------ */
@@ -246,13 +247,6 @@ static gboolean receive(gpointer user)
 	return G_SOURCE_CONTINUE;
 }
 
-static gboolean dispatch(GSource *source, GSourceFunc callback, gpointer user)
-{
-	return callback(user);
-}
-
-static GSourceFuncs source_funcs = { .dispatch = dispatch };
-
 /* -- life ----------------------------------------------------------------------------------- */
 
 static void session_free(void *data)
@@ -273,8 +267,7 @@ int binding_open(uint16_t port, const struct binding_ops *ops, void *user, struc
 	b->user = user;
 	b->sessions = g_hash_table_new_full(g_str_hash, g_str_equal, session_free, NULL);
 	b->fds[0] = b->fds[1] = -1;
-	b->source = g_source_new(&source_funcs, sizeof(GSource));
-	g_source_set_callback(b->source, receive, b, g_free); /* not while it is inside of that */
+	b->source = due_new(receive, b, g_free);
 	for (size_t i = 0; i < G_N_ELEMENTS(families); i++) {
 		b->fds[i] = r = open_socket(families[i], port);
 		if (r < 0 && !(i == 1 && r == -EAFNOSUPPORT)) {
@@ -284,15 +277,12 @@ int binding_open(uint16_t port, const struct binding_ops *ops, void *user, struc
 		if (r >= 0)
 			b->tags[i] = g_source_add_unix_fd(b->source, r, G_IO_IN);
 	}
-	g_source_attach(b->source, NULL);
 	*ret = b;
 	return 0;
 }
 
 void binding_close(struct binding *b)
 {
-	GSource *source;
-
 	if (!b)
 		return;
 	g_clear_handle_id(&b->again, g_source_remove);
@@ -302,7 +292,5 @@ void binding_close(struct binding *b)
 			close(b->fds[i]);
 		b->fds[i] = -1;
 	}
-	source = g_steal_pointer(&b->source);
-	g_source_destroy(source);
-	g_source_unref(source);
+	due_free(g_steal_pointer(&b->source)); /* and with it b, but for what runs inside of it */
 }

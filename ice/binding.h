@@ -6,6 +6,7 @@
  * port, are answered here, which costs a few hundred bytes for a session. IPv4 and IPv6. */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "agent/base/addr.h"
@@ -31,4 +32,4 @@ void binding_ask(struct binding *b, const struct endpoint *servers, size_t n);
 
 /* Requests whose USERNAME begins with this ufrag and a colon, and that know the password. */
 void binding_answer(struct binding *b, const char *ufrag, const char *password);
-void binding_forget(struct binding *b, const char *ufrag);
+bool binding_forget(struct binding *b, const char *ufrag); /* returns whether it was there */

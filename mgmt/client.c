@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "agent/base/due.h"
+
 enum { CONNECT_MS = 10 * 1000 };
 
 int64_t client_now_ms(void)
@@ -15,18 +17,13 @@ int64_t client_now_ms(void)
 static void open_channel(struct mgmt_client *c)
 {
 	struct grpc_channel_options options = {
-		.stream = { .url = c->url,
-			.ca_file = c->ca_file,
-			.ca_dir = c->ca_dir,
-			.client_cert = c->client_cert,
-			.client_key = c->client_key,
-			.address = c->by_address ? c->address : NULL,
-			.mark = c->mark,
-			.connect_ms = CONNECT_MS },
+		.stream = c->server,
 		.ping_s = c->ping_s,
 		.user_agent = "lapwing/" LAPWING_VERSION,
 	};
 
+	if (!c->by_address)
+		options.stream.address = NULL;
 	c->channel = grpc_channel_new(&options);
 }
 
@@ -40,8 +37,8 @@ static void drop_channel(struct mgmt_client *c)
 void client_note_address(struct mgmt_client *c)
 {
 	g_strlcpy(c->last_address, grpc_channel_address(c->channel), sizeof(c->last_address));
-	g_free(c->address);
-	c->address = g_strdup(c->last_address);
+	g_free((char *)c->server.address);
+	c->server.address = g_strdup(c->last_address);
 }
 
 void client_reopen_at_address(struct mgmt_client *c)
@@ -172,28 +169,23 @@ static gboolean look(gpointer user)
 	return G_SOURCE_CONTINUE;
 }
 
-static gboolean dispatch(GSource *source, GSourceFunc function, gpointer user)
-{
-	return function(user);
-}
-
-static GSourceFuncs source_functions = { .dispatch = dispatch };
-
 /* -- life ----------------------------------------------------------------------------------- */
 
 static void copy_options(struct mgmt_client *c, const struct mgmt_options *options)
 {
-	c->url = g_strdup(options->url);
-	c->address = g_strdup(options->address);
-	c->ca_file = g_strdup(options->ca_file);
-	c->ca_dir = g_strdup(options->ca_dir);
-	c->client_cert = g_strdup(options->client_cert);
-	c->client_key = g_strdup(options->client_key);
+	stream_options_copy(&c->server,
+		&(struct stream_options){ .url = options->url,
+			.address = options->address,
+			.ca_file = options->ca_file,
+			.ca_dir = options->ca_dir,
+			.client_cert = options->client_cert,
+			.client_key = options->client_key,
+			.mark = options->mark,
+			.connect_ms = CONNECT_MS });
 	c->hostname = g_strdup(options->hostname);
 	c->interface = g_strdup(options->interface);
 	c->labels = g_strdupv((char **)(uintptr_t)options->dns_labels);
 	c->file_checks = g_strdupv((char **)(uintptr_t)options->file_checks);
-	c->mark = options->mark;
 	c->switches = options->switches;
 	c->jobs = options->jobs;
 	c->max_peers = options->max_peers;
@@ -214,9 +206,7 @@ struct mgmt_client *mgmt_client_new(
 	c->outcomes = g_array_new(FALSE, FALSE, sizeof(struct outcome));
 	for (enum session_line n = 0; n < SESSION_LINES; n++)
 		c->steps[n] = (struct step){ .client = c, .line = n };
-	c->source = g_source_new(&source_functions, sizeof(GSource));
-	g_source_set_callback(c->source, look, c, NULL);
-	g_source_attach(c->source, NULL);
+	c->source = due_new(look, c, NULL);
 	return c;
 }
 
@@ -227,18 +217,12 @@ void mgmt_client_free(struct mgmt_client *c)
 	if (c->freed)
 		*c->freed = true;
 	close_channel(c);
-	g_source_destroy(c->source);
-	g_source_unref(c->source);
+	due_free(c->source);
 	session_free(c->session);
 	g_array_unref(c->outcomes);
 	explicit_bzero(c->setup_key, sizeof(c->setup_key));
 	key_wipe(&c->private_key);
-	g_free(c->url);
-	g_free(c->address);
-	g_free(c->ca_file);
-	g_free(c->ca_dir);
-	g_free(c->client_cert);
-	g_free(c->client_key);
+	stream_options_clear(&c->server);
 	g_free(c->hostname);
 	g_free(c->interface);
 	g_strfreev(c->labels);
@@ -296,11 +280,17 @@ void mgmt_client_get_status(const struct mgmt_client *c, struct mgmt_status *ret
 		.message_ms = view.message_ms,
 		.serial = view.serial,
 		.attempts = view.attempts,
+		.connects = view.connects,
+		.failures = view.failures,
+		.logins = view.logins,
+		.login_ms = view.login_ms,
+		.login_worked = view.login_worked,
 		.messages = c->messages,
 		.dropped = c->dropped,
 		.cleartext = c->cleartext,
 		.job_unsupported = view.job_unsupported,
 		.files_refused = c->files_refused,
+		.jobs_refused = c->jobs_refused,
 	};
 	g_strlcpy(ret->error, view.error, sizeof(ret->error));
 	g_strlcpy(ret->address, c->last_address, sizeof(ret->address));

@@ -65,11 +65,16 @@ struct mgmt_status {
 	int64_t since_ms; /* it is so (monotonic); connecting and waiting are one: not connected */
 	int64_t next_ms; /* MGMT_WAITING */
 	int64_t message_ms; /* the last message of the stream; 0: none */
+	uint64_t connects, failures; /* how attempts ended */
 	uint64_t serial, attempts, messages, dropped; /* dropped: messages that could not be used */
 	char address[64]; /* of the server; "" unknown */
+	uint64_t logins; /* that have ended; of the last one: */
+	int64_t login_ms; /* it took */
+	bool login_worked;
 	bool cleartext; /* http:// outside loopback */
 	bool job_unsupported;
 	size_t files_refused; /* paths that policy.file_checks does not allow */
+	size_t jobs_refused; /* since the beginning, as jobs are not allowed */
 };
 
 struct mgmt_callbacks {

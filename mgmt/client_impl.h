@@ -29,10 +29,10 @@ struct outcome {
 };
 
 struct mgmt_client {
-	char *url, *address, *ca_file, *ca_dir, *client_cert, *client_key, *hostname, *interface;
+	struct stream_options server; /* ours; its address is where it was last */
+	char *hostname, *interface;
 	char **labels, **file_checks;
 	struct meta_switches switches;
-	uint32_t mark;
 	bool jobs, cleartext;
 	size_t max_peers;
 	struct wg_key private_key, public_key;
@@ -49,7 +49,7 @@ struct mgmt_client {
 	bool has_used_key, trust_next;
 	char last_address[64];
 	uint64_t messages, dropped;
-	size_t files_refused;
+	size_t files_refused, jobs_refused;
 
 	GSource *source; /* the next time to look, callbacks, slices of gathering */
 	bool settling, tell;

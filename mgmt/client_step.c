@@ -68,7 +68,7 @@ static bool try_address(struct step *s, const struct grpc_result *result)
 {
 	struct mgmt_client *c = s->client;
 
-	if (s->line != SESSION_MAIN || result->failure != STREAM_NAME || !c->address ||
+	if (s->line != SESSION_MAIN || result->failure != STREAM_NAME || !c->server.address ||
 		c->by_address)
 		return false;
 	for (enum session_line n = SESSION_MAIN + 1; n < SESSION_LINES; n++)
@@ -334,6 +334,7 @@ static void job_message(struct grpc_call *call, const uint8_t *data, size_t len,
 		return;
 	if (r < 0)
 		return unusable(s, "a job makes no sense");
+	c->jobs_refused += !c->jobs;
 	answer = request_job_failed(id, id_len,
 		c->jobs ? "job not implemented"
 			: "jobs are not allowed by this host's configuration",

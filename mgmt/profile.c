@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "agent/base/auto.h"
 #include "mgmt/profile_impl.h"
 
 #define AT(name) offsetof(struct profile, name)
@@ -162,6 +163,42 @@ void profile_done(struct profile *profile)
 			free_wiped(*(char **)at);
 	}
 	explicit_bzero(profile, sizeof(*profile));
+}
+
+static size_t size_of(enum profile_kind kind)
+{
+	switch (kind) {
+	case PROFILE_BOOL:
+		return sizeof(bool);
+	case PROFILE_SWITCH:
+	case PROFILE_INT:
+	case PROFILE_INT_OR_NULL:
+		return sizeof(int64_t);
+	case PROFILE_STRING:
+	case PROFILE_URL:
+	case PROFILE_LIST:
+		return sizeof(void *);
+	case PROFILE_KEY:
+		return sizeof(struct wg_key);
+	}
+	return 0;
+}
+
+void profile_swap_peer(struct profile *into, struct profile *from)
+{
+	_auto_wipe_ struct wg_key held; /* the largest */
+
+	for (size_t i = 0; i < PROFILE_MEMBERS; i++) {
+		const struct profile_member *m = &profile_members[i];
+		void *a = profile_at(into, m), *b = profile_at(from, m);
+		size_t size = size_of(m->kind);
+
+		if (!m->imported)
+			continue;
+		memcpy(&held, a, size);
+		memcpy(a, b, size);
+		memcpy(b, &held, size);
+	}
 }
 
 /* -- what it comes to ------------------------------------------------------------------------- */

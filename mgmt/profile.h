@@ -52,6 +52,9 @@ GString *profile_format(const struct profile *profile);
 GString *profile_indent(const char *json, size_t len);
 void profile_text_free(GString *text); /* wipes it; NULL is fine */
 
+/* Puts the members that make the peer in the place of those of another profile; `from` gets what was there. */
+void profile_swap_peer(struct profile *into, struct profile *from);
+
 /* The keys of members that become part of this host, and a line for each that was set and has no effect
  * here ("WgPort: 51821, ..."), which says what does it instead. NULL-terminated; free with g_strfreev. */
 char **profile_imported(const struct profile *profile);

@@ -3,9 +3,10 @@
 #include <string.h>
 
 #include "agent/base/jread.h"
+#include "agent/base/text.h"
 #include "mgmt/profile_impl.h"
 
-enum { URL_MAX = 255, OBJECT_MAX = 1024 };
+enum { URL_MAX = 255, OBJECT_MAX = 1024, MTU_MIN = 576 };
 
 static char *copy(struct slice s)
 {
@@ -164,12 +165,14 @@ static void read_member(struct jread *r, struct slice key, void *into)
 	read_value(r, &profile_members[i], profile_at(profile, &profile_members[i]));
 }
 
-static const char *missing(const struct profile *profile)
+static const char *find_problem(const struct profile *profile)
 {
 	if (key_is_zero(&profile->private_key))
 		return "there is no PrivateKey";
-	if (!*profile->interface || strlen(profile->interface) >= IFNAMSIZ)
+	if (!text_is_interface_name(profile->interface, strlen(profile->interface)))
 		return "WgIface: not an interface name";
+	if (profile->mtu && profile->mtu < MTU_MIN)
+		return "MTU: must be 576 to 65535, or 0";
 	return NULL;
 }
 
@@ -187,7 +190,7 @@ int profile_parse(
 		jread_fail(&r, "larger than %d KiB", PROFILE_SIZE_MAX / 1024);
 	jread_members(&r, OBJECT_MAX, read_member, &profile);
 	jread_finish(&r);
-	problem = r.error ? r.message : missing(&profile);
+	problem = r.error ? r.message : find_problem(&profile);
 	if (problem) {
 		g_strlcpy(error, problem, PROFILE_ERROR_MAX);
 		profile_done(&profile);

@@ -75,6 +75,7 @@ static void report(struct session *s, enum mgmt_state state, enum mgmt_failure f
 	if (view->state == state && view->failure == failure && !strcmp(view->error, why) &&
 		state != MGMT_WAITING)
 		return;
+	view->connects += state == MGMT_CONNECTED && view->state != state;
 	view->state = state;
 	view->failure = failure;
 	if (why != view->error)
@@ -181,6 +182,11 @@ static void main_ended(struct session *s, enum verdict_call call, struct verdict
 		: s->enrolling                    ? &s->enrol
 						  : &s->login;
 
+	if ((call == VERDICT_PROBE || call == VERDICT_REGISTER) && v.next != VERDICT_USE_KEY) {
+		s->view.logins++;
+		s->view.login_ms = now_ms - s->began_ms;
+		s->view.login_worked = v.next == VERDICT_DONE;
+	}
 	switch (v.next) {
 	case VERDICT_DONE:
 		finish_enrolment(s, MGMT_OK, "");
@@ -190,6 +196,7 @@ static void main_ended(struct session *s, enum verdict_call call, struct verdict
 		return begin(s, SESSION_MAIN, VERDICT_REGISTER, now_ms);
 	case VERDICT_NEVER: /* not of a login or Sync */
 	case VERDICT_STOP:
+		s->view.failures++;
 		return give_up(s, v.failure, why, now_ms);
 	case VERDICT_RETRY_SLOWLY:
 		pace_grow(pace);
@@ -201,6 +208,7 @@ static void main_ended(struct session *s, enum verdict_call call, struct verdict
 	if (hangs)
 		hang_up(s);
 	wait_for(s, SESSION_MAIN, again, pace, now_ms);
+	s->view.failures++;
 	report(s, MGMT_WAITING, v.failure, why, now_ms);
 }
 

@@ -49,7 +49,10 @@ struct session_view {
 	int64_t since_ms;
 	int64_t next_ms; /* MGMT_WAITING */
 	int64_t message_ms; /* 0: none */
-	uint64_t serial, attempts;
+	uint64_t serial, attempts, connects, failures;
+	uint64_t logins; /* that have ended; of the last one: */
+	int64_t login_ms; /* it took */
+	bool login_worked;
 	bool job_unsupported;
 };
 

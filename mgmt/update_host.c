@@ -247,7 +247,7 @@ static bool can_be_lazy(const char *version)
 	for (size_t i = 0; i < G_N_ELEMENTS(newest); i++)
 		if (g_str_has_prefix(version, newest[i]))
 			return true;
-	if (*version == 'v')
+	if (*version == 'v' || *version == 'a')
 		version++;
 	if (!g_ascii_isdigit(*version))
 		return false;

@@ -230,7 +230,8 @@ size_t update_normal_name(const char *s, size_t len, char ret[static UPDATE_NAME
 size_t update_normal_domain(const char *s, size_t len, char ret[static UPDATE_NAME_MAX + 3])
 {
 	size_t wild = len > 2 && s[0] == '*' && s[1] == '.' ? 2 : 0;
-	size_t rest = update_normal_name(s + wild, len - wild, ret + wild);
+	/* What is not there has no address. */
+	size_t rest = len ? update_normal_name(s + wild, len - wild, ret + wild) : 0;
 
 	if (!rest)
 		return 0;

@@ -5,6 +5,7 @@
 #include <glib.h>
 #include <string.h>
 
+#include "agent/base/due.h"
 #include "agent/base/seal.h"
 
 #define METHOD(name) "/signalexchange.SignalExchange/" name
@@ -16,7 +17,7 @@ enum {
 };
 
 struct signal_client {
-	struct grpc_channel_options options; /* its texts are ours */
+	struct stream_options server; /* ours */
 	struct wg_key private_key, public_key;
 	const struct signal_callbacks *callbacks;
 	void *user;
@@ -171,10 +172,14 @@ static void open_channel(struct signal_client *c)
 	char key[KEY_STRLEN];
 	const char *const metadata[] = { "x-wiretrustee-peer-id", key_format(&c->public_key, key),
 		NULL };
+	struct grpc_channel_options options = {
+		.stream = c->server,
+		.user_agent = "lapwing/" LAPWING_VERSION,
+	};
 
 	c->registered = false;
-	c->options.stream.address = c->by_address ? c->last_address : NULL;
-	c->channel = grpc_channel_new(&c->options);
+	options.stream.address = c->by_address ? c->last_address : NULL;
+	c->channel = grpc_channel_new(&options);
 	/* Open and silent: the server reads nothing of it. */
 	grpc_stream(c->channel, METHOD("ConnectStream"), 0, metadata, &callbacks, c);
 }
@@ -251,13 +256,6 @@ static gboolean look(gpointer user)
 	return G_SOURCE_CONTINUE;
 }
 
-static gboolean dispatch(GSource *source, GSourceFunc function, gpointer user)
-{
-	return function(user);
-}
-
-static GSourceFuncs source_functions = { .dispatch = dispatch };
-
 /* -- life ----------------------------------------------------------------------------------- */
 
 struct signal_client *signal_client_new(
@@ -265,16 +263,14 @@ struct signal_client *signal_client_new(
 {
 	struct signal_client *c = g_new0(struct signal_client, 1);
 
-	c->options = (struct grpc_channel_options){
-		.stream = { .url = g_strdup(options->url),
-			.ca_file = g_strdup(options->ca_file),
-			.ca_dir = g_strdup(options->ca_dir),
-			.client_cert = g_strdup(options->client_cert),
-			.client_key = g_strdup(options->client_key),
+	stream_options_copy(&c->server,
+		&(struct stream_options){ .url = options->url,
+			.ca_file = options->ca_file,
+			.ca_dir = options->ca_dir,
+			.client_cert = options->client_cert,
+			.client_key = options->client_key,
 			.mark = options->mark,
-			.connect_ms = CONNECT_MS },
-		.user_agent = "lapwing/" LAPWING_VERSION,
-	};
+			.connect_ms = CONNECT_MS });
 	c->private_key = *options->private_key;
 	key_public_from_private(&c->private_key, &c->public_key);
 	c->callbacks = callbacks;
@@ -283,9 +279,7 @@ struct signal_client *signal_client_new(
 	c->inbox = inbox_new(&c->private_key, callbacks->is_peer, user);
 	c->outbox = outbox_new();
 	c->sends = g_hash_table_new_full(NULL, NULL, g_free, NULL);
-	c->source = g_source_new(&source_functions, sizeof(GSource));
-	g_source_set_callback(c->source, look, c, NULL);
-	g_source_attach(c->source, NULL);
+	c->source = due_new(look, c, NULL);
 	return c;
 }
 
@@ -296,18 +290,13 @@ void signal_client_free(struct signal_client *c)
 	if (c->freed)
 		*c->freed = true;
 	close_channel(c);
-	g_source_destroy(c->source);
-	g_source_unref(c->source);
+	due_free(c->source);
 	life_free(c->life);
 	inbox_free(c->inbox);
 	outbox_free(c->outbox);
 	g_hash_table_unref(c->sends);
 	key_wipe(&c->private_key);
-	g_free((char *)c->options.stream.url);
-	g_free((char *)c->options.stream.ca_file);
-	g_free((char *)c->options.stream.ca_dir);
-	g_free((char *)c->options.stream.client_cert);
-	g_free((char *)c->options.stream.client_key);
+	stream_options_clear(&c->server);
 	g_free(c);
 }
 

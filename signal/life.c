@@ -23,6 +23,8 @@ static void report(struct life *l, enum signal_state state, enum signal_failure 
 
 	if (was != is || v->state == SIGNAL_STOPPED || state == SIGNAL_STOPPED)
 		v->since_ms = now_ms;
+	v->connects += !was && is;
+	v->failures += state == SIGNAL_WAITING;
 	v->state = state;
 	v->failure = failure;
 	if (why != v->error)

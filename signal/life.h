@@ -56,7 +56,7 @@ struct life_view {
 	int64_t since_ms; /* it is connected; it is not; it is stopped */
 	int64_t next_ms; /* SIGNAL_WAITING */
 	int64_t message_ms; /* the last one; 0: none */
-	uint64_t attempts;
+	uint64_t attempts, connects, failures; /* the last two: how they ended */
 };
 
 struct life;

@@ -76,7 +76,7 @@ static void fail_kind(struct jread *r, const char *wanted)
 	if (r->error)
 		return;
 	got = name_of(next(r));
-	if (got)
+	if (got && strcmp(got, wanted)) /* "tru" begins like a word and is none */
 		jread_fail(r, "%s is wanted, not %s", wanted, got);
 	else
 		jread_fail(r, "%s is wanted, %s", wanted,

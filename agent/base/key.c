@@ -156,3 +156,15 @@ int key_read_file(const char *path, struct wg_key *ret)
 	g_free(text);
 	return r;
 }
+
+int key_write_file(const char *path, const struct wg_key *key)
+{
+	char text[KEY_STRLEN + 1];
+	int r;
+
+	key_format(key, text);
+	text[KEY_TEXT_LEN] = '\n';
+	r = file_write(path, text, KEY_TEXT_LEN + 1, 0600);
+	explicit_bzero(text, sizeof(text));
+	return r;
+}

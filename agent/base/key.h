@@ -32,3 +32,6 @@ void key_mac(const struct wg_key *key, const char *purpose, const void *data, si
  * group may read and only root or its owner may write (file_read rules plus: not world readable).
  * 0, -EINVAL (no key in it), -EPERM (rules broken), or the error of opening. */
 int key_read_file(const char *path, struct wg_key *ret);
+
+/* Only for its owner; atomic like file_write. 0 or -errno. */
+int key_write_file(const char *path, const struct wg_key *key);

@@ -2,6 +2,7 @@
 #include "agent/base/text.h"
 
 #include <glib.h>
+#include <net/if.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -76,4 +77,18 @@ bool text_is_hostname(const char *s, size_t len)
 		s = dot + 1;
 	}
 	return is_label(s, (size_t)(end - s));
+}
+
+bool text_is_interface_name(const char *s, size_t len)
+{
+	bool digits = true;
+
+	if (len < 1 || len >= IFNAMSIZ || (s[0] == '.' && (len == 1 || s[1] == '.')))
+		return false;
+	for (size_t i = 0; i < len; i++) {
+		if (!g_ascii_isalnum(s[i]) && !memchr("_.-", s[i], 3))
+			return false;
+		digits = digits && g_ascii_isdigit(s[i]);
+	}
+	return !digits;
 }

@@ -14,3 +14,7 @@ size_t text_escape(char *buf, size_t size, const char *s, size_t len);
 /* "db1", "db1.example.net": labels of letters, digits and inner hyphens, of at most 63 bytes each. */
 enum { HOSTNAME_MAX = 253 };
 bool text_is_hostname(const char *s, size_t len);
+
+/* What an interface of ours may be called: 1 to 15 of A-Z a-z 0-9 _ . - and no path. An unsigned decimal number
+ * would be taken for an index by many tools. */
+bool text_is_interface_name(const char *s, size_t len);

@@ -8,6 +8,7 @@
 #include "agent/cli/client.h"
 #include "agent/cli/cmd.h"
 #include "agent/cli/metrics.h"
+#include "agent/cli/tune_drift.h"
 
 static enum exit_code put(const struct options *o, const GString *text)
 {
@@ -22,16 +23,32 @@ static enum exit_code put(const struct options *o, const GString *text)
 		     : EXIT_OK;
 }
 
+static enum exit_code put_samples(const struct options *o)
+{
+	struct failure f;
+	json_t *document = client_ask_parsed(o, client_request("samples"), &f);
+	g_autoptr(GString) text = NULL;
+
+	if (!document)
+		return failure_report(o, &f);
+	text = g_string_new(get_text(document, "lines"));
+	json_decref(document);
+	return put(o, text);
+}
+
 /* No daemon: that is a value, too. What cannot be asked has none. */
 enum exit_code cmd_metrics(const struct options *o)
 {
 	g_autoptr(GString) text = g_string_new(NULL);
-	GString *request = client_request("status");
+	GString *request;
 	struct utsname system = { 0 };
 	enum exit_code written;
 	struct failure f;
 	json_t *status;
 
+	if (o->samples)
+		return put_samples(o);
+	request = client_request("status");
 	uname(&system);
 	jwrite_bool(request, "detail", o->per_peer);
 	status = client_ask_parsed(o, request, &f);
@@ -41,6 +58,7 @@ enum exit_code cmd_metrics(const struct options *o)
 		return f.code;
 	metrics_write(text, status, system.release);
 	json_decref(status);
+	tune_drift_write(text, "/");
 	written = put(o, text);
 	return written ? written : f.code;
 }

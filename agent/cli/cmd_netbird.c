@@ -158,10 +158,39 @@ static GString *profile_text(const struct client_reply *reply)
 	return out;
 }
 
+/* Of the profile that is replaced, what does not make the peer stays: import-netbird took only that. NULL: there is
+ * none to be kept. */
+static GString *keep_rest(const char *path, const GString *text)
+{
+	GString *compact = NULL, *whole = NULL;
+	struct profile there, ours;
+	char error[PROFILE_ERROR_MAX], *was;
+	size_t len;
+
+	if (file_read_secret(path, PROFILE_SIZE_MAX, &was, &len) < 0)
+		return NULL;
+	if (profile_parse(was, len, &there, error) == 0) {
+		if (profile_parse(text->str, text->len, &ours, error) == 0) {
+			profile_swap_peer(&there, &ours);
+			compact = profile_format(&there);
+			whole = profile_indent(compact->str, compact->len);
+			profile_text_free(compact);
+			profile_done(&ours);
+		}
+		profile_done(&there);
+	}
+	secret_free(was, len);
+	return whole;
+}
+
 static enum exit_code write_file(const struct options *o, const GString *text)
 {
-	int r = secret_write(o->argument, text->str, text->len, o->force);
+	GString *whole = o->force ? keep_rest(o->argument, text) : NULL;
+	const GString *chosen = whole ? whole : text;
+	int r = secret_write(o->argument, chosen->str, chosen->len, o->force);
 	GString *out;
+
+	profile_text_free(whole);
 
 	if (r == -EEXIST)
 		return fail(o, EXIT_REFUSED, "--force replaces it", "%s: it is there", o->argument);

@@ -143,8 +143,34 @@ static void print_negotiation(const json_t *talk)
 	if (*path)
 		status_line("path", "%s, %s (%s to %s)%s%s", phase, path,
 			get_text(talk, "local_type"), get_text(talk, "remote_type"), sep, problem);
+	else if (!get_is_null(talk, "waits_ms"))
+		status_line("path", "waiting for its turn, for %" PRId64 " ms%s%s",
+			get_int(talk, "waits_ms"), sep, problem);
 	else if (*phase)
 		status_line("path", "%s%s%s", phase, sep, problem);
+}
+
+static char *since(const json_t *talk, const char *key)
+{
+	g_autofree char *age = text_duration(get_int(talk, key) / 1000);
+
+	return get_is_null(talk, key) ? g_strdup("") : g_strdup_printf(", the last %s ago", age);
+}
+
+/* What was said by way of the signal server. */
+static void print_words(const json_t *talk)
+{
+	g_autofree char *offered = since(talk, "last_offer_ms");
+	g_autofree char *answered = since(talk, "last_answer_ms");
+
+	if (!json_is_object(talk))
+		return;
+	status_line("session",
+		"%s; offers: %" PRId64 " sent%s, %" PRId64 " heard; answers: %" PRId64
+		" sent, %" PRId64 " heard%s",
+		get_text(talk, "session"), get_int(talk, "offers_sent"), offered,
+		get_int(talk, "offers_heard"), get_int(talk, "answers_sent"),
+		get_int(talk, "answers_heard"), answered);
 }
 
 static void print_psk(const char *psk)
@@ -176,6 +202,7 @@ static void print_peer(const json_t *peer)
 	print_list("holds", json_object_get(peer, "holds"));
 	status_line("endpoint", "%s", *endpoint ? endpoint : "-");
 	print_negotiation(json_object_get(peer, "negotiation"));
+	print_words(json_object_get(peer, "negotiation"));
 	print_age("handshake", peer, "last_handshake_seconds");
 	status_line("traffic", "%s in, %s out", rx, tx);
 	if (get_int(peer, "keepalive_seconds"))

@@ -86,6 +86,16 @@ static void walk_signal(struct walk *w)
 			get_text(signal, "url"), state, *error ? ": " : "", error);
 }
 
+/* Many are wanted at once, or ask. */
+static void walk_turn(struct walk *w)
+{
+	const json_t *all = json_object_get(json_object_get(w->status, "control"), "negotiations");
+
+	stage(w, "offer", STAGE_WAITS,
+		"for its turn, for %" PRId64 " ms: %" PRId64 " are at work, %" PRId64 " wait",
+		get_int(w->talk, "waits_ms"), get_int(all, "busy"), get_int(all, "waiting"));
+}
+
 static void walk_offer(struct walk *w)
 {
 	int64_t sent = get_int(w->talk, "offers_sent"), heard = get_int(w->talk, "offers_heard");
@@ -93,6 +103,8 @@ static void walk_offer(struct walk *w)
 
 	if (!w->talk)
 		stage(w, "offer", STAGE_UNUSED, "nothing is being negotiated");
+	else if (!get_is_null(w->talk, "waits_ms"))
+		walk_turn(w);
 	else if (answers || heard)
 		stage(w, "offer", STAGE_OK,
 			"%" PRId64 " sent, %" PRId64 " answered; %" PRId64 " came", sent, answers,

@@ -10,6 +10,7 @@
 #include "agent/base/uuid.h"
 #include "agent/cli/args.h"
 #include "agent/cli/cmd.h"
+#include "agent/cli/complete.h"
 #include "agent/cli/output.h"
 #include "agent/cli/tune_cmd.h"
 
@@ -37,6 +38,9 @@ enum option_bit {
 	OPT_CONFIG = 524288,
 	OPT_PER_PEER = 1048576,
 	OPT_TEXTFILE = 2097152,
+	OPT_OUTPUT = 4194304,
+	OPT_ANONYMIZE = 8388608,
+	OPT_SAMPLES = 16777216,
 	OPT_PLAN = OPT_FILE | OPT_CONFIG | OPT_DIFF | OPT_EXIT_DIFF | OPT_FORCE,
 	OPT_ENROLL = OPT_URL | OPT_KEY_FILE | OPT_KEY_STDIN | OPT_HOSTNAME | OPT_FORCE | OPT_UNTIL,
 };
@@ -56,7 +60,12 @@ static const struct args_option option_table[] = {
 	{ "diff", 0, NULL, OPT_DIFF, "with every difference" },
 	{ "exit-diff", 0, NULL, OPT_EXIT_DIFF, "exit with 6 if something would be changed" },
 	{ "per-peer", 0, NULL, OPT_PER_PEER, "with series of every peer" },
+	{ "samples", 0, NULL, OPT_SAMPLES,
+		"instead, how long each connection took, as InfluxDB lines" },
 	{ "textfile", 0, "FILE", OPT_TEXTFILE, "into this file, which is replaced as a whole" },
+	{ "output", 'o', "FILE", OPT_OUTPUT, "write it there; -: to standard output" },
+	{ "anonymize", 0, "off|default|strict", OPT_ANONYMIZE,
+		"what stands in for names, keys and addresses" },
 	{ "purge", 0, NULL, OPT_PURGE, "and delete the private key" },
 	{ "force", 0, NULL, OPT_FORCE, "replace, or trust, what is refused otherwise" },
 	/* The first of a name is what is parsed; the help of a command shows its own. */
@@ -96,9 +105,15 @@ const struct command commands[] = {
 	{ "psk", "set|clear PEER", "give a peer a pre-shared key, or take that back", OPT_FILE,
 		ASK_S, cmd_psk },
 	{ "why", "PEER", "walk the way to a peer: which stage fails", 0, ASK_S, cmd_why },
+	{ "doctor", NULL, "what of this host stands in the way, and what to do", OPT_CONFIG, ASK_S,
+		cmd_doctor },
+	{ "report", NULL, "pack up what helps to find a fault",
+		OPT_OUTPUT | OPT_ANONYMIZE | OPT_CONFIG, ASK_S, cmd_report },
+	{ "debug", "runtime", "what the daemon itself costs: memory, turns, pools", 0, ASK_S,
+		cmd_debug },
 	{ "monitor", NULL, "print events until interrupted", 0, ASK_S, cmd_monitor },
-	{ "metrics", NULL, "counters and gauges as Prometheus text", OPT_PER_PEER | OPT_TEXTFILE,
-		ASK_S, cmd_metrics },
+	{ "metrics", NULL, "counters and gauges as Prometheus text",
+		OPT_PER_PEER | OPT_TEXTFILE | OPT_SAMPLES, ASK_S, cmd_metrics },
 	{ "plan", NULL, "tell what apply would change", OPT_PLAN, ASK_S, cmd_plan },
 	{ "apply", NULL, "make both files, and the mesh, what a file says", OPT_PLAN | OPT_DRY_RUN,
 		CHANGE_S, cmd_apply },
@@ -185,6 +200,15 @@ static bool take_path(struct parser *p, const char **ret, const char *option, co
 	return *value || usage(p, "--%s: a file is wanted", option);
 }
 
+static bool take_level(struct parser *p, const char *value)
+{
+	static const char *const levels[] = { "off", "default", "strict", NULL };
+
+	p->o->anonymize = value;
+	return g_strv_contains(levels, value) ||
+		usage(p, "--anonymize: off, default or strict is wanted, not '%s'", value);
+}
+
 static bool take_option(struct parser *p, enum option_bit bit, const char *value)
 {
 	struct options *o = p->o;
@@ -243,11 +267,18 @@ static bool take_option(struct parser *p, enum option_bit bit, const char *value
 		return take_path(p, &o->config, "config", value);
 	case OPT_TEXTFILE:
 		return take_path(p, &o->textfile, "textfile", value);
+	case OPT_OUTPUT:
+		return take_path(p, &o->output, "output", value);
+	case OPT_ANONYMIZE:
+		return take_level(p, value);
 	case OPT_DIFF:
 		o->diff = true;
 		return true;
 	case OPT_EXIT_DIFF:
 		o->exit_diff = true;
+		return true;
+	case OPT_SAMPLES:
+		o->samples = true;
 		return true;
 	case OPT_PER_PEER:
 		o->per_peer = true;
@@ -393,6 +424,12 @@ enum exit_code command_parse(int argc, char **argv, const struct command **ret_c
 
 /* -- help ------------------------------------------------------------------------------------- */
 
+const struct args_option *command_options(const struct command *command, unsigned *ret_bits)
+{
+	*ret_bits = (command ? command->options : 0) | OPT_GLOBAL;
+	return option_table;
+}
+
 /* In the list of all, which fits a screen, some are told of in one line, that of the first. */
 static const struct {
 	const char *first, *second, *words, *help;
@@ -402,6 +439,7 @@ static const struct {
 	{ "up", "down", "up, down", "bring the mesh up; remove it; also after the next start" },
 	{ "wake", "idle", "wake, idle PEER", "bring a parked peer up; park it now" },
 	{ "pin", "unpin", "pin, unpin PEER", "never park this peer; park it again when idle" },
+	{ "doctor", "report", "doctor, report", "what is wrong with this host; pack it up" },
 	{ "plan", "apply", "plan, apply -f FILE", "compare this host with a file; make it so" },
 };
 
@@ -476,6 +514,11 @@ static enum exit_code run_line(int argc, char **argv)
 	struct options o;
 	enum exit_code code;
 
+	/* Not in the table: it is for the shells' completion alone. */
+	if (argc > 1 && !strcmp(argv[1], "__complete")) {
+		complete(stdout, argc - 2, argv + 2);
+		return EXIT_OK;
+	}
 	if (take_tune(argc, argv))
 		return cmd_tune(argc - 1, argv + 1);
 	code = command_parse(argc, argv, &command, &o, error);

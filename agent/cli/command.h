@@ -6,6 +6,8 @@
 
 #include "agent/base/exitcode.h"
 
+struct args_option;
+
 enum { COMMAND_ERROR_MAX = 256, COMMAND_TIMEOUT_MAX_S = 24 * 60 * 60 };
 
 /* What the command line says. Points into argv. */
@@ -17,11 +19,12 @@ struct options {
 	const char *file; /* NULL: not given */
 	const char *config; /* NULL: not given */
 	const char *textfile; /* NULL: not given */
+	const char *output, *anonymize; /* NULL: not given */
 	const char *until; /* of --wait; NULL: the command's own notion of done */
 	const char *management_url, *setup_key_file, *hostname; /* NULL: not given */
 	int timeout_ms;
 	bool json, detail, force, wait, purge, setup_key_stdin, help, version;
-	bool dry_run, diff, exit_diff, per_peer;
+	bool dry_run, diff, exit_diff, per_peer, samples;
 };
 
 struct command {
@@ -43,6 +46,8 @@ enum exit_code command_parse(int argc, char **argv, const struct command **ret_c
 	struct options *ret, char error[static COMMAND_ERROR_MAX]);
 /* Seconds as --timeout takes them; false: they are none. */
 bool command_timeout(const char *text, int *ret_ms);
+/* The table of options, and the bits of those that `command` takes; NULL: that every one takes. */
+const struct args_option *command_options(const struct command *command, unsigned *ret_bits);
 void command_help(FILE *out, const struct command *command); /* NULL: of all */
 /* The whole program. */
 int command_main(int argc, char **argv);

@@ -46,18 +46,6 @@ static int make_directory(const char *path, const struct passwd *user)
 	return 0;
 }
 
-static int write_text(const char *path, const struct wg_key *key)
-{
-	char text[KEY_STRLEN + 1];
-	int r;
-
-	key_format(key, text);
-	text[KEY_TEXT_LEN] = '\n';
-	r = file_write(path, text, KEY_TEXT_LEN + 1, 0600);
-	explicit_bzero(text, sizeof(text));
-	return r;
-}
-
 /* Into place under another name first: link fails where rename would replace. */
 static int put_in_place(const char *from, const char *path, const struct passwd *user, bool replace)
 {
@@ -77,7 +65,7 @@ int keyfile_write(const char *path, const struct wg_key *key, bool replace)
 	r = make_directory(path, user);
 	if (r < 0)
 		return r;
-	r = write_text(from, key);
+	r = key_write_file(from, key);
 	if (r < 0)
 		return r;
 	r = put_in_place(from, path, user, replace);

@@ -13,6 +13,8 @@ enum value {
 	VALUE_IS, /* 1: it is this text */
 	VALUE_SET, /* 1: it is not null */
 	VALUE_LENGTH, /* of a list */
+	VALUE_HISTOGRAM, /* several series each */
+	VALUE_ERRORS,
 };
 
 /* Rows of one family follow each other; what the document does not have is left out. */
@@ -60,6 +62,9 @@ static const struct row rows[] = {
 	ONE("lapwing_routes", "gauge", "Routes in place.", "routes.installed"),
 	ONE("lapwing_netlink_resyncs_total", "counter",
 		"Events of the kernel were lost, and everything was read again.", "resyncs"),
+	{ "lapwing_netlink_errors_total", "counter",
+		"Requests that the kernel has refused, or not answered.", NULL, "netlink_errors",
+		VALUE_ERRORS, NULL },
 	ONE("lapwing_netlink_events_total", "counter", "Events of the kernel that came in.",
 		"events.seen"),
 	ONE("lapwing_netlink_events_used_total", "counter", "Those of them that concerned us.",
@@ -91,6 +96,21 @@ static const struct row rows[] = {
 	MORE("state=\"waking\"", "lazy.waking"),
 	MORE("state=\"active\"", "lazy.active"),
 	MORE("state=\"permanent\"", "lazy.permanent"),
+	{ "lapwing_wakes_total", "counter", "Parked peers that were woken, by what.",
+		"cause=\"traffic\"", "lazy.wakes.traffic", VALUE_NUMBER, NULL },
+	MORE("cause=\"remote\"", "lazy.wakes.remote"),
+	MORE("cause=\"user\"", "lazy.wakes.user"),
+	MORE("cause=\"group\"", "lazy.wakes.group"),
+	ONE("lapwing_sentinel_wakeups_total", "counter",
+		"Parked peers that were woken by a packet to their sentinel.",
+		"lazy.wakes.traffic"),
+	{ "lapwing_peer_activations_total", "counter",
+		"Wakings that ended; in_session: no answer had to be waited for.",
+		"result=\"answered\"", "lazy.wakes.answered", VALUE_NUMBER, NULL },
+	MORE("result=\"unanswered\"", "lazy.wakes.unanswered"),
+	MORE("result=\"in_session\"", "lazy.wakes.in_session"),
+	{ "lapwing_activation_seconds", "histogram", "From a peer's being wanted to its answer.",
+		NULL, "lazy.wakes.answers", VALUE_HISTOGRAM, NULL },
 	ONE("lapwing_sentinel_drops_total", "counter",
 		"Packets at sentinels that were not WireGuard's or were too many.",
 		"lazy.sentinels.dropped"),
@@ -99,12 +119,24 @@ static const struct row rows[] = {
 		"mesh.error", VALUE_SET, NULL },
 	ONE("lapwing_mesh_hosts", "gauge", "Hosts of the mesh, this one too.", "mesh.hosts"),
 
+	{ "lapwing_map_apply_seconds", "histogram",
+		"From a new map to all of it being in the kernel.", NULL, "mesh.applies",
+		VALUE_HISTOGRAM, NULL },
+
 	{ "lapwing_server_up", "gauge", "Whether the server is connected.", "server=\"management\"",
 		"control.management.state", VALUE_IS, "connected" },
 	{ NULL, NULL, NULL, "server=\"signal\"", "control.signal.state", VALUE_IS, "connected" },
 	{ "lapwing_server_attempts_total", "counter", "Attempts to connect to the server.",
 		"server=\"management\"", "control.management.attempts", VALUE_NUMBER, NULL },
 	MORE("server=\"signal\"", "control.signal.attempts"),
+	{ "lapwing_server_connects_total", "counter", "How attempts ended.",
+		"server=\"management\",result=\"connected\"", "control.management.connects",
+		VALUE_NUMBER, NULL },
+	MORE("server=\"management\",result=\"failed\"", "control.management.failures"),
+	MORE("server=\"signal\",result=\"connected\"", "control.signal.connects"),
+	MORE("server=\"signal\",result=\"failed\"", "control.signal.failures"),
+	ONE("lapwing_key_expiry_timestamp_seconds", "gauge", "When the login of this peer expires.",
+		"control.expires_timestamp_seconds"),
 	ONE("lapwing_management_messages_total", "counter", "Messages of the management server.",
 		"control.management.messages"),
 	ONE("lapwing_management_messages_refused_total", "counter",
@@ -187,7 +219,10 @@ static bool value_of(const json_t *root, const struct row *row, int64_t *ret)
 		*ret = !json_is_null(value);
 		return true;
 	case VALUE_LENGTH:
+	case VALUE_ERRORS: /* without any there is no series */
 		*ret = (int64_t)json_array_size(value);
+		return row->value == VALUE_LENGTH || *ret;
+	case VALUE_HISTOGRAM:
 		return true;
 	}
 	return false;
@@ -209,6 +244,57 @@ static void write_sample(GString *out, const char *family, const char *labels, i
 	g_string_append_printf(out, " %" PRId64 "\n", value);
 }
 
+static void append_label(GString *out, const char *name, const char *value)
+{
+	g_string_append_printf(out, "%s%s=\"", out->len ? "," : "", name);
+	for (; *value; value++) {
+		if (*value == '\\' || *value == '"')
+			g_string_append_c(out, '\\');
+		if (*value == '\n')
+			g_string_append(out, "\\n");
+		else
+			g_string_append_c(out, *value);
+	}
+	g_string_append_c(out, '"');
+}
+
+static void write_errors(GString *out, const char *family, const json_t *errors)
+{
+	const json_t *error;
+	size_t i;
+
+	json_array_foreach(errors, i, error)
+	{
+		g_autoptr(GString) labels = g_string_new(NULL);
+
+		append_label(labels, "errno", get_text(error, "errno"));
+		write_sample(out, family, labels->str, get_int(error, "count"));
+	}
+}
+
+/* The daemon counts milliseconds, each in one bucket. */
+static void write_histogram(GString *out, const char *family, const json_t *histogram)
+{
+	const json_t *bounds = json_object_get(histogram, "le_ms");
+	const json_t *counts = json_object_get(histogram, "counts");
+	char seconds[G_ASCII_DTOSTR_BUF_SIZE];
+	int64_t sum = 0;
+
+	for (size_t i = 0; i < json_array_size(counts); i++) {
+		const json_t *bound = json_array_get(bounds, i);
+
+		sum += json_integer_value(json_array_get(counts, i));
+		g_ascii_formatd(
+			seconds, sizeof(seconds), "%g", (double)json_integer_value(bound) / 1000);
+		g_string_append_printf(out, "%s_bucket{le=\"%s\"} %" PRId64 "\n", family,
+			bound ? seconds : "+Inf", sum);
+	}
+	g_ascii_formatd(
+		seconds, sizeof(seconds), "%.3f", (double)get_int(histogram, "sum_ms") / 1000);
+	g_string_append_printf(
+		out, "%s_sum %s\n%s_count %" PRId64 "\n", family, seconds, family, sum);
+}
+
 /* The head of a family only where a sample follows. */
 static void write_rows(GString *out, const json_t *root)
 {
@@ -223,22 +309,13 @@ static void write_rows(GString *out, const json_t *root)
 		if (told != family)
 			write_head(out, family);
 		told = family;
-		write_sample(out, family->family, row->labels, value);
-	}
-}
-
-static void append_label(GString *out, const char *name, const char *value)
-{
-	g_string_append_printf(out, "%s%s=\"", out->len ? "," : "", name);
-	for (; *value; value++) {
-		if (*value == '\\' || *value == '"')
-			g_string_append_c(out, '\\');
-		if (*value == '\n')
-			g_string_append(out, "\\n");
+		if (row->value == VALUE_HISTOGRAM)
+			write_histogram(out, family->family, find(root, row->path));
+		else if (row->value == VALUE_ERRORS)
+			write_errors(out, family->family, find(root, row->path));
 		else
-			g_string_append_c(out, *value);
+			write_sample(out, family->family, row->labels, value);
 	}
-	g_string_append_c(out, '"');
 }
 
 static void write_peer_row(GString *out, const json_t *peers, const struct row *row)

@@ -119,7 +119,8 @@ static void print_refused(const json_t *item)
 {
 	static const struct {
 		const char *key, *words;
-	} kinds[] = { { "network", "route to" }, { "file", "to look for" }, { "dns", "DNS by" } };
+	} kinds[] = { { "network", "route to" }, { "file", "to look for" }, { "dns", "DNS by" },
+		{ "jobs", "jobs," } };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
 		if (*get_text(item, kinds[i].key))

@@ -331,6 +331,12 @@ enum exit_code tune_options_parse(int argc, char **argv, const struct tune_comma
 
 /* -- help ------------------------------------------------------------------------------------- */
 
+const struct args_option *tune_options_table(const struct tune_command *command, unsigned *ret_bits)
+{
+	*ret_bits = (command ? command->options : 0) | TUNE_COMMON;
+	return option_table;
+}
+
 void tune_options_help(FILE *out, const struct tune_command *command)
 {
 	if (command) {

@@ -6,6 +6,8 @@
 #include "agent/cli/command.h"
 #include "agent/tune/plan.h"
 
+struct args_option;
+
 enum { TUNE_SECONDS_MAX = 24 * 60 * 60 };
 
 /* What the command line says. Texts point into argv. */
@@ -41,4 +43,7 @@ extern const struct tune_command tune_commands[];
  * *ret_command is NULL where there is none, which is fine only with --help. */
 enum exit_code tune_options_parse(int argc, char **argv, const struct tune_command **ret_command,
 	struct tune_options *ret, char error[static COMMAND_ERROR_MAX]);
+/* The table of options, and the bits of those that `command` takes; NULL: that every one takes. */
+const struct args_option *tune_options_table(
+	const struct tune_command *command, unsigned *ret_bits);
 void tune_options_help(FILE *out, const struct tune_command *command); /* NULL: of all */

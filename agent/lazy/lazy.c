@@ -119,6 +119,7 @@ static void note_wake(struct lazy *l, uint32_t host, enum lazy_cause cause, int6
 	l->peers[host].cause = (uint8_t)cause;
 	l->peers[host].answer_ms = 0;
 	l->peers[host].wakes++;
+	l->counts.wakes[cause]++;
 	if (cause != LAZY_BY_GROUP)
 		l->ops->members(host, wake_member, &w, l->user);
 }
@@ -296,6 +297,7 @@ static void captured_data(struct lazy *l, uint32_t host, int64_t now_ms)
 		return;
 	l->peers[host].cause = LAZY_BY_TRAFFIC;
 	l->peers[host].answer_ms = 0; /* whatever woke it before was answered */
+	l->counts.in_session++;
 	activate(l, host, now_ms);
 }
 
@@ -344,6 +346,8 @@ void lazy_answered(struct lazy *l, uint32_t host, int64_t now_ms)
 	if (p->state != LAZY_WAKING)
 		return;
 	p->answer_ms = (uint32_t)MAX(now_ms - awake_of(l, host)->asked_ms, 1);
+	l->counts.answered++;
+	histogram_add(&l->counts.answers, p->answer_ms);
 	activate(l, host, now_ms);
 }
 
@@ -354,6 +358,7 @@ void lazy_remote(struct lazy *l, uint32_t host, int64_t now_ms)
 	p->inner_s = (uint32_t)(now_ms / 1000);
 	if (p->state == LAZY_PARKED) {
 		note_wake(l, host, LAZY_BY_REMOTE, now_ms);
+		l->counts.in_session++;
 		activate(l, host, now_ms);
 	} else if (p->state == LAZY_WAKING) {
 		lazy_answered(l, host, now_ms);
@@ -427,6 +432,7 @@ static bool tick_waking(struct lazy *l, struct awake *a, int64_t now_ms)
 	struct sleeper *p = &l->peers[a->host];
 
 	if (now_ms - a->captured_ms >= (a->poked ? LAZY_POKED_MS : LAZY_GIVE_UP_MS)) {
+		l->counts.unanswered++;
 		lazy_park(l, a->host, now_ms);
 		return false;
 	}
@@ -503,6 +509,11 @@ void lazy_view(const struct lazy *l, uint32_t host, struct lazy_view *ret)
 		.since_ms = (int64_t)p->since_s * 1000,
 		.asked_ms = p->state == LAZY_WAKING ? awake_of(l, host)->asked_ms : 0,
 	};
+}
+
+void lazy_get_counts(const struct lazy *l, struct lazy_counts *ret)
+{
+	*ret = l->counts;
 }
 
 const char *lazy_state_name(enum lazy_state state)

@@ -10,6 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/base/histogram.h"
+
 enum {
 	LAZY_TRY_MS = 250, /* between endpoints */
 	LAZY_REARM_MS =
@@ -37,6 +39,7 @@ enum lazy_cause {
 	LAZY_BY_USER,
 	LAZY_BY_GROUP,
 	LAZY_BY_RESTART, /* found so at a start */
+	LAZY_CAUSES
 };
 
 /* What is to be done in the kernel; for one peer in the order in which it is asked for. */
@@ -65,6 +68,14 @@ struct lazy_ops {
 	bool (*is_in_place)(uint32_t host, int64_t now_ms, void *user);
 	/* Calls fn for each other member of the groups that this host belongs to. */
 	void (*members)(uint32_t host, void (*fn)(uint32_t host, void *arg), void *arg, void *user);
+};
+
+/* Of all peers, since the beginning. */
+struct lazy_counts {
+	uint64_t wakes[LAZY_CAUSES];
+	uint64_t answered, unanswered; /* wakings that ended so */
+	uint64_t in_session; /* no answer was waited for: data woke it, its own or under a session that lives */
+	struct histogram answers; /* from being asked for to the answer */
 };
 
 /* What is shown of one peer. */
@@ -146,6 +157,7 @@ bool lazy_wants_sentinel(const struct lazy *l, uint32_t host);
 /* Its inner packets should be counted: it is not parked, and not waking. */
 bool lazy_wants_counting(const struct lazy *l, uint32_t host);
 void lazy_view(const struct lazy *l, uint32_t host, struct lazy_view *ret);
+void lazy_get_counts(const struct lazy *l, struct lazy_counts *ret);
 const char *lazy_state_name(enum lazy_state state);
 const char *lazy_cause_name(enum lazy_cause cause);
 /* Those that are waking or active. */

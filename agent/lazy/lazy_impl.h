@@ -45,6 +45,7 @@ struct lazy {
 	int64_t next_ms; /* the earliest of all deadlines */
 	int64_t read_ms; /* last reading of the counters */
 	uint32_t interval_s; /* between readings; 0: nobody is active */
+	struct lazy_counts counts;
 };
 
 static inline struct awake *awake_at(const struct lazy *l, size_t i)

@@ -80,8 +80,10 @@ static bool has_room(const struct target *t, int burst, int pace_ms, int64_t now
 bool aim_allows(struct aim *a, const struct endpoint *at, int64_t now_ms)
 {
 	struct endpoint whole = *at;
-	struct target *address, *port;
+	struct target *address, *port = g_hash_table_lookup(a->named, at);
 
+	if (port && !has_room(port, AIM_PORT_BURST, AIM_PORT_MS, now_ms))
+		return false; /* it takes nothing from the others behind the address */
 	whole.port = 0;
 	address = find(a, &whole, now_ms);
 	if (!has_room(address, AIM_ADDRESS_BURST, AIM_ADDRESS_MS, now_ms))

@@ -154,7 +154,7 @@ struct talk *nego_meet(struct nego *n, const struct wg_key *key, int64_t now_ms)
 void nego_stop_ice(struct nego *n, struct talk *t)
 {
 	if (t->ice)
-		nego_act(n, t, NEGO_ACT_ICE_STOP, NULL);
+		nego_act(n, t, NEGO_ACT_ICE_STOP, t->local.ufrag);
 	t->ice = t->released = false;
 	wipe_words(t);
 	t->check_ms = t->settle_ms = NEGO_NEVER;
@@ -257,6 +257,7 @@ void nego_up(struct nego *n, const struct wg_key *key, int64_t now_ms)
 	if (t->shown.path.at.family)
 		t->check_ms = NEGO_NEVER;
 	nego_tell(n, t, NEGO_STEP_UP);
+	t->shown.heard_ms = 0;
 	nego_release(n, t);
 }
 
@@ -358,17 +359,23 @@ static enum nego_phase phase_of(const struct nego *n, const struct talk *t)
 		return NEGO_UP;
 	if (t->shown.path.at.family)
 		return NEGO_PATH;
+	if (t->heard)
+		return NEGO_WAITS;
 	if (t->ice)
 		return NEGO_CHECKING;
 	if (!t->wanted)
 		return NEGO_QUIET;
-	return n->signal ? NEGO_OFFERED : NEGO_NO_SIGNAL;
+	if (!n->signal)
+		return NEGO_NO_SIGNAL;
+	return t->shown.offered_ms && t->shown.offered_ms >= t->shown.wanted_ms ? NEGO_OFFERED
+										: NEGO_WAITS;
 }
 
 static void view(const struct nego *n, const struct talk *t, struct nego_view *ret)
 {
 	*ret = t->shown;
 	ret->phase = phase_of(n, t);
+	ret->due_ms = nego_due_since(t);
 	ret->lapwing = t->remote.lapwing;
 	memcpy(ret->session, t->local.session, NEGO_SESSION_LEN);
 }
@@ -397,6 +404,7 @@ const char *nego_phase_name(enum nego_phase phase)
 	static const char *const names[] = {
 		[NEGO_QUIET] = "quiet",
 		[NEGO_NO_SIGNAL] = "no signal",
+		[NEGO_WAITS] = "waiting",
 		[NEGO_OFFERED] = "offered",
 		[NEGO_CHECKING] = "checking",
 		[NEGO_PATH] = "path found",

@@ -74,7 +74,7 @@ enum nego_act {
 	NEGO_ACT_GO_IDLE,
 	NEGO_ACT_ICE_START, /* with what nego_take_words gives */
 	NEGO_ACT_ICE_CANDIDATE, /* hand `line` over */
-	NEGO_ACT_ICE_STOP,
+	NEGO_ACT_ICE_STOP, /* `line`: our ufrag, whose checks need no answer any more */
 	NEGO_ACT_ICE_RELEASE, /* nothing more to be found; the other side's checks are to be answered, though */
 	NEGO_ACT_ENDPOINTS, /* nego_endpoints has changed */
 	NEGO_ACT_WAKE, /* a path stands, and it is on us to begin the handshake */
@@ -89,6 +89,7 @@ struct nego_action {
 enum nego_phase {
 	NEGO_QUIET, /* nothing to do, or waiting for the other side to ask */
 	NEGO_NO_SIGNAL, /* wants to ask and can't */
+	NEGO_WAITS, /* wants to ask, or to begin what the other side asked for, and others have their turn */
 	NEGO_OFFERED, /* asked, no answer yet */
 	NEGO_CHECKING, /* ICE is at work */
 	NEGO_PATH, /* it has found a path */
@@ -104,7 +105,9 @@ struct nego_view {
 	uint32_t offers_sent, offers_heard, answers_sent, answers_heard;
 	uint32_t candidates, limited; /* of this session; messages that came too often */
 	struct nego_path path;
+	int64_t heard_ms; /* the first offer or answer since the tunnel was up last */
 	int64_t wanted_ms, offered_ms, answered_ms, candidate_ms, path_ms; /* 0: not yet */
+	int64_t due_ms; /* when it waits: since then */
 	const char *why; /* the last failure; NULL: none */
 };
 

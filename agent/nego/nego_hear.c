@@ -210,6 +210,15 @@ static void hear(struct nego *n, struct talk *t, const struct nego_words *words,
 		answer(n, t);
 }
 
+/* It may be forgotten by now. */
+static void note_heard(struct nego *n, const struct wg_key *key, int64_t now_ms)
+{
+	struct talk *t = nego_find(n, key);
+
+	if (t && !t->shown.heard_ms)
+		t->shown.heard_ms = now_ms;
+}
+
 void nego_hear_offer(
 	struct nego *n, const struct wg_key *key, const struct nego_words *words, int64_t now_ms)
 {
@@ -225,6 +234,7 @@ void nego_hear_offer(
 	}
 	nego_tell(n, t, NEGO_STEP_ASKED);
 	hear(n, t, words, true, now_ms);
+	note_heard(n, key, now_ms);
 }
 
 void nego_hear_answer(
@@ -241,6 +251,7 @@ void nego_hear_answer(
 		t->shown.answered_ms = now_ms;
 	nego_tell(n, t, NEGO_STEP_ANSWERED);
 	hear(n, t, words, false, now_ms);
+	note_heard(n, key, now_ms);
 }
 
 /* -- ICE --------------------------------------------------------------------------------------- */

@@ -98,6 +98,8 @@ void nego_take_turn(struct nego *n, struct talk *t, int64_t now_ms);
 void nego_drop_heard(struct talk *t);
 /* nego_pace.c */
 uint32_t nego_blur(struct nego *n, uint32_t ms); /* give or take a tenth */
+/* When it was its turn, or will be; NEGO_NEVER: nothing is due. */
+int64_t nego_due_since(const struct talk *t);
 /* A path is looked for, by us. */
 bool nego_is_needed(const struct talk *t);
 size_t nego_count_heard(const struct nego *n);

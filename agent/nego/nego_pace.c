@@ -131,7 +131,7 @@ static bool is_due(const struct nego *n, const struct talk *t, int64_t now_ms)
 			nego_is_needed(t));
 }
 
-static int64_t due_since(const struct talk *t)
+int64_t nego_due_since(const struct talk *t)
 {
 	return t->heard ? t->heard->since_ms : t->offer_ms;
 }
@@ -148,7 +148,7 @@ static int by_urgency(const void *a, const void *b)
 
 	if (urgency_of(x) != urgency_of(y))
 		return urgency_of(x) - urgency_of(y);
-	return (due_since(x) > due_since(y)) - (due_since(x) < due_since(y));
+	return (nego_due_since(x) > nego_due_since(y)) - (nego_due_since(x) < nego_due_since(y));
 }
 
 static void earn(struct nego_pace *p, int64_t now_ms)
@@ -244,10 +244,10 @@ void nego_get_load(const struct nego *n, struct nego_load *ret, int64_t now_ms)
 	g_hash_table_iter_init(&iter, n->talks);
 	while (g_hash_table_iter_next(&iter, NULL, (gpointer *)&t)) {
 		add_load(&load, t, now_ms);
-		if (!is_due(n, t, now_ms) || due_since(t) == now_ms)
+		if (!is_due(n, t, now_ms) || nego_due_since(t) == now_ms)
 			continue;
 		ret->waiting++;
-		ret->longest_ms = MAX(ret->longest_ms, now_ms - due_since(t));
+		ret->longest_ms = MAX(ret->longest_ms, now_ms - nego_due_since(t));
 	}
 	ret->busy = load.busy;
 }

@@ -113,28 +113,6 @@ static GSourceFuncs source_funcs = { .prepare = prepare, .check = check, .dispat
 
 /* -- life ----------------------------------------------------------------------------------- */
 
-static void copy_options(struct stream_options *to, const struct stream_options *from)
-{
-	*to = *from;
-	to->url = g_strdup(from->url);
-	to->alpn = "h2";
-	to->ca_file = g_strdup(from->ca_file);
-	to->ca_dir = g_strdup(from->ca_dir);
-	to->client_cert = g_strdup(from->client_cert);
-	to->client_key = g_strdup(from->client_key);
-	to->address = g_strdup(from->address);
-}
-
-static void clear_options(struct stream_options *options)
-{
-	g_free((char *)options->url);
-	g_free((char *)options->ca_file);
-	g_free((char *)options->ca_dir);
-	g_free((char *)options->client_cert);
-	g_free((char *)options->client_key);
-	g_free((char *)options->address);
-}
-
 struct grpc_channel *grpc_channel_new(const struct grpc_channel_options *options)
 {
 	struct grpc_channel *channel = (struct grpc_channel *)g_source_new(
@@ -142,7 +120,8 @@ struct grpc_channel *grpc_channel_new(const struct grpc_channel_options *options
 	unsigned ping_s = options->ping_s ? options->ping_s : PING_S;
 	unsigned timeout_ms = options->ping_timeout_ms ? options->ping_timeout_ms : PING_TIMEOUT_MS;
 
-	copy_options(&channel->stream, &options->stream);
+	stream_options_copy(&channel->stream, &options->stream);
+	channel->stream.alpn = "h2";
 	channel->user_agent = g_strdup(options->user_agent ? options->user_agent : "lapwing");
 	channel->max_message = options->max_message ? options->max_message : GRPC_MESSAGE_MAX;
 	channel->ping_us = (int64_t)ping_s * G_USEC_PER_SEC;
@@ -165,7 +144,7 @@ void channel_bury(struct grpc_channel *channel)
 		return;
 	g_ptr_array_unref(channel->dead_calls);
 	g_ptr_array_unref(channel->dead_connections);
-	clear_options(&channel->stream);
+	stream_options_clear(&channel->stream);
 	g_free(channel->user_agent);
 	g_source_unref(&channel->source);
 }

@@ -185,6 +185,27 @@ static void trust(struct stream *s, const struct stream_options *options)
 
 /* -- options -------------------------------------------------------------------------------- */
 
+void stream_options_copy(struct stream_options *to, const struct stream_options *from)
+{
+	*to = *from;
+	to->url = g_strdup(from->url);
+	to->ca_file = g_strdup(from->ca_file);
+	to->ca_dir = g_strdup(from->ca_dir);
+	to->client_cert = g_strdup(from->client_cert);
+	to->client_key = g_strdup(from->client_key);
+	to->address = g_strdup(from->address);
+}
+
+void stream_options_clear(struct stream_options *options)
+{
+	g_free((char *)options->url);
+	g_free((char *)options->ca_file);
+	g_free((char *)options->ca_dir);
+	g_free((char *)options->client_cert);
+	g_free((char *)options->client_key);
+	g_free((char *)options->address);
+}
+
 static int prepare_socket(void *user, curl_socket_t fd, curlsocktype purpose)
 {
 	struct stream *s = user;

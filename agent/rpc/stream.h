@@ -39,6 +39,10 @@ struct stream_options {
 	unsigned keepalive_s; /* TCP keepalive: idle time and interval; default 20 */
 };
 
+/* Its own copies of the texts, but for alpn. */
+void stream_options_copy(struct stream_options *to, const struct stream_options *from);
+void stream_options_clear(struct stream_options *options);
+
 struct stream_callbacks {
 	void (*connected)(void *user);
 	/* Read until STREAM_AGAIN, or call stream_read_again. */

@@ -7,7 +7,7 @@
 #include "agent/tune/apply.h"
 #include "agent/tune/persist.h"
 
-enum { FILES_MAX = 1024, NAMES_MAX = 6, PROFILES_MAX = 8, SHOWN_MAX = 128 };
+enum { NAMES_MAX = 6, PROFILES_MAX = 8, SHOWN_MAX = 128 };
 
 /* How others call a setting, in "NAME=VALUE". */
 static const struct alias {
@@ -67,38 +67,6 @@ static bool file_sets(const struct tree *tree, const char *path, const char *con
 	return tree_read(tree, path, &text) == 0 && text_sets(text, names);
 }
 
-static int compare_names(const void *a, const void *b)
-{
-	g_autofree char *left = g_path_get_basename(*(char *const *)a);
-	g_autofree char *right = g_path_get_basename(*(char *const *)b);
-
-	return strcmp(left, right);
-}
-
-/* Paths in the order in which they are read. A name hides the same name in later folders. */
-static GPtrArray *list_files(
-	const struct tree *tree, const char *const *folders, const char *suffix)
-{
-	GPtrArray *paths = g_ptr_array_new_with_free_func(g_free);
-	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
-
-	for (; *folders; folders++) {
-		g_autoptr(GPtrArray) names = NULL;
-
-		if (tree_list(tree, *folders, &names) < 0)
-			continue;
-		for (unsigned i = 0; i < names->len && paths->len < FILES_MAX; i++) {
-			const char *name = names->pdata[i];
-
-			if (g_str_has_suffix(name, suffix) &&
-				g_hash_table_add(seen, g_strdup(name)))
-				g_ptr_array_add(paths, g_build_filename(*folders, name, NULL));
-		}
-	}
-	g_ptr_array_sort(paths, compare_names);
-	return paths;
-}
-
 /* -- each of them ----------------------------------------------------------------------------- */
 
 /* The last file that sets it decides. */
@@ -106,7 +74,7 @@ static void find_sysctl_file(const struct tree *tree, const char *key, GString *
 {
 	static const char *const folders[] = { "/etc/sysctl.d", "/run/sysctl.d",
 		"/usr/local/lib/sysctl.d", "/usr/lib/sysctl.d", "/lib/sysctl.d", NULL };
-	g_autoptr(GPtrArray) paths = list_files(tree, folders, ".conf");
+	g_autoptr(GPtrArray) paths = tree_drop_ins(tree, folders, ".conf");
 	const char *names[] = { key, NULL }, *last = NULL;
 
 	g_ptr_array_add(paths, g_strdup("/etc/sysctl.conf"));
@@ -121,7 +89,7 @@ static void find_link_files(const struct tree *tree, const char *const *names, G
 {
 	static const char *const folders[] = { "/etc/systemd/network", "/run/systemd/network",
 		"/usr/local/lib/systemd/network", "/usr/lib/systemd/network", NULL };
-	g_autoptr(GPtrArray) paths = list_files(tree, folders, ".link");
+	g_autoptr(GPtrArray) paths = tree_drop_ins(tree, folders, ".link");
 
 	for (unsigned i = 0; i < paths->len; i++)
 		if (file_sets(tree, paths->pdata[i], names))

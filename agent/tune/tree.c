@@ -13,7 +13,7 @@
 
 #include "agent/base/auto.h"
 
-enum { LIST_MAX = 64 * 1024 };
+enum { LIST_MAX = 64 * 1024, DROP_INS_MAX = 1024 };
 
 struct tree {
 	char *root;
@@ -213,6 +213,33 @@ int tree_list(const struct tree *t, const char *path, GPtrArray **ret)
 	g_ptr_array_sort(names, by_number);
 	*ret = g_steal_pointer(&names);
 	return 0;
+}
+
+static int by_basename(gconstpointer a, gconstpointer b)
+{
+	return strcmp(strrchr(*(const char *const *)a, '/'), strrchr(*(const char *const *)b, '/'));
+}
+
+GPtrArray *tree_drop_ins(const struct tree *t, const char *const *folders, const char *suffix)
+{
+	GPtrArray *paths = g_ptr_array_new_with_free_func(g_free);
+	g_autoptr(GHashTable) seen = g_hash_table_new_full(g_str_hash, g_str_equal, g_free, NULL);
+
+	for (; *folders; folders++) {
+		g_autoptr(GPtrArray) names = NULL;
+
+		if (tree_list(t, *folders, &names) < 0)
+			continue;
+		for (unsigned i = 0; i < names->len && paths->len < DROP_INS_MAX; i++) {
+			const char *name = names->pdata[i];
+
+			if (g_str_has_suffix(name, suffix) &&
+				g_hash_table_add(seen, g_strdup(name)))
+				g_ptr_array_add(paths, g_build_filename(*folders, name, NULL));
+		}
+	}
+	g_ptr_array_sort(paths, by_basename);
+	return paths;
 }
 
 /* -- writing -------------------------------------------------------------------------------- */

@@ -27,6 +27,9 @@ int tree_write(struct tree *t, const char *path, const char *value);
 bool tree_exists(const struct tree *t, const char *path);
 /* Names in a folder, without "." and "..", rx-2 before rx-10; free with g_ptr_array_unref. */
 int tree_list(const struct tree *t, const char *path, GPtrArray **ret);
+/* Paths of files with this suffix in folders, the first of which hide the same name in later ones, by name, as
+ * programs of systemd read them. `folders` ends with NULL; free with g_ptr_array_unref. */
+GPtrArray *tree_drop_ins(const struct tree *t, const char *const *folders, const char *suffix);
 /* The last part of what a symbolic link points to. */
 int tree_link(const struct tree *t, const char *path, char *ret, size_t size);
 /* Is what lies there mounted read-only? */

@@ -164,6 +164,11 @@ class Meeting:
         self.all_parked()
         time.sleep(1)
 
+    def exclude(self, *interfaces):
+        with open(HOME + '/lapwing.json', 'w') as f:
+            json.dump({'ice': {'interfaces_exclude': interfaces}}, f)
+        self.forget()
+
     def ask(self, number):
         self.sender.sendto(b'%d' % number, (self.addresses[number - 1], 9))
 
@@ -226,7 +231,11 @@ def bench_meet(rounds=10, delays=(0, 20, 100)):
         wake_rounds(m, f'of lapwings, messages take {delay} ms', rounds)
     m.remotes.delay(ms=0)
     m.remotes.kind(lapwing=False)
+    m.exclude('under0')
     wake_rounds(m, 'of peers of another make', 1, (0, 1000))
+    # ICE nominates what works when what does not has been given up.
+    m.exclude()
+    wake_rounds(m, 'of peers of another make, from one of our addresses nobody is reached', 1, (0, 2000))
     m.stop()
 
 

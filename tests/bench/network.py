@@ -18,10 +18,12 @@ import grpc  # noqa: E402
 
 from client import Client  # noqa: E402
 from common import Daemon, expect, report, run  # noqa: E402
+from messages import pb  # noqa: E402
 from running import Program  # noqa: E402
 
 ENROLMENTS = 10
 SMALL, MIB = 100, 1 << 20
+RULES, RULE_ROUNDS = 10000, 7
 SETTLE_S = 35  # a map of this size is on the disk half a minute after the one before
 HUGE = 15 * MIB  # a message may have 16 MiB
 
@@ -263,7 +265,51 @@ def bench_ping(peers=10000):
     server.finish()
 
 
-FIGURES = {'enrolment': figure_enrolment, 'memory': figure_memory}
+def rules_of(form, n):
+    """So many of which no two can be one, and no two neighbours."""
+    for i in range(n):
+        rule = pb.FirewallRule(Protocol='ALL' if form == 'addresses' else 'TCP')
+        rule.sourcePrefixes.append(bytes([100, 64 + (i >> 15), i >> 7 & 255, (i & 127) * 2, 32]))
+        if form == 'ports':
+            rule.Port = str(1024 + i)
+        elif form == 'ranges':
+            rule.PortInfo.range.start, rule.PortInfo.range.end = 80, 8000 + i
+        yield rule
+
+
+def rules_in_force(d):
+    return json.loads(d.lapwing('status', '--json'))['firewall']['rules']
+
+
+def figure_rules(home):
+    """From the sending of a map to all its rules in force in this kernel, in the place of none and in the place of as many
+    others."""
+    server = Server(home)
+    d = Member(home, server)
+    d.enroll(0)
+    peer = server.peers()[0]['key']
+    message = pb.SyncResponse.FromString(bytes.fromhex(server.map_raw(peer=peer)))
+    for form in 'addresses', 'ports', 'ranges':
+        whole, took = list(rules_of(form, 2 * RULES)), []
+        for i in range(RULE_ROUNDS):
+            rules = whole[RULES:] if i % 2 else whole[1:RULES]  # it is seen by their number
+            del message.NetworkMap.FirewallRules[:]
+            message.NetworkMap.FirewallRules.extend(rules)
+            message.NetworkMap.firewallRulesIsEmpty = False
+            message.NetworkMap.Serial += 1
+            plain, cpu, begin = message.SerializeToString().hex(), d.cpu(), time.monotonic()
+            server.push_raw(peer=peer, hex=plain)
+            d.wait(lambda n=len(rules): rules_in_force(d) == n)
+            took.append((time.monotonic() - begin, d.cpu() - cpu))
+        what = f'{RULES} rules by {form}, from sending to in force: '
+        report(what + 'median', statistics.median(t for t, _ in took) * 1e3, unit=' ms')
+        report(what + 'slowest', max(t for t, _ in took) * 1e3, (0, 1000), ' ms')
+        report(what + "processor time, with the kernel's", statistics.median(c for _, c in took) * 1e3, unit=' ms')
+    d.stop()
+    server.finish()
+
+
+FIGURES = {'enrolment': figure_enrolment, 'rules': figure_rules, 'memory': figure_memory}
 
 
 def main(names):

@@ -20,10 +20,11 @@ class RawClient:
         self.sock.close()
 
     def request(self, method, message=b'', end=True):
-        """Sends a call; its stream."""
+        """Sends a call, of the server's service where no path is given; its stream."""
+        path = method if method.startswith('/') else f'/management.ManagementService/{method}'
         stream, self.next_stream = self.next_stream, self.next_stream + 2
         block = self.encoder.encode([
-            (':method', 'POST'), (':scheme', 'http'), (':path', f'/management.ManagementService/{method}'),
+            (':method', 'POST'), (':scheme', 'http'), (':path', path),
             (':authority', 'hub'), ('content-type', 'application/grpc'), ('te', 'trailers')])
         headers = HeadersFrame(stream, block, flags=['END_HEADERS'])
         data = DataFrame(stream, b'\0' + struct.pack('>I', len(message)) + message, flags=['END_STREAM'] if end else [])

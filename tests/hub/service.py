@@ -190,9 +190,8 @@ class Service:
         async def handle(request, context):
             call = Call(self, name, context)
             try:
-                await self.prepare(call, request)
-                if call.fault and not call.fault.late and call.fault.at == 1:
-                    await call.strike(call.fault)
+                if name != 'Job':
+                    await self.begin(call, request)
                 await method(call, request)
                 call.record['status'] = 'OK'
             except Refusal as refusal:
@@ -207,9 +206,9 @@ class Service:
                 raise
         return handle
 
-    async def prepare(self, call, request):
-        """Finds the fault; a request that cannot even be opened has one that is for any peer."""
-        if isinstance(request, bytes) and call.method not in ('GetServerKey', 'isHealthy'):
+    async def begin(self, call, request):
+        """Finds the fault and lets it strike; a request that cannot even be opened has one that is for any peer."""
+        if call.method not in ('GetServerKey', 'isHealthy'):
             try:
                 call.peer = pb.EncryptedMessage.FromString(request).wgPubKey
             except DecodeError:
@@ -217,6 +216,8 @@ class Service:
         call.fault = self.faults.take(call.method, call.peer)
         if call.fault:
             call.record['fault'] = call.fault.kind
+            if not call.fault.late and call.fault.at == 1:
+                await call.strike(call.fault)
 
     async def GetServerKey(self, call, request):
         call.record['envelope'] = request.hex()
@@ -297,6 +298,7 @@ class Service:
         request = await anext(requests, None)
         if request is None:
             return
+        await self.begin(call, request)
         call.parse(call.open(request), pb.JobRequest)
         self.registered(call)
         queue = self.jobs[call.peer] = asyncio.Queue()

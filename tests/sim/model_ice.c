@@ -266,6 +266,6 @@ void finder_ice_mapped(struct finder *f, const struct endpoint *mapped)
 {
 }
 
-void finder_ice_forget(struct finder *f, const struct wg_key *key)
+void finder_ice_forget(struct finder *f, const char *ufrag)
 {
 }

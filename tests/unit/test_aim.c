@@ -61,6 +61,21 @@ static void test_address(void)
 	g_assert_cmpuint(n, <=, 10000 / AIM_ADDRESS_MS + 1);
 }
 
+/* What is refused because of its port is not sent, and takes nothing from the others behind the address. */
+static void test_refused_port(void)
+{
+	g_autoptr(aim) a = aim_new();
+	unsigned n = 0;
+
+	g_assert_cmpuint(allowed(a, at(1, 5000), 0, 100), ==, AIM_PORT_BURST);
+	for (uint16_t port = 1; port <= 1000; port++) {
+		struct endpoint e = at(1, port);
+
+		n += aim_allows(a, &e, 0);
+	}
+	g_assert_cmpuint(n, ==, AIM_ADDRESS_BURST - AIM_PORT_BURST);
+}
+
 static void test_site_wakes(void)
 {
 	g_autoptr(aim) a = aim_new();
@@ -105,6 +120,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/aim/port", test_port);
 	g_test_add_func("/aim/address", test_address);
+	g_test_add_func("/aim/refused-port", test_refused_port);
 	g_test_add_func("/aim/site-wakes", test_site_wakes);
 	g_test_add_func("/aim/bounded", test_bounded);
 	g_test_add_func("/aim/tidy", test_tidy);

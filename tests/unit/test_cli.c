@@ -22,6 +22,9 @@
 #include "agent/control.h"
 #include "mgmt/profile.h"
 
+#define OTHER_KEY "kJ5Q+wwZ3cLqOTHnTrq4ZZZlrAPqTIFEHRuIDdEMrlM="
+#define PSK "4oJGc8XDzPvj0Lz1PnJZ3y1S2vYSqFBJQ0W3Y0m1yHY="
+
 static const char status_json[] =
 	"{\"schema\":\"lapwing.status/1\",\"generated_at\":\"2026-01-01T00:00:00Z\",\"state\":\"%s\","
 	"\"reason\":null,\"version\":\"9.9\",\"uptime_seconds\":90061,\"privileges\":\"user x\","
@@ -38,7 +41,7 @@ static const char status_json[] =
 	"\"zones\":[{\"domain\":\"z.test\",\"records\":2}],\"servers\":[{\"servers\":"
 	"\"192.0.2.1:53\",\"domains\":\"\"}]},\"refused\":[{\"network\":\"0.0.0.0/0\","
 	"\"reason\":\"policy.default_route\"},{\"file\":\"/etc/sha\\u001b[31mdow\","
-	"\"reason\":\"policy.file_checks\"}],\"offline_peers\":[{\"name\":\"off\","
+	"\"reason\":\"policy.file_checks\"},{\"jobs\":\"2 so far\",\"reason\":\"policy.jobs\"}],\"offline_peers\":[{\"name\":\"off\","
 	"\"addresses\":\"100.64.0.9/32\"}],\"notes\":[\"peer x: bad key\"]},\"host\":{\"name\":\"db1\",\"public_key\":\"K\","
 	"\"addresses\":[\"100.64.0.1/32\",\"fd00::1/128\"]},"
 	"\"interface\":{\"name\":\"wt0\",\"index\":7,\"listen_port\":51820,\"mtu\":1420,"
@@ -213,6 +216,10 @@ static bool serve_network(const struct control_request *request)
 						    : "{\"changed\":false}"));
 	else if (!strcmp(request->command, "export") && strstr(server_state, "none"))
 		control_error(server, request->client, EXIT_NOT_ENROLLED, NULL, "not enrolled");
+	else if (!strcmp(request->command, "export") && strstr(server_state, "peer"))
+		control_reply(server, request->client,
+			g_string_new("{\"schema\":\"lapwing.export/1\",\"profile\":"
+				     "{\"PrivateKey\":\"" PSK "\",\"WgPort\":7}}"));
 	else if (!strcmp(request->command, "export"))
 		control_reply(server, request->client,
 			g_string_new("{\"schema\":\"lapwing.export/1\",\"profile\":"
@@ -222,8 +229,6 @@ static bool serve_network(const struct control_request *request)
 		return false;
 	return true;
 }
-
-#define PSK "4oJGc8XDzPvj0Lz1PnJZ3y1S2vYSqFBJQ0W3Y0m1yHY="
 
 /* The state of the key that the answer tells of is the name of the peer. */
 static void serve_psk(const struct control_request *request, bool set)
@@ -520,6 +525,17 @@ static void test_parse_values(void)
 	g_assert_cmpstr(o.run_dir, ==, "/run/lapwing");
 }
 
+/* Whatever this machine is like, the findings are a document, and the exit status tells of the worst. */
+static void test_doctor(struct fixture *f, const void *data)
+{
+	bool bad = run(f, "doctor --json --config=/nowhere") == EXIT_FAILED;
+
+	g_assert_true(g_str_has_prefix(f->out, "{\"schema\":\"lapwing.doctor/1\","));
+	g_assert_nonnull(strstr(f->out, "{\"check\":\"daemon\",\"result\":\"note\","));
+	g_assert_cmpint(bad, ==, strstr(f->out, "\"result\":\"problem\"") != NULL);
+	g_assert_cmpint(run(f, "doctor x"), ==, EXIT_USAGE);
+}
+
 /* Every command explains itself within a terminal's size. */
 static void test_help(struct fixture *f, const void *data)
 {
@@ -766,6 +782,7 @@ static void test_status_control(struct fixture *f, const void *data)
 		"resolver   192.0.2.1:53\n",
 		"refused    route to 0.0.0.0/0: policy.default_route\n",
 		"refused    to look for /etc/sha\\x1b[31mdow: policy.file_checks\n",
+		"refused    jobs, 2 so far: policy.jobs\n",
 		"offline    off, 100.64.0.9/32\n",
 		"note       peer x: bad key\n",
 	};
@@ -1125,6 +1142,25 @@ static void test_export(struct fixture *f, const void *data)
 	g_assert_cmpint(run(f, "export-netbird %d/no/such"), ==, EXIT_FAILED);
 }
 
+/* Back to that agent: what it had set for itself is still there. */
+static void test_export_over(struct fixture *f, const void *data)
+{
+	g_autofree char *path = g_build_filename(f->dir, "nb.json", NULL), *text = NULL;
+
+	put_secret(f, "nb.json",
+		"{\"PrivateKey\":\"" OTHER_KEY
+		"\",\"WgPort\":9,\"DisableDNS\":true,\"BlockInbound\":true,\"DNSLabels\":[\"web\"]}",
+		0600);
+	g_assert_cmpint(run(f, "export-netbird %d/nb.json --force"), ==, EXIT_OK);
+	g_assert_true(g_file_get_contents(path, &text, NULL, NULL));
+	g_assert_nonnull(strstr(text, "\"PrivateKey\": \"" PSK "\""));
+	g_assert_null(strstr(text, OTHER_KEY));
+	g_assert_nonnull(strstr(text, "\"WgPort\": 7"));
+	g_assert_nonnull(strstr(text, "\"DisableDNS\": true"));
+	g_assert_nonnull(strstr(text, "\"BlockInbound\": true"));
+	g_assert_nonnull(strstr(text, "\"web\""));
+}
+
 static void test_export_none(struct fixture *f, const void *data)
 {
 	g_assert_cmpint(run(f, "export-netbird %d/nb.json"), ==, EXIT_NOT_ENROLLED);
@@ -1200,6 +1236,7 @@ int main(int argc, char **argv)
 #define ADD(name, state) \
 	g_test_add("/cli/" #name, struct fixture, state, set_up, test_##name, tear_down)
 	ADD(help, NULL);
+	ADD(doctor, NULL);
 	ADD(tune, NULL);
 	ADD(keys, NULL);
 	ADD(bad_keys, NULL);
@@ -1220,6 +1257,7 @@ int main(int argc, char **argv)
 	ADD(import_refused, "ready");
 	ADD(find_profile, NULL);
 	ADD(export, "ready");
+	ADD(export_over, "peer");
 	ADD(export_none, "none");
 	ADD(metrics, "ready");
 	ADD(metrics_away, NULL);

@@ -318,6 +318,9 @@ static void test_reading(void)
 		bool reading;
 	} table[] = {
 		{ "status", "", true },
+		{ "runtime", "", true },
+		{ "recent", "", true },
+		{ "samples", "", true },
 		{ "peers", "", true },
 		{ "monitor", "", true },
 		{ "ping", "", true },

@@ -6,6 +6,8 @@
 #include "agent/config.h"
 #include "agent/engine_impl.h"
 #include "agent/finder.h"
+#include "agent/nego/aim.h"
+#include "agent/nego/nego.h"
 #include "agent/base/log.h"
 #include "mgmt/meshfile.h"
 #include "mgmt/netmap.h"
@@ -20,6 +22,7 @@ struct setup {
 	struct wg_key keys[N_HOSTS];
 	/* the kernel */
 	struct endpoint endpoint; /* of LAZY or PERMANENT, as set last */
+	struct endpoint poked; /* where it was when a handshake was asked for */
 	GString *sent; /* "PORT:FIRST ", what was sent on: to which port, and the byte behind the type */
 	const struct packet *packet; /* about to be read */
 	uint64_t rx, tx; /* of LAZY */
@@ -42,6 +45,8 @@ static int take_peers(
 		s->made_anew = !peers[i].remove && !peers[i].update_only && peers[i].n_allowed;
 		if (peers[i].endpoint)
 			s->endpoint = *peers[i].endpoint;
+		if (peers[i].keepalive > 0)
+			s->poked = s->endpoint;
 	}
 	return 0;
 }
@@ -84,6 +89,11 @@ static void tell_sentinel(void *k, uint32_t slot, struct endpoint *ret)
 	*ret = (struct endpoint){ .family = AF_INET, .port = 1, .addr = { 127, 0, 1, 1 } };
 }
 
+static void tell_sentinels(void *k, struct sentinel_status *ret)
+{
+	*ret = (struct sentinel_status){ .drops = 0 };
+}
+
 static size_t read_packets(void *k, packet_fn fn, void *user)
 {
 	struct setup *s = k;
@@ -120,6 +130,7 @@ static const struct kernel_ops kernel_ops = {
 	.sentinel_take = take_sentinel,
 	.sentinel_release = release_sentinel,
 	.sentinel_endpoint = tell_sentinel,
+	.sentinel_get_status = tell_sentinels,
 	.packets_read = read_packets,
 	.resend = resend,
 	.wall_ns = wall_ns,
@@ -186,7 +197,7 @@ static void ignore(void *user)
 {
 }
 
-static const struct finder_ops finder_ops = { send_body, ignore, ignore };
+static const struct finder_ops finder_ops = { send_body, ignore, ignore, NULL };
 
 /* -- hosts ------------------------------------------------------------------------------------------ */
 
@@ -260,16 +271,22 @@ static struct endpoint at(uint16_t port)
 	return (struct endpoint){ .family = AF_INET, .port = port, .addr = { 192, 0, 2, 1 } };
 }
 
-/* Data for LAZY under a session that lives, with a mark of its own. */
-static void capture(struct setup *s, uint8_t mark, size_t len, int64_t now_ms)
+/* For LAZY, with a mark of its own. */
+static void capture_type(struct setup *s, uint8_t type, uint8_t mark, size_t len, int64_t now_ms)
 {
-	uint8_t data[8192] = { 4, mark };
+	uint8_t data[8192] = { type, mark };
 	const struct packet packet = {
 		.kind = PACKET_SENTINEL, .data = data, .len = len, .from_port = 51820
 	};
 
 	s->packet = &packet;
 	engine_packets(s->engine, now_ms);
+}
+
+/* Data under a session that lives. */
+static void capture(struct setup *s, uint8_t mark, size_t len, int64_t now_ms)
+{
+	capture_type(s, 4, mark, len, now_ms);
 }
 
 /* What came to the sentinels just before they are given up. */
@@ -298,6 +315,13 @@ static void find_path(struct setup *s, unsigned host, uint16_t port, bool replac
 	engine_set_paths(s->engine, &s->keys[host], &paths, now_ms);
 	if (s->engine->peers[host].flags & PEER_NEW_ENDPOINT)
 		engine_program_now(s->engine, &(uint32_t){ host }, 1, now_ms);
+}
+
+static void tell_kernel(struct setup *s)
+{
+	while (engine_stage_peers(s->engine, NOW_MS) > 0)
+		;
+	s->engine->stages[STAGE_PEERS].due = false;
 }
 
 static void read_kernel(struct setup *s, int64_t now_ms)
@@ -358,6 +382,56 @@ static void test_events(void)
 	end(&s);
 }
 
+/* Many are wanted at once: of who has to wait for its turn that is said. */
+static void test_turns(void)
+{
+	g_autoptr(GString) said = g_string_new(NULL);
+	struct setup s;
+
+	BEGIN(&s);
+	s.finder = finder_new(s.engine, &s.keys[WE], "test", &finder_ops, &s);
+	finder_set_signal(s.finder, true);
+	for (uint8_t i = 0; i < 2 * NEGO_BURST; i++)
+		finder_need(s.finder, &(struct wg_key){ { 9, i } }, ENGINE_PACKET_WAITS);
+	finder_need(s.finder, &s.keys[PERMANENT], ENGINE_WANTED);
+	while (g_main_context_iteration(NULL, FALSE))
+		;
+	finder_write_peer(s.finder, said, &s.keys[PERMANENT]);
+	g_assert_nonnull(strstr(said->str, "\"phase\":\"waiting\",\"waits_ms\":"));
+	g_assert_null(strstr(said->str, "\"waits_ms\":null"));
+	g_string_truncate(said, 0);
+	finder_write_peer(s.finder, said, &(struct wg_key){ { 9, 0 } });
+	g_assert_nonnull(strstr(said->str, "\"phase\":\"offered\",\"waits_ms\":null,"));
+	g_assert_nonnull(strstr(said->str, "\"last_answer_ms\":null,"));
+	g_assert_null(strstr(said->str, "\"last_offer_ms\":null,"));
+	end(&s);
+}
+
+/* Many candidates that bring the same other one with them do not make us send to that more often than if they had named
+ * it; themselves they are good. */
+static void test_extra_candidates(void)
+{
+	enum { TOO_MANY = 4 };
+	g_autoptr(GString) said = g_string_new(NULL);
+	struct signal_body body = { .type = SIGNAL_CANDIDATE };
+	struct setup s;
+
+	BEGIN(&s);
+	s.finder = finder_new(s.engine, &s.keys[WE], "test", &finder_ops, &s);
+	finder_set_signal(s.finder, true);
+	for (int i = 0; i < AIM_PORT_BURST + TOO_MANY; i++) {
+		g_autofree char *line = g_strdup_printf(
+			"1 1 udp 1 203.0.113.7 %d typ srflx raddr 0.0.0.0 rport 53 cid x",
+			20000 + i);
+
+		g_assert_cmpint(candidate_parse(line, strlen(line), &body.candidate), ==, 0);
+		finder_hear(s.finder, &s.keys[PERMANENT], &body);
+	}
+	finder_write_status(s.finder, said);
+	g_assert_nonnull(strstr(said->str, "\"candidates_refused\":4}"));
+	end(&s);
+}
+
 /* -- where they are --------------------------------------------------------------------------------- */
 
 /* A tunnel that is up stays where it is, unless the path was looked for because that was doubted. */
@@ -405,8 +479,7 @@ static void park(struct setup *s, bool yields)
 	engine_set_paths(s->engine, &s->keys[LAZY], &paths, NOW_MS);
 	s->engine->peers[LAZY].state = PEER_UP;
 	g_assert_true(engine_remote_sleeps(s->engine, &s->keys[LAZY], NOW_MS));
-	while (s->engine->stages[STAGE_PEERS].due && engine_stage_peers(s->engine, NOW_MS) > 0)
-		;
+	tell_kernel(s);
 }
 
 static void test_session_of_one_of_us(void)
@@ -574,6 +647,44 @@ static void test_kept_data_limits(void)
 	end(&s);
 }
 
+/* An old session sends its data, and a handshake beside it: both went to where the peer was, and the kernel sends the
+ * handshake again only after five seconds. */
+static void test_held_initiation(void)
+{
+	struct setup s;
+
+	BEGIN(&s);
+	read_kernel(&s, NOW_MS);
+	wake_by_data(&s);
+	capture_type(&s, 1, 2, PEER_INITIATION_BYTES, NOW_MS);
+	SINCE(s.sent, "1:2 ");
+	find_path(&s, LAZY, 2, false, NOW_MS + 1000);
+	SINCE(s.sent, "2:1 2:2 ");
+	s.endpoint = at(2);
+	s.rx += 92;
+	read_kernel(&s, NOW_MS + 1100); /* it has answered: nothing is held any more */
+	find_path(&s, LAZY, 3, false, NOW_MS + 1200);
+	SINCE(s.sent, "");
+	end(&s);
+}
+
+/* While it slept, the kernel moved its endpoint to where it was heard from. A handshake that is asked for there is not
+ * captured, and would go to where nobody may be any more. */
+static void test_wake_of_who_roamed(void)
+{
+	struct setup s;
+
+	BEGIN(&s);
+	read_kernel(&s, NOW_MS);
+	tell_kernel(&s);
+	s.endpoint = at(7);
+	g_assert_true(engine_remote_wants(s.engine, &s.keys[LAZY], NOW_MS));
+	tell_kernel(&s);
+	g_assert_cmpint(s.poked.family, ==, AF_INET);
+	g_assert_true(sentinel_is_one(&s.poked));
+	end(&s);
+}
+
 /* An active peer does not answer any more. Its session lives, so that what there is to send wakes it at once: it is as
  * unanswered as before. */
 static void test_silent_under_a_session(void)
@@ -603,6 +714,44 @@ static void test_silent_under_a_session(void)
 	end(&s);
 }
 
+/* Looks at the kernel when the engine wants to, and only at the kernel. Returns when that was. */
+static int64_t look(struct setup *s)
+{
+	int64_t at_ms = s->engine->next_read_ms;
+
+	for (size_t i = 0; i < G_N_ELEMENTS(s->engine->stages); i++)
+		s->engine->stages[i].due = false;
+	engine_step(s->engine, at_ms);
+	return at_ms;
+}
+
+/* Where a peer is has changed, and nobody tells: the time from then on that is in the hands of this host. */
+static void test_silence_is_timed(void)
+{
+	enum { NOTICED_MS = 10 * 1000 + PEER_NEXT_ENDPOINT_SESSION_MS };
+	int64_t heard_ms, at_ms;
+	struct setup s;
+
+	BEGIN(&s);
+	s.engine->peers[LAZY].endpoint = s.endpoint = at(1);
+	lazy_wake(s.engine->lazy, LAZY, LAZY_BY_USER, NOW_MS);
+	lazy_answered(s.engine->lazy, LAZY, NOW_MS + 10);
+	engine_lazy_run(s.engine, NOW_MS + 10);
+	s.endpoint = at(1);
+	s.engine->next_read_ms = NOW_MS + 1000;
+	for (int i = 0; i < 6; i++) {
+		s.tx += 1000;
+		s.rx += 1000;
+		heard_ms = look(&s);
+	}
+	SINCE(s.needs, "lazy:answers lazy:answers ");
+	for (at_ms = heard_ms; !s.needs->len && at_ms < heard_ms + 60 * 1000; at_ms = look(&s))
+		s.tx += 1000;
+	SINCE(s.needs, "lazy:waits ");
+	g_assert_cmpint(at_ms - heard_ms, ==, NOTICED_MS);
+	end(&s);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -611,6 +760,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/finder/told-again", test_told_again);
 	g_test_add_func("/finder/asked-while-asleep", test_asked_while_asleep);
 	g_test_add_func("/finder/events", test_events);
+	g_test_add_func("/finder/turns", test_turns);
+	g_test_add_func("/finder/extra-candidates", test_extra_candidates);
 	g_test_add_func("/finder/replaces", test_replaces);
 	g_test_add_func("/finder/replaces-permanent", test_replaces_permanent);
 	g_test_add_func("/finder/session-of-one-of-us", test_session_of_one_of_us);
@@ -622,6 +773,9 @@ int main(int argc, char **argv)
 	g_test_add_func("/finder/kept-data-is-old", test_kept_data_is_old);
 	g_test_add_func("/finder/kept-data-is-answered", test_kept_data_is_answered);
 	g_test_add_func("/finder/kept-data-limits", test_kept_data_limits);
+	g_test_add_func("/finder/held-initiation", test_held_initiation);
+	g_test_add_func("/finder/wake-of-who-roamed", test_wake_of_who_roamed);
 	g_test_add_func("/finder/silent-under-a-session", test_silent_under_a_session);
+	g_test_add_func("/finder/silence-is-timed", test_silence_is_timed);
 	return g_test_run();
 }

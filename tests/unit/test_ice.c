@@ -2,6 +2,8 @@
 #include <errno.h>
 #include <glib.h>
 #include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include "ice/agent.h"
 #include "netlink/ifaddr.h"
@@ -264,6 +266,70 @@ static int give(struct ice *ice, const char *line)
 	return ice_candidate(ice, line, strlen(line));
 }
 
+/* A socket of the other side that answers nothing. */
+static int open_ear(uint16_t port)
+{
+	struct endpoint e = endpoint("10.9.0.2:1");
+	struct sockaddr_storage sa;
+	socklen_t len;
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+	e.port = port;
+	len = endpoint_to_sockaddr(&e, &sa);
+	g_assert_cmpint(bind(fd, (struct sockaddr *)&sa, len), ==, 0);
+	return fd;
+}
+
+static guint requests_at(int fd)
+{
+	static const uint8_t begin[] = { 0, 1 }; /* a Binding request */
+	uint8_t data[1500];
+	guint n = 0;
+
+	while (recv(fd, data, sizeof(data), MSG_DONTWAIT) > 0)
+		n += !memcmp(data, begin, sizeof(begin));
+	return n;
+}
+
+/* The remote's router may lead its WireGuard port to it: that port is checked, too, unless the remote names it itself. */
+static void test_extra_is_checked(void)
+{
+	static const struct ice_credentials remote = { "theirufr", "0123456789012345678901" };
+	struct side a = { .config = { .controlling = true } };
+	gint64 end = g_get_monotonic_time() + 2 * G_USEC_PER_SEC;
+	guint named = 0, extra = 0, other = 0;
+	int ears[3];
+
+	if (!begin())
+		return;
+	open_side(&a, 45001, "10.9.0.1", "2001:db8::1");
+	ears[0] = open_ear(43210);
+	ears[1] = open_ear(51820);
+	ears[2] = open_ear(51821);
+	g_assert_cmpint(ice_remote(a.ice, &remote), ==, 0);
+	g_assert_cmpint(give(a.ice,
+				"1 1 udp 1694498815 10.9.0.2 43210 typ srflx raddr 0.0.0.0 rport "
+				"51820 ufrag theirufr cid x"),
+		==, 0);
+	g_assert_cmpint(give(a.ice,
+				"2 1 udp 1694498815 10.9.0.2 43210 typ srflx raddr 0.0.0.0 rport "
+				"51821 ufrag theirufr"),
+		==, 0);
+	while ((!named || !extra) && g_get_monotonic_time() < end) {
+		g_main_context_iteration(NULL, FALSE);
+		named += requests_at(ears[0]);
+		extra += requests_at(ears[1]);
+		other += requests_at(ears[2]);
+		g_usleep(1000);
+	}
+	g_assert_cmpuint(named, >, 0);
+	g_assert_cmpuint(extra, >, 0);
+	g_assert_cmpuint(other, ==, 0);
+	for (size_t i = 0; i < G_N_ELEMENTS(ears); i++)
+		close(ears[i]);
+	close_side(&a);
+}
+
 static void test_limits(void)
 {
 	const struct prefix overlay = { AF_INET, 16, { 100, 64 } };
@@ -323,6 +389,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/ice/free inside", test_free_inside);
 	g_test_add_func("/ice/nobody", test_nobody);
 	g_test_add_func("/ice/announced", test_announced);
+	g_test_add_func("/ice/extra is checked", test_extra_is_checked);
 	g_test_add_func("/ice/limits", test_limits);
 	g_test_add_func("/ice/refused", test_refused);
 	return g_test_run();

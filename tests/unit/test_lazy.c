@@ -116,6 +116,34 @@ static void test_wake(void)
 	end(&s);
 }
 
+static void test_counts(void)
+{
+	int64_t before[HOSTS] = { B, A, C };
+	struct lazy_counts counts;
+	struct setup s;
+
+	begin(&s);
+	lazy_captured(s.lazy, A, false, s.now_ms);
+	pass(&s, 40);
+	lazy_answered(s.lazy, A, s.now_ms);
+	lazy_answered(s.lazy, A, s.now_ms); /* of this nobody was waiting */
+	lazy_captured(s.lazy, B, true, s.now_ms);
+	lazy_remap(s.lazy, HOSTS, before);
+	lazy_remote(s.lazy, C, s.now_ms);
+	lazy_sleep(s.lazy, C, s.now_ms);
+	lazy_wake(s.lazy, C, LAZY_BY_USER, s.now_ms);
+	pass(&s, LAZY_POKED_MS);
+	lazy_get_counts(s.lazy, &counts);
+	g_assert_cmpuint(counts.wakes[LAZY_BY_TRAFFIC], ==, 2);
+	g_assert_cmpuint(counts.wakes[LAZY_BY_REMOTE], ==, 1);
+	g_assert_cmpuint(counts.wakes[LAZY_BY_USER], ==, 1);
+	g_assert_cmpuint(counts.answered, ==, 1);
+	g_assert_cmpuint(counts.in_session, ==, 2);
+	g_assert_cmpuint(counts.unanswered, ==, 1);
+	g_assert_cmpuint(counts.answers.sum_ms, ==, 40);
+	end(&s);
+}
+
 static void test_endpoints_in_turn(void)
 {
 	struct setup s;
@@ -491,6 +519,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/lazy/group-dead", test_group_with_a_dead_member);
 	g_test_add_func("/lazy/permanent", test_permanent);
 	g_test_add_func("/lazy/permanent-waking", test_permanent_in_the_middle);
+	g_test_add_func("/lazy/counts", test_counts);
 	g_test_add_func("/lazy/adopt", test_adopt);
 	g_test_add_func("/lazy/silent", test_silent);
 	g_test_add_func("/lazy/remap", test_remap);

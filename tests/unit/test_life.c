@@ -104,6 +104,8 @@ static void test_ends(void)
 		end(&s, ends[i].status, ends[i].failure); /* it is over already */
 		g_assert_cmpuint(tick(&s, 0), ==, LIFE_CLOSE | LIFE_REPORT);
 		g_assert_cmpint(view(&s).failure, ==, ends[i].expected);
+		g_assert_cmpuint(view(&s).connects, ==, 1);
+		g_assert_cmpuint(view(&s).failures, ==, 1);
 		g_assert_cmpstr(view(&s).error, !=, "");
 		s.now_ms = view(&s).next_ms;
 		g_assert_cmpuint(tick(&s, 0), ==, LIFE_OPEN | LIFE_REPORT);

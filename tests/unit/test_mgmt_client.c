@@ -138,19 +138,11 @@ static void test_refused(void)
 
 /* -- faults: each strikes a client of its own, all at the same time --------------------------- */
 
+/* Errors with a status of their own are in test_mgmt_errors.c. */
 static const struct {
 	const char *method, *fault;
 	int dropped; /* at least */
 } faults[] = {
-	{ "Sync", "'kind': 'fail', 'code': 'UNAVAILABLE'", 0 },
-	{ "Sync", "'kind': 'fail', 'code': 'INTERNAL'", 0 },
-	{ "Sync", "'kind': 'fail', 'code': 'UNKNOWN'", 0 },
-	{ "Sync", "'kind': 'fail', 'code': 'RESOURCE_EXHAUSTED'", 0 },
-	{ "Sync", "'kind': 'fail', 'code': 'INVALID_ARGUMENT', 'text': 'invalid request message'",
-		0 },
-	{ "Sync", "'kind': 'fail', 'code': 'PERMISSION_DENIED', 'text': 'peer is not registered'",
-		0 },
-	{ "Sync", "'kind': 'fail', 'code': 'UNIMPLEMENTED'", 0 },
 	{ "Sync", "'kind': 'delay', 'ms': 1500", 0 },
 	{ "Sync", "'kind': 'end'", 0 },
 	{ "Sync", "'kind': 'end', 'at': 2", 0 },
@@ -166,13 +158,7 @@ static const struct {
 	{ "Sync", "'kind': 'wrong-key'", 1 },
 	{ "Sync", "'kind': 'raw', 'hex': 'ffff'", 1 },
 	{ "Sync", "'kind': 'raw-envelope', 'hex': ''", 1 },
-	{ "Login", "'kind': 'fail', 'code': 'UNAVAILABLE'", 0 },
 	{ "Login", "'kind': 'fail', 'code': 'UNAVAILABLE', 'late': true, 'skip': 1", 0 },
-	{ "Login", "'kind': 'fail', 'code': 'INTERNAL'", 0 },
-	{ "Login",
-		"'kind': 'fail', 'code': 'FAILED_PRECONDITION', 'text': 'peer has been already registered', "
-		"'skip': 1",
-		0 },
 	{ "Login", "'kind': 'end', 'skip': 1", 0 },
 	{ "Login", "'kind': 'oversize', 'skip': 1", 0 },
 	{ "Login", "'kind': 'garbage', 'skip': 1", 1 },
@@ -182,9 +168,6 @@ static const struct {
 	{ "Login", "'kind': 'not-proto', 'skip': 1", 1 },
 	{ "Login", "'kind': 'raw', 'hex': 'ffff', 'skip': 1", 1 },
 	{ "Login", "'kind': 'raw', 'hex': '', 'skip': 1", 1 },
-	{ "SyncMeta", "'kind': 'fail'", 0 },
-	{ "Job", "'kind': 'fail', 'code': 'UNIMPLEMENTED'", 0 },
-	{ "Job", "'kind': 'fail', 'code': 'UNAVAILABLE'", 0 },
 };
 
 static bool all_connected(struct follower *f, size_t n)
@@ -389,6 +372,8 @@ static void test_jobs(void)
 			json_string_value(json_object_get(answer, "Reason")), "am9i"));
 	}
 	json_decref(answers);
+	g_assert_cmpuint(follower_status(&f).jobs_refused, ==, 0);
+	g_assert_cmpuint(follower_status(&refusing).jobs_refused, ==, 1);
 	/* One that makes no sense, and one after it. */
 	hub_do(&hub, "{'do': 'job', 'peer': '%s', 'hex': 'ffff'}", f.key);
 	AWAIT(3000, follower_status(&f).dropped == 1);

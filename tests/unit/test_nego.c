@@ -50,9 +50,12 @@ static char *actions(struct setup *s)
 	struct nego_action action;
 
 	nego_tick(s->nego, s->now_ms);
-	while (nego_next(s->nego, &action))
+	while (nego_next(s->nego, &action)) {
+		const char *line = action.act == NEGO_ACT_ICE_STOP ? NULL : action.line;
+
 		g_string_append_printf(out, "%s%s%s%s", out->len ? " " : "", names[action.act],
-			action.line ? ":" : "", action.line ? action.line : "");
+			line ? ":" : "", line ? line : "");
+	}
 	return g_string_free(out, FALSE);
 }
 
@@ -90,6 +93,7 @@ static const uint8_t *session(struct setup *s)
 
 static void test_asks(void)
 {
+	struct nego_action action;
 	struct nego_words heard = words(1), again;
 	struct nego_candidate c = candidate("one", 1);
 	struct nego_path path = { .at = { .family = AF_INET, .port = 9 } };
@@ -120,7 +124,10 @@ static void test_asks(void)
 	FOLLOWS(&s, "");
 	nego_words(s.nego, &s.peer, &again);
 	nego_idle(s.nego, &s.peer, true);
-	FOLLOWS(&s, "go-idle stop");
+	g_assert_true(nego_next(s.nego, &action) && action.act == NEGO_ACT_GO_IDLE);
+	g_assert_true(nego_next(s.nego, &action) && action.act == NEGO_ACT_ICE_STOP);
+	g_assert_cmpstr(action.line, ==, again.ufrag); /* nobody is left who knows it */
+	FOLLOWS(&s, "");
 	g_assert_cmpuint(nego_count(s.nego), ==, 0);
 	nego_free(s.nego);
 }
@@ -149,6 +156,28 @@ static void test_asked_again(void)
 	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
 	FOLLOWS(&s, "stop start answer");
 	g_assert_true(memcmp(before, session(&s), sizeof(before)) != 0);
+	nego_free(s.nego);
+}
+
+/* The first word since the tunnel was up last, whichever side asked. */
+static void test_first_word(void)
+{
+	struct nego_words heard = words(1);
+	struct nego_view v;
+	struct setup s;
+
+	begin(&s);
+	nego_want(s.nego, &s.peer, NEGO_PACKET_WAITS, s.now_ms);
+	nego_view(s.nego, &s.peer, &v);
+	g_assert_cmpint(v.heard_ms, ==, 0);
+	s.now_ms += 70;
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	nego_hear_answer(s.nego, &s.peer, &heard, s.now_ms + 5);
+	nego_view(s.nego, &s.peer, &v);
+	g_assert_cmpint(v.heard_ms, ==, s.now_ms);
+	nego_up(s.nego, &s.peer, s.now_ms);
+	nego_view(s.nego, &s.peer, &v);
+	g_assert_cmpint(v.heard_ms, ==, 0);
 	nego_free(s.nego);
 }
 
@@ -323,8 +352,10 @@ static void offers_of_many(struct setup *s, unsigned n, const struct nego_words 
 static void test_many(void)
 {
 	unsigned offers = 0, permanent_first = 0;
+	const struct wg_key last = other(9, 38);
 	struct nego_action action;
 	struct nego_load load;
+	struct nego_view v;
 	struct setup s;
 
 	begin(&s);
@@ -333,6 +364,9 @@ static void test_many(void)
 
 		nego_want(s.nego, &key, i % 2 ? NEGO_PACKET_WAITS : NEGO_PERMANENT, s.now_ms);
 	}
+	nego_view(s.nego, &last, &v);
+	g_assert_cmpint(v.phase, ==, NEGO_WAITS);
+	g_assert_cmpint(v.due_ms, ==, START_MS);
 	for (; offers < 40; s.now_ms += 20) {
 		nego_tick(s.nego, s.now_ms);
 		while (nego_next(s.nego, &action)) {
@@ -342,6 +376,8 @@ static void test_many(void)
 		g_assert_cmpint(offers, <=, NEGO_BURST + (s.now_ms - START_MS) * NEGO_PER_S / 1000);
 	}
 	g_assert_cmpuint(permanent_first, ==, 0);
+	nego_view(s.nego, &last, &v);
+	g_assert_cmpint(v.phase, ==, NEGO_OFFERED);
 	g_assert_cmpint(s.now_ms, <=, START_MS + 1000);
 	want_many(&s, 8, 100, NEGO_PACKET_WAITS); /* more than may be at work */
 	for (int64_t end = s.now_ms + 1000; s.now_ms < end; s.now_ms += 20)
@@ -487,6 +523,9 @@ static void test_asks_while_it_waits(void)
 	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
 	nego_hear_candidate(s.nego, &s.peer, &c, s.now_ms);
 	g_assert_false(nego_take_words(s.nego, &s.peer, &theirs));
+	nego_view(s.nego, &s.peer, &v);
+	g_assert_cmpint(v.phase, ==, NEGO_WAITS);
+	g_assert_cmpint(v.due_ms, ==, START_MS);
 	go_on(&s, 1000, false, &b);
 	g_assert_cmpuint(b.answers, ==, 21);
 	g_assert_true(nego_take_words(s.nego, &s.peer, &theirs));
@@ -886,6 +925,7 @@ int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/nego/asks", test_asks);
+	g_test_add_func("/nego/first_word", test_first_word);
 	g_test_add_func("/nego/is_asked", test_is_asked);
 	g_test_add_func("/nego/asked_again", test_asked_again);
 	g_test_add_func("/nego/too_late", test_too_late);

@@ -166,7 +166,14 @@ static void test_refused(void)
 		{ "{\"PrivateKey\":\"" KEY "\",\"MTU\":-1}", "MTU" },
 		{ "{\"PrivateKey\":\"" KEY "\",\"WgIface\":\"\"}", "WgIface: not an interface" },
 		{ "{\"PrivateKey\":\"" KEY "\",\"WgIface\":\"0123456789abcdef\"}", "WgIface" },
+		{ "{\"PrivateKey\":\"" KEY "\",\"WgIface\":\"wt\\u001b[31m\"}", "WgIface" },
+		{ "{\"PrivateKey\":\"" KEY "\",\"WgIface\":\"a/b\"}", "WgIface" },
+		{ "{\"PrivateKey\":\"" KEY "\",\"WgIface\":\"..\"}", "WgIface" },
+		{ "{\"PrivateKey\":\"" KEY "\",\"WgIface\":\"wt%d\"}", "WgIface" },
+		{ "{\"PrivateKey\":\"" KEY "\",\"MTU\":575}", "MTU: must be 576 to 65535" },
 		{ "{\"PrivateKey\":\"" KEY "\",\"DisableDNS\":1}", "DisableDNS: true or false" },
+		{ "{\"PrivateKey\":\"" KEY "\",\"DisableDNS\":fals",
+			"is wanted, this is not JSON" },
 		{ "{\"PrivateKey\":\"" KEY "\",\"NetworkMonitor\":0}", "NetworkMonitor" },
 		{ "{\"PrivateKey\":\"" KEY "\",\"DNSLabels\":\"a\"}", "DNSLabels: a list" },
 		{ "{\"PrivateKey\":\"" KEY "\",\"DNSLabels\":[\"a\",1]}",
@@ -316,6 +323,33 @@ static void test_round_trip(void)
 	profile_done(&q);
 }
 
+/* Another peer in a profile: what is set beside that stays. */
+static void test_swap_peer(void)
+{
+	char error[PROFILE_ERROR_MAX], key[KEY_STRLEN];
+	struct profile there, ours;
+
+	g_assert_cmpint(parse(typical, &there, error), ==, 0);
+	g_assert_cmpint(parse("{\"PrivateKey\":\"" PSK "\",\"ManagementURL\":\"https://h:1\","
+			      "\"IFaceBlackList\":[\"eth\"],\"WgPort\":7,\"DNSLabels\":[\"x\"]}",
+				&ours, error),
+		==, 0);
+	profile_swap_peer(&there, &ours);
+	g_assert_cmpstr(key_format(&there.private_key, key), ==, PSK);
+	g_assert_true(key_is_zero(&there.preshared_key));
+	g_assert_cmpstr(there.management_url, ==, "https://h:1");
+	g_assert_cmpstr(there.interface, ==, "wt0");
+	g_assert_cmpint(there.listen_port, ==, 7);
+	g_assert_cmpstr(there.ignored_interfaces[0], ==, "eth");
+	g_assert_cmpstr(there.name, ==, "default");
+	g_assert_cmpstr(there.admin_url, ==, "https://app.example.net:443");
+	g_assert_cmpstr(there.dns_labels[1], ==, "db.web");
+	g_assert_true(there.rosenpass && there.disable_client_routes && *there.ssh_key);
+	g_assert_cmpstr(key_format(&ours.private_key, key), ==, KEY);
+	profile_done(&there);
+	profile_done(&ours);
+}
+
 /* Every key that the agent's own file has. */
 static void test_new(void)
 {
@@ -435,6 +469,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/profile/judged", test_judged);
 	g_test_add_func("/profile/judged_plain", test_judged_plain);
 	g_test_add_func("/profile/round_trip", test_round_trip);
+	g_test_add_func("/profile/swap_peer", test_swap_peer);
 	g_test_add_func("/profile/new", test_new);
 	g_test_add_func("/profile/indent", test_indent);
 	return g_test_run();

@@ -146,6 +146,10 @@ static void test_follows(void)
 	FOLLOWS(&t, "");
 	g_assert_cmpint(view_of(&t).message_ms, ==, t.now_ms);
 	g_assert_cmpuint(view_of(&t).attempts, ==, 2);
+	g_assert_cmpuint(view_of(&t).connects, ==, 1);
+	g_assert_cmpuint(view_of(&t).failures, ==, 0);
+	g_assert_cmpuint(view_of(&t).logins, ==, 1);
+	g_assert_true(view_of(&t).login_worked);
 	session_stop(t.s, t.now_ms);
 	FOLLOWS(&t, "close");
 	STATE(&t, MGMT_STOPPED);
@@ -171,6 +175,8 @@ static void test_registers(void)
 	ended(&t, SESSION_MAIN, GRPC_OK, "");
 	FOLLOWS(&t, "enrolled key:sync");
 	g_assert_cmpint(t.outcome, ==, MGMT_OK);
+	g_assert_cmpuint(
+		view_of(&t).logins, ==, 1); /* the question whether it needs a key is part of it */
 	pass(&t, SESSION_ENROL_MS);
 	FOLLOWS(&t, "");
 	g_assert_cmpint(t.enrolled, ==, 1);
@@ -417,6 +423,7 @@ static void test_streams_end(void)
 static void test_peer_is_deleted(void)
 {
 	struct setup t;
+	uint64_t failures;
 
 	connect(&t, false);
 	session_message(t.s, t.ids[SESSION_MAIN], "no address", t.now_ms);
@@ -442,8 +449,10 @@ static void test_peer_is_deleted(void)
 	key(&t, SESSION_MAIN);
 	ended(&t, SESSION_MAIN, GRPC_PERMISSION_DENIED, "user is blocked");
 	FOLLOWS(&t, "call:probe close");
+	failures = view_of(&t).failures;
 	session_retry(t.s, t.now_ms);
 	session_retry(t.s, t.now_ms);
+	g_assert_cmpuint(view_of(&t).failures, ==, failures); /* nothing has failed anew */
 	pass(&t, SESSION_SPACING_MS - 1);
 	FOLLOWS(&t, "");
 	pass(&t, 1);

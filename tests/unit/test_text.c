@@ -184,6 +184,20 @@ static void test_uuid(void)
 	g_assert_cmpstr(uuid, ==, "a2c8e62b-38f5-4553-b31e-dd66c696cebb");
 }
 
+static void test_interface_name(void)
+{
+	static const char *const good[] = { "a", "wt0", "wg-1.2_x", ".a", "0x1",
+		"0123456789abcde" };
+	static const char *const bad[] = { "", ".", "..", "..a", "a/b", "a b", "wt%d", "7",
+		"012345", "a\x1b[31m", "a\n", "\xc3\xa4", "0123456789abcdef" };
+
+	for (size_t i = 0; i < G_N_ELEMENTS(good); i++)
+		g_assert_true(text_is_interface_name(good[i], strlen(good[i])));
+	for (size_t i = 0; i < G_N_ELEMENTS(bad); i++)
+		g_assert_false(text_is_interface_name(bad[i], strlen(bad[i])));
+	g_assert_false(text_is_interface_name("a\0b", 3));
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -192,6 +206,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/text/escape", test_escape);
 	g_test_add_func("/text/cut", test_cut);
 	g_test_add_func("/text/hostname", test_hostname);
+	g_test_add_func("/text/interface_name", test_interface_name);
 	g_test_add_func("/text/uuid", test_uuid);
 	return g_test_run();
 }

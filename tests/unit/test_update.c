@@ -432,10 +432,11 @@ static void test_lazy(void)
 		const char *version;
 		bool lazy;
 	} versions[] = { { "0.45.0", true }, { "0.44.9", false }, { "0.45.0-rc1", true },
-		{ "v0.60.1", true }, { "1.0.0", true }, { "", false }, { "0.45", false },
-		{ "development", true }, { "development-2", true }, { "ci-abc", true },
-		{ "dev-abc", true }, { "x", false }, { "0.", false }, { "0.045.1", true },
-		{ "99999999999999999999.1.0", true }, { "-1.45.0", false } };
+		{ "v0.60.1", true }, { "a0.60.1", true }, { "va0.60.1", false }, { "1.0.0", true },
+		{ "", false }, { "0.45", false }, { "development", true },
+		{ "development-2", true }, { "ci-abc", true }, { "dev-abc", true }, { "x", false },
+		{ "0.", false }, { "0.045.1", true }, { "99999999999999999999.1.0", true },
+		{ "-1.45.0", false } };
 	struct message m;
 	struct update *u;
 

@@ -14,7 +14,7 @@ static const char *text(const struct update *u, uint32_t at)
 
 struct dns {
 	Management__DNSConfig config;
-	Management__CustomZone zones[2], *zone_list[2];
+	Management__CustomZone zones[3], *zone_list[3];
 	Management__SimpleRecord records[8], *record_list[8];
 	Management__NameServerGroup groups[4], *group_list[4];
 	Management__NameServer servers[8], *server_list[8];
@@ -96,6 +96,7 @@ static void test_zones(void)
 	add_zone(&dns, "Example.NET.", 0, 8);
 	dns.zones[0].searchdomaindisabled = true;
 	add_zone(&dns, "\xff", 0, 1); /* with its record */
+	add_zone(&dns, "", 0, 1);
 	u = message_read(&m);
 	g_assert_true(u->detail->dns.enabled);
 	g_assert_cmpuint(u->detail->dns.forwarder_port, ==, 22054);
@@ -112,12 +113,12 @@ static void test_zones(void)
 	g_assert_cmpuint(records[0].ttl_s, ==, 300);
 	g_assert_cmpstr(text(u, records[1].name), ==, "*.host-1.example.net");
 	g_assert_cmpuint(records[1].ttl_s, ==, INT32_MAX);
-	g_assert_cmpuint(u->detail->n_left_out, ==, 6 + 1);
+	g_assert_cmpuint(u->detail->n_left_out, ==, 6 + 2);
 	update_free(u);
 	dns.config.forwarderport = 65536;
 	u = message_read(&m);
 	g_assert_cmpuint(u->detail->dns.forwarder_port, ==, 5353);
-	g_assert_cmpuint(u->detail->n_left_out, ==, 8);
+	g_assert_cmpuint(u->detail->n_left_out, ==, 9);
 	update_free(u);
 	message_end(&m);
 }

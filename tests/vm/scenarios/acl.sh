@@ -307,7 +307,7 @@ wait_for 10 ready a
 is "$(arrived 5000)" 0 "nor around a clean stop"
 wait $prober
 ok "(the prober was at work: $(cat /tmp/probe))" grep -q 'shut 0 of [1-9][0-9][0-9]' /tmp/probe
-# A second, and three times as long in an emulated guest.
+# A second, and three times as long in an emulated guest. What got in as a few packets may be answered later than that.
 for i in 1 2 3; do
 	forget
 	probe 5
@@ -315,7 +315,7 @@ for i in 1 2 3; do
 	on a nft flush ruleset
 	wait $prober
 	found=$(window)
-	ok "flush ruleset, $i: open for a moment ($found)" test "$(awk '{ print $4 }' <<<"$found")" -lt 3000
+	ok "flush ruleset, $i: open for a moment ($found)" awk '{ exit !($4 < 3000 || $1 < 20) }' <<<"$found"
 	ok "the table is back" on a nft list table inet lapwing-wt0-acl
 	is "$(on b python3 /tmp/ask.py 100.64.0.2 100.64.0.1 tcp 5000)" no "and shuts"
 	pause 11

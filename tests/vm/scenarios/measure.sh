@@ -3,38 +3,26 @@
 # harm is taken back. What iperf3 may send depends on the knobs: more with one of them, less with another.
 # guest: own
 # timeout: 600
+# files: tests/vm/tunnel.sh
 . /job/lib.sh
+# shellcheck source=tests/vm/tunnel.sh
+. /job/tunnel.sh
 
 field() { python3 -c 'import json, sys; print(eval(sys.argv[1], {"d": json.load(sys.stdin)}))' "$1"; }
 knob() { sysctl -n "net.core.netdev_$1"; }
 
 # ---- This guest and b, with a tunnel between them
-host b
-ip link add eth9 type veth peer name eth0 netns b
-ip address add 10.9.0.1/24 dev eth9
-ip link set eth9 up
-ip -n b address add 10.9.0.2/24 dev eth0
-ip -n b link set eth0 up
+ip link add eth9 type veth peer name eth0
+wire eth9 eth0
 ip link set lo up
-ip link add wt0 type wireguard
-ip -n b link add wt0 type wireguard
-mkdir -p /tmp/a
-for h in a b; do (umask 077 && wg genkey >"/tmp/$h/key"); done
-wg set wt0 private-key /tmp/a/key listen-port 51820 peer "$(wg pubkey </tmp/b/key)" endpoint 10.9.0.2:51820 allowed-ips 100.64.0.2/32
-on b wg set wt0 private-key /tmp/b/key listen-port 51820 peer "$(wg pubkey </tmp/a/key)" allowed-ips 100.64.0.1/32
-ip address add 100.64.0.1/24 dev wt0
-ip -n b address add 100.64.0.2/24 dev wt0
-ip link set wt0 up mtu 1420
-ip -n b link set wt0 up mtu 1420
-within 10 "the tunnel carries packets" ping -n -q -c 1 -W 1 100.64.0.2
+tunnel 1420
 
 measure() { lapwing tune measure --peer 100.64.0.2 --seconds 1 --underlay eth9 --iface wt0 "$@"; }
 
 measure >/dev/null 2>/tmp/refused && status=0 || status=$?
 is "$status" 11 "without iperf3 on the other side the peer counts as unreachable"
 ok "and what to do is said" grep -q 'iperf3 -s' /tmp/refused
-on b iperf3 -s </dev/null >/dev/null 2>&1 {tap}>&- {never}<&- &
-wait_for 5 on b sh -c 'ss -Hltn sport = 5201 | grep -q .'
+serve_iperf
 
 # ---- The five scenarios
 ok "all scenarios run" eval 'measure --json >/tmp/five'

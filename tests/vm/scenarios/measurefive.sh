@@ -2,7 +2,7 @@
 # `measure` with five rounds of knobs.
 # guest: own
 # timeout: 600
-# files: tests/vm/scenarios/measure.sh
+# files: tests/vm/scenarios/measure.sh tests/vm/tunnel.sh
 # long: yes
 # shellcheck disable=SC2034 # used there
 rounds=5

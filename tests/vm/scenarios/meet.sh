@@ -27,6 +27,8 @@ ok "the first packet is answered (${ms:-never} ms)" test -n "$ms"
 is "$(endpoint_of a b)" 10.0.0.2:51820 "a's kernel has b's address"
 is "$(endpoint_of b a)" 10.0.0.1:51820 "and b's has a's"
 within 5 "b knows that it was woken" is_peer b a$name "['lazy']" active
+lw a peers b$name >/tmp/words
+ok "what was said is shown" grep -Eq "^session +[0-9a-f]{10}; offers: [1-9][0-9]* sent, the last .* ago, .* answers: .* [1-9][0-9]* heard, the last .* ago$" /tmp/words
 lw a peers b$name --json | python3 -c 'import json, sys; print("#", json.load(sys.stdin)["peers"][0]["negotiation"])'
 lw a peers b$name --json | python3 -c 'import json, sys; print("#", json.load(sys.stdin)["peers"][0]["wakes"])'
 is "$(peer a c$name "['lazy']")" parked "c sleeps on"
@@ -38,6 +40,14 @@ within 5 "nothing is left of it" eval '! lw b peers a$name --json | grep -q "\"n
 ms=$(ping_ms b 100.64.0.1)
 ok "the other way round, from where it was (${ms:-never} ms)" test -n "$ms"
 within 5 "both are up" is_peer a b$name "['lazy']" active
+
+# ---- How long that took, as samples
+pair_of() { lw "$1" metrics --samples | sed -n 's/^netbird_peer_connection,.*,connection_pair_id=\([0-9a-f]*\) .*/\1/p' | sort -u; }
+ok "a has a sample of it" eval 'lw a metrics --samples | grep -Eq "^netbird_peer_connection,deployment_type=selfhosted,connection_type=ice_p2p,attempt_type=initial,version=[^,]*,os=linux,arch=[^,]*,peer_id=[0-9a-f]{16},connection_pair_id=[0-9a-f]{16} connection_to_wg_handshake_seconds=[^,]*,signaling_to_connection_seconds=[^,]*,total_seconds=[^ ]* [0-9]{19}$"'
+ok "and of the second time" eval 'lw a metrics --samples | grep -q "attempt_type=reconnection"'
+is "$(pair_of a)" "$(pair_of b)" "both call the pair the same"
+ok "logins and maps have samples" eval '[ "$(lw a metrics --samples | grep -cE "^netbird_(login,deployment_type=selfhosted,result=success|sync,)")" -ge 2 ]'
+lw a metrics --samples | head -n 3 | sed 's/^/# /'
 
 # ---- Killed and started again: its session is gone, and who sends finds it again
 stop_daemon b KILL || true

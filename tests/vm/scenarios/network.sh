@@ -39,6 +39,8 @@ done
 is "$(member a "['state']")" waiting "a daemon without a network waits"
 is "$(member a "['control']")" None "and has no server"
 is "$(code lw a enroll --management-url 10.0.0.9 --setup-key-file /tmp/a/setup.key)" 2 "a URL without scheme is wrong usage"
+is "$(code lw a enroll --management-url $url --setup-key-file /tmp/a/none.key)" 13 "a file with the setup key that is not there"
+is "$(cat /tmp/err)" "lapwing: /tmp/a/none.key: No such file or directory" "which is said in a line"
 is "$(code enroll c)" 16 "a server whose certificate nobody vouches for is a matter of TLS"
 ok "which is said" grep -qi certificate /tmp/err
 (umask 077 && echo 11111111-2222-3333-4444-555555555555 >/tmp/a/wrong.key)
@@ -112,6 +114,8 @@ hubctl hub set 'patch={}' >/dev/null
 hubctl hub set 'checks=[["/etc/shadow"]]' >/dev/null
 within 10 "a file that the server asks about is refused, and listed" eval 'lw a status -d | grep -q "to look for /etc/shadow: policy.file_checks"'
 hubctl hub set checks=[] >/dev/null
+hubctl hub job peer=a 'json={"ID": "am9iMQ==", "bundle": {}}' >/dev/null
+within 10 "so is a job" eval 'lw a status -d | grep -q "^refused  *jobs, 1 so far: policy.jobs"'
 echo '{"policy": {"firewall": "off", "routes": []}, "management": {"ca_file": "/tmp/hub/hub.crt"}}' >/tmp/a/lapwing.json
 kill -HUP "${pids[a]}"
 flags() { hubctl hub requests method=Login peer=a last=1 | python3 -c "import json, sys; f = json.load(sys.stdin)[0]['message']['meta']['flags']; print(f.get('disableFirewall', False), f.get('disableClientRoutes', False))"; }

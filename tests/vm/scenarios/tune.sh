@@ -6,8 +6,10 @@
 # cpus: 4
 # queues: 4
 # timeout: 900
-# files: scripts/lapwing-tune.service
+# files: scripts/lapwing-tune.service tests/vm/tunnel.sh
 . /job/lib.sh
+# shellcheck source=tests/vm/tunnel.sh
+. /job/tunnel.sh
 
 field() { python3 -c 'import json, sys; print(eval(sys.argv[1], {"d": json.load(sys.stdin)}))' "$1"; }
 exit_of() {
@@ -19,24 +21,9 @@ tune() { lapwing tune "$@"; }
 
 # ---- This guest and b, a tunnel between them over the wire
 modprobe -a virtio_net wireguard tcp_bbr sch_fq nf_conntrack
-host b
-ip link set eth1 netns b
-ip address add 10.9.0.1/24 dev eth0
-ip link set eth0 up
-ip -n b address add 10.9.0.2/24 dev eth1
-ip -n b link set eth1 up
+wire eth0 eth1
 ip route add default via 10.9.0.2
-ip link add wt0 type wireguard
-ip -n b link add wt0 type wireguard
-mkdir -p /tmp/a
-for h in a b; do (umask 077 && wg genkey >"/tmp/$h/key"); done
-wg set wt0 private-key /tmp/a/key listen-port 51820 peer "$(wg pubkey </tmp/b/key)" endpoint 10.9.0.2:51820 allowed-ips 100.64.0.2/32
-on b wg set wt0 private-key /tmp/b/key listen-port 51820 peer "$(wg pubkey </tmp/a/key)" allowed-ips 100.64.0.1/32
-ip address add 100.64.0.1/24 dev wt0
-ip -n b address add 100.64.0.2/24 dev wt0
-ip link set wt0 up mtu 1280
-ip -n b link set wt0 up
-within 30 "the tunnel carries packets" ping -n -q -c 1 -W 1 100.64.0.2
+tunnel 1280
 
 # ---- What spreads packets over queues, and queues over CPUs
 irqs() { sed -n "s/^ *\([0-9]*\):.* $(basename "$(readlink /sys/class/net/eth0/device)")-$1\.[0-9]*$/\1/p" /proc/interrupts; }

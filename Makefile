@@ -159,6 +159,7 @@ install: all $(BUILD)/lapwing@.service
 	install -D -m644 scripts/completion/bash $(SHARE)/bash-completion/completions/lapwing
 	install -D -m644 scripts/completion/zsh $(DESTDIR)$(ZSH_DIR)/_lapwing
 	install -D -m644 scripts/completion/fish $(SHARE)/fish/vendor_completions.d/lapwing.fish
+	install -D -m644 -t $(SHARE)/lapwing/schemas scripts/schemas/*.json
 	install -d $(DESTDIR)/etc/lapwing $(DESTDIR)$(UNIT_DIR)
 	for unit in $(UNITS:%=scripts/%) $(BUILD)/lapwing@.service; do \
 		sed "s,/usr/sbin/lapwingd,$(PREFIX)/sbin/lapwingd,; s,/usr/bin/lapwing,$(PREFIX)/bin/lapwing," $$unit \

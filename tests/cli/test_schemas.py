@@ -1,0 +1,298 @@
+#!/usr/bin/python3
+"""tests/cli/test_schemas.py - every document that programs read is as scripts/schemas says: nothing more, nothing less.
+
+What needs WireGuard in the kernel (peers that are up, negotiations, tune mtu) is not seen here."""
+import json
+import os
+import pathlib
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import warnings
+
+from host import BUILD, KEYS, check, main
+
+try:
+    import jsonschema
+except ImportError:
+    jsonschema = None
+
+warnings.simplefilter("ignore", DeprecationWarning)  # RefResolver: newer ones have another, Debian 12 not
+TOP = pathlib.Path(__file__).resolve().parents[2]
+SCHEMAS = {path.name[:-5]: json.loads(path.read_text(encoding="utf8")) for path in (TOP / "scripts/schemas").glob("*.json")}
+NAMELESS = {"common", "error.1", "event.1"}
+OURS = {"tune.options.1", "tune.originals.1"}  # files that only lapwing itself reads
+SEEN = set()
+
+
+def validator(name):
+    base = (TOP / "scripts/schemas").as_uri() + "/"
+    store = {f"{base}{other}.json": schema for other, schema in SCHEMAS.items()}
+    resolver = jsonschema.RefResolver(f"{base}{name}.json", SCHEMAS[name], store=store)
+    return jsonschema.Draft202012Validator(SCHEMAS[name], resolver=resolver)
+
+
+def judge(document, wanted=None):
+    """Names the member that is wrong, as deep as it is known."""
+    name = document["schema"].removeprefix("lapwing.").replace("/", ".") if "schema" in document else "error.1"
+    if "event" in document:
+        name = "event.1"
+    if wanted and name != wanted:
+        raise AssertionError(f"{wanted} is wanted: {document}")
+    error = jsonschema.exceptions.best_match(validator(name).iter_errors(document))
+    if error:
+        raise AssertionError(f"{name}: {error.json_path}: {error.message[:300]}")
+    SEEN.add(name)
+    return document
+
+
+def ask(host, wanted, *args, text=None):
+    result = host.run(*args, "--json", text=text)
+    if not result.stdout:
+        raise AssertionError(f"{args}: {result.returncode} {result.stderr}")
+    return judge(json.loads(result.stdout), wanted)
+
+
+def ask_socket(host, wanted, command):
+    """What only the control socket tells."""
+    with socket.socket(socket.AF_UNIX) as sock:
+        sock.connect(host.dir + "/run/control.sock")
+        sock.sendall(json.dumps({"v": 1, "command": command}).encode() + b"\n")
+        with sock.makefile() as file:
+            reply = json.loads(file.readline())
+    check(reply.pop("v"), 1)
+    return judge(reply["result"] if reply.pop("ok") else reply, wanted)
+
+
+def start(host):
+    """Down, for without WireGuard in the kernel a daemon that is up ends."""
+    with open(host.config, "w", encoding="utf8") as f:
+        f.write("{}")
+    host.start()
+    return ask(host, "change.1", "down")
+
+
+def look(host):
+    """Whatever does not change anything."""
+    ask(host, "status.1", "status")
+    ask(host, "status.1", "status", "--detail")
+    ask(host, "peers.1", "peers")
+    ask(host, "runtime.1", "debug", "runtime")
+    ask(host, "version.1", "version")
+    for command in ("recent", "samples", "version"):
+        ask_socket(host, command + ".1", command)
+
+
+def parts(schema):
+    """All schemas inside one."""
+    yield schema
+    for value in schema.values():
+        for inner in [value] if isinstance(value, dict) else value if isinstance(value, list) else []:
+            if isinstance(inner, dict):
+                yield from parts(inner)
+
+
+def test_files(_host):
+    """Each name in the sources has its file, and each file its name; all are valid, strict and explained."""
+    text = "".join(path.read_text(encoding="utf8") for path in (TOP / "agent").rglob("*.c"))
+    named = {name.replace("/", ".") for name in re.findall(r'"lapwing\.([a-z._-]+/[0-9]+)"', text)}
+    check(sorted(SCHEMAS.keys() - NAMELESS), sorted(named - OURS))
+    for name, schema in SCHEMAS.items():
+        if name not in NAMELESS:
+            check(schema["properties"]["schema"]["const"].removeprefix("lapwing.").replace("/", "."), name)
+        for part in parts(schema):
+            for key, value in part.get("properties", {}).items() if isinstance(part.get("properties"), dict) else ():
+                if "description" not in value and "$ref" not in value:
+                    raise AssertionError(f"{name}: {key} is not explained")
+            if isinstance(part.get("properties"), dict) and "type" in part and "required" in part:
+                check((name, part["additionalProperties"]), (name, False))
+    if not jsonschema:
+        return "no python3-jsonschema"
+    for schema in SCHEMAS.values():
+        jsonschema.Draft202012Validator.check_schema(schema)
+    return None
+
+
+def test_strict(host):
+    """A member that is added, gone, or of another type is noticed, also deep inside."""
+    if not jsonschema:
+        return "no python3-jsonschema"
+    os.mkdir(host.dir + "/etc")
+    start(host)
+    check(host.apply(host.document())[0], 0)
+    document = ask(host, "status.1", "status", "--detail")
+    objects = [document, document["counts"], document["mesh"], document["peers"][0], document["peers"][0]["wakes"]]
+    for part in objects:
+        for key, value in list(part.items()):
+            if key in ("peers", "schema"):
+                continue
+            for wrong in (None, "added", [value]):
+                if wrong is None:
+                    del part[key]
+                elif wrong == "added":
+                    part["x_" + key] = 1
+                else:
+                    part[key] = wrong
+                try:
+                    judge(document)
+                except AssertionError:
+                    pass
+                else:
+                    raise AssertionError(f"{key}: {wrong} was not noticed")
+                part.pop("x_" + key, None)
+                part[key] = value
+    return None
+
+
+def with_mesh(host, document):
+    look(host)
+    ask(host, "change.1", "up")
+    look(host)
+    ask(host, "change.1", "down")
+    ask(host, "apply.1", "apply", "--config", host.config, "-f", host.write(document))
+    for args in (("wake", "p0"), ("idle", "p0"), ("pin", "p0"), ("unpin", "p0"), ("peers", "nobody"), ("psk", "clear", "p0")):
+        judge(json.loads(host.run(*args, "--json").stdout))
+    look(host)
+    ask(host, "why.1", "why", "p0")
+    ask(host, "log-level.1", "log-level", "debug")
+    ask(host, "log-level.1", "log-level")
+    ask(host, "doctor.1", "doctor")
+    ask(host, "report.1", "report", "--config", host.config, "-o", host.dir + "/report.tar")
+    ask(host, "apply.1", "apply", "--diff", "--config", host.config, "-f", host.write(host.document(peers=1)))
+    with open(host.mesh, "w", encoding="utf8") as f:
+        f.write("{")
+    ask_socket(host, "error.1", "reload")
+    look(host)
+    ask(host, "error.1", "check-config", host.config)
+    with open(host.mesh, "w", encoding="utf8") as f:
+        json.dump(document["mesh"], f)
+    ask_socket(host, "reload.1", "reload")
+
+
+def test_mesh(host):
+    """Without a daemon, without a mesh, with one; up, down, and with files that are bad."""
+    if not jsonschema:
+        return "no python3-jsonschema"
+    os.mkdir(host.dir + "/etc")
+    ask(host, "error.1", "status")
+    ask(host, "version.1", "version")
+    ask(host, "key.1", "genkey", host.dir + "/new.key")
+    ask(host, "error.1", "genkey", host.dir + "/new.key")
+    ask(host, "key.1", "pubkey", host.dir + "/new.key")
+    for args in (("plan",), ("plan", "--diff"), ("apply", "--diff")):
+        ask(host, "apply.1", *args, "--config", host.config, "-f", host.write(host.document(peers=2, policy={"max_peers": 9})))
+    ask(host, "check-config.1", "check-config", host.config)
+    document = host.document(peers=2)
+    start(host)
+    ask(host, "check-config.1", "check-config", host.config)
+    with subprocess.Popen([BUILD + "/lapwing", "--run", host.dir + "/run", "monitor", "--json"], text=True,
+                          stdout=subprocess.PIPE) as monitor:
+        try:
+            time.sleep(0.2)
+            with_mesh(host, document)
+        finally:
+            monitor.terminate()
+        lines = monitor.stdout.read().splitlines()
+    check(len(lines) > 0, True)
+    for line in lines:
+        judge(json.loads(line), "event.1")
+    return None
+
+
+def test_network(host):
+    """Joining the network of a server, being there, and leaving it."""
+    if not jsonschema:
+        return "no python3-jsonschema"
+    sys.path.insert(0, str(TOP / "tests/hub"))
+    try:
+        import grpc  # pylint: disable=import-outside-toplevel,unused-import
+        from running import Program  # pylint: disable=import-outside-toplevel
+    except ImportError:
+        return "no python3-grpcio"
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    os.mkdir(host.dir + "/etc")
+    with open(host.config, "w", encoding="utf8") as f:
+        f.write("{}")
+    host.start()
+    hub = Program("hub.py", "--listen", "127.0.0.1:0")
+    try:
+        url = "http://" + hub.target
+        ask(host, "error.1", "enroll", "--management-url", url, "--setup-key-stdin", text="11111111-2222-3333-4444-555555555555")
+        look(host)
+        key = hub.add_key(reusable=True)
+        ask(host, "enroll.1", "enroll", "--management-url", url, "--setup-key-stdin", text=key)
+        hub.add_peer(key=KEYS[0], hostname="other")
+        hub.set(routes=[{"id": "r1", "peer": "other", "network": "10.7.0.0/16", "metric": 9, "masquerade": True}],
+                dns={"enabled": True, "zones": [], "groups": [{"servers": ["192.0.2.1:53"], "primary": True}]},
+                checks=[["/usr/bin/true"]])
+        for _ in range(100):
+            if json.loads(host.run("peers", "--json").stdout)["peers"]:
+                break
+            time.sleep(0.05)
+        look(host)
+        ask(host, "why.1", "why", "other")
+        ask(host, "export.1", "export-netbird")
+        ask(host, "export.1", "export-netbird", host.dir + "/profile.json")
+        hub.finish(kill=True)
+        time.sleep(0.3)
+        look(host)
+        ask(host, "import.1", "import-netbird", host.dir + "/profile.json")
+        judge(json.loads(host.run("deregister", "--purge", "--json", "--timeout=5").stdout))
+        look(host)
+    finally:
+        hub.process.kill()
+    return None
+
+
+def begin_measuring(host):
+    """Five runs of a second, while the rest of the test goes on."""
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    server = subprocess.Popen(["iperf3", "-s", "-B", "127.0.0.1"], stdout=subprocess.DEVNULL)
+    time.sleep(0.5)
+    client = subprocess.Popen([BUILD + "/lapwing", "--run", host.dir + "/run", "tune", "measure", "--peer=127.0.0.1", "--seconds=1",
+                               "--json"], text=True, stdout=subprocess.PIPE)
+    return server, client
+
+
+def test_tune(host):
+    """A host that is made up, and the loopback of this one."""
+    if not jsonschema:
+        return "no python3-jsonschema"
+    measuring = begin_measuring(host) if shutil.which("iperf3") else None
+    for i, words in enumerate(("nic=virtio cpus=4 queues=4 wireguard=kernel peers=2", "nic=mlx5 cpus=16 queues=8")):
+        root = f"{host.dir}/made-up{i}"
+        subprocess.run([BUILD + "/tests/live_fakehost", root, *words.split()], check=True, stdout=subprocess.DEVNULL)
+        at = f"--root={root}"
+        for command in (("show",), ("plan",), ("verify",), ("apply", "--check"), ("apply", "--persist"), ("apply",), ("verify",),
+                        ("show",), ("revert", "--check"), ("revert",), ("diagnose", "--duration=1")):
+            judge(json.loads(host.run("tune", *command, "--json", at).stdout), f"tune.{command[0]}.1")
+    judge(json.loads(host.run("tune", "mtu", "--json", at).stdout), "error.1")
+    judge(json.loads(host.run("tune", "diagnose", "--duration=1", "--json").stdout))
+    if measuring:
+        server, client = measuring
+        said = client.communicate(timeout=60)[0]
+        server.kill()
+        server.wait()
+        judge(json.loads(said), "tune.measure.1")
+    return None
+
+
+def test_all(_host):
+    """Nothing but what this machine cannot make."""
+    if not jsonschema:
+        return "no python3-jsonschema"
+    unseen = {"common", "tune.mtu.1"}
+    if not shutil.which("iperf3"):
+        unseen.add("tune.measure.1")
+    try:
+        import grpc  # pylint: disable=import-outside-toplevel,unused-import
+    except ImportError:
+        unseen |= {"enroll.1", "export.1", "import.1"}
+    check(sorted(SCHEMAS.keys() - SEEN), sorted(unseen))
+    return None
+
+
+main([test_files, test_strict, test_mesh, test_network, test_tune, test_all])

@@ -195,6 +195,7 @@ def main(tests):
     tests = [test for test in tests if sys.argv[1:] in ([], [test.__name__])]
     print(f"1..{len(tests)}")
     failed = 0
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # of a test that takes too long its hosts end, too
     for i, test in enumerate(tests, 1):
         hosts = Hosts()
         begun = time.monotonic()
@@ -206,6 +207,7 @@ def main(tests):
             at = at.tb_next.tb_lineno if at.tb_next else 0
             failed += 1
             print(f"not ok {i} {test.__name__}, line {at}: {type(e).__name__}: {str(e)[-4000:]}", flush=True)
+        finally:
+            hosts.done()
         print(f"# {test.__name__}: {time.monotonic() - begun:.1f} s", flush=True)
-        hosts.done()
     sys.exit(failed > 0)

@@ -14,6 +14,9 @@ def package(hosts, version):
     hosts.install(root)
     with open(root + "/DEBIAN/control", "w", encoding="utf8") as f:
         f.write(f"Package: lapwing\nVersion: {version}\nArchitecture: all\nMaintainer: x <x@x.x>\nDescription: x\n")
+    with open(root + "/DEBIAN/postrm", "w", encoding="utf8") as f:
+        f.write('#!/bin/sh\n[ "$1" != purge ] || rm -rf /etc/lapwing /var/lib/lapwing /var/lib/lapwing-*\n')
+        os.fchmod(f.fileno(), 0o755)
     subprocess.run(["dpkg-deb", "-Znone", "-b", root, path], check=True, stdout=subprocess.DEVNULL)
     return path
 

@@ -126,9 +126,10 @@ def joined(module, cli):
 
 def left(module, cli):
     status, present = look(cli)
+    if status is None and cli.path and present:
+        module.fail_json(msg="lapwingd does not run, so it cannot tell %s that this host leaves: start it" % present)
     if status is None and cli.path and os.path.exists(CONFIG):
-        module.fail_json(msg="lapwingd does not run, so it cannot take down what it has made: start it, or remove %s to leave"
-                         " that as it is" % CONFIG)
+        module.warn("lapwingd does not run: what it has made goes with the package, or by lapwingd --take-down")
     if status is None or (not present and (status["mesh"] is None or status["state"] == "down")):
         return {"changed": False, "message": None}, None, None
     there = present or "the mesh %s" % status["mesh"]["name"]

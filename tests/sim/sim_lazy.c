@@ -499,6 +499,15 @@ static bool check_pair(struct life *l, struct node *h, struct node *o)
 	return sleeps;
 }
 
+/* Of initiations that were captured. */
+static bool has_held(const struct node *h)
+{
+	g_autoptr(GString) pools = g_string_new(NULL);
+
+	engine_write_pools(h->engine, pools);
+	return !strstr(pools->str, "\"name\":\"initiations held\",\"count\":0,");
+}
+
 static void check_host(struct life *l, struct node *h)
 {
 	struct model_link *link = world_link(h);
@@ -524,6 +533,8 @@ static void check_host(struct life *l, struct node *h)
 	if (slots < asleep || slots > asleep + homeless)
 		world_fail(&l->w, "%s has %u sentinels for %u peers that sleep", h->name, slots,
 			asleep);
+	if (all && has_held(h))
+		world_fail(&l->w, "%s holds initiations for peers that sleep", h->name);
 	if (all && timer_is_set(&h->turn) && h->turn.at_us < h->check.at_us - S &&
 		h->check.at_us - now(l) < 59 * S)
 		world_fail(&l->w, "%s has nothing to do, and yet wants to do it in %.3f s", h->name,

@@ -10,7 +10,7 @@
 
 enum { COMPONENT = 1, OURS_MAX = 64 };
 /* So often a check is sent, 0.5 s apart; the other side's checks begin ours anew. As long as one may be answered libnice
- * nominates no other, and there is always a pair that leads nowhere: with its own three that takes 2 s. */
+ * nominates no other, and a host with two networks has a pair that leads nowhere: with its own three that takes 2 s. */
 enum { PATIENCE = 2 };
 
 /* libnice has it since 0.1.19, and this macro since 0.1.20. Without it nobody tells of a path that ends before WireGuard

@@ -215,6 +215,24 @@ void anonymizer_json(struct anonymizer *a, json_t *value)
 	json_array_foreach(value, i, item) anonymizer_json(a, item);
 }
 
+void anonymizer_members(struct anonymizer *a, json_t *object)
+{
+	json_t *named = json_object(), *item;
+	const char *name;
+
+	json_object_foreach(object, name, item)
+	{
+		g_autofree char *text = NULL;
+
+		anonymizer_learn(a, name);
+		text = anonymizer_text(a, name);
+		json_object_set(named, text, item);
+	}
+	json_object_clear(object);
+	json_object_update(object, named);
+	json_decref(named);
+}
+
 /* -- secrets ---------------------------------------------------------------------------------- */
 
 /* A file's name is none. */

@@ -20,6 +20,8 @@ void anonymizer_learn(struct anonymizer *a, const char *name);
 char *anonymizer_text(struct anonymizer *a, const char *text);
 /* Every string in it, but no key of an object. In place. */
 void anonymizer_json(struct anonymizer *a, json_t *value);
+/* The members of this object are called as hosts are; NULL is fine. */
+void anonymizer_members(struct anonymizer *a, json_t *object);
 
 /* Takes secrets out of a configuration, whatever the level: what is called so, and every key that is not a public one.
  * In place. */

@@ -14,10 +14,9 @@
 #include "agent/cli/metrics.h"
 #include "agent/cli/tar.h"
 #include "agent/cli/tune_drift.h"
+#include "agent/cli/wanted.h"
+#include "agent/tune/journal.h"
 #include "agent/tune/tree.h"
-
-#define CONFIG_FILE "/etc/lapwing/lapwing.json"
-#define ORIGINALS "/var/lib/lapwing-tune/originals.json"
 
 struct report {
 	const struct options *o;
@@ -136,6 +135,7 @@ static void add_json_file(struct report *r, const char *name, const char *path)
 	if (!document)
 		return add_missing(r, name, "it is no JSON, so that secrets could not be left out");
 	anonymize_secrets(document);
+	anonymizer_members(r->anonymizer, json_object_get(document, "endpoints"));
 	add_json(r, name, document);
 }
 
@@ -268,8 +268,8 @@ enum exit_code cmd_report(const struct options *o)
 	r.members = g_ptr_array_new_with_free_func(g_free);
 	add_daemon(&r);
 	add_doctor(&r);
-	add_json_file(&r, "config.json", o->config ? o->config : CONFIG_FILE);
-	add_json_file(&r, "tune.json", ORIGINALS);
+	add_json_file(&r, "config.json", o->config ? o->config : CONFIG_DEFAULT);
+	add_json_file(&r, "tune.json", JOURNAL_PATH);
 	add_kernel(&r);
 	add_about(&r);
 	tar_end(r.archive);

@@ -414,7 +414,7 @@ enum exit_code command_parse(int argc, char **argv, const struct command **ret_c
 	struct parser p = { .o = ret, .error = error };
 
 	*ret_command = NULL;
-	*ret = (struct options){ .run_dir = "/run/lapwing" };
+	*ret = (struct options){ .run_dir = RUN_DIR_DEFAULT };
 	error[0] = '\0';
 	return check_secrets(&p, argc, argv) && parse(&p, argc, argv) &&
 			check_command(&p, ret_command)

@@ -6,6 +6,8 @@
 
 #include "agent/base/exitcode.h"
 
+#define RUN_DIR_DEFAULT "/run/lapwing"
+
 struct args_option;
 
 enum { COMMAND_ERROR_MAX = 256, COMMAND_TIMEOUT_MAX_S = 24 * 60 * 60 };

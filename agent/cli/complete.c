@@ -37,23 +37,11 @@ static void offer_choices(const struct line *l, const char *choices)
 		offer(l, *word, NULL);
 }
 
-static json_t *ask_peers(const struct line *l)
-{
-	struct options o = { .run_dir = l->run_dir, .timeout_ms = ASK_MS };
-	g_autoptr(GString) request = client_request("peers");
-	struct client_reply reply = { 0 };
-	struct failure f;
-	json_t *root = NULL;
-
-	if (client_ask(&o, client_request_end(request), &reply, &f) == EXIT_OK)
-		root = client_reply_parse(&reply, &f);
-	client_reply_done(&reply);
-	return root;
-}
-
 static void offer_peers(const struct line *l)
 {
-	json_t *root = ask_peers(l), *peer;
+	struct options o = { .run_dir = l->run_dir, .timeout_ms = ASK_MS };
+	struct failure f;
+	json_t *root = client_ask_parsed(&o, client_request("peers"), &f), *peer;
 	size_t i;
 
 	json_array_foreach(json_object_get(root, "peers"), i, peer)
@@ -202,7 +190,7 @@ static const struct args_option *options_of(const struct words *w, unsigned *ret
 
 void complete(FILE *out, int argc, char **argv)
 {
-	struct line l = { out, "/run/lapwing", argc > 0 ? argv[argc - 1] : "", "" };
+	struct line l = { out, RUN_DIR_DEFAULT, argc > 0 ? argv[argc - 1] : "", "" };
 	struct args args = { .argc = argc - 1, .argv = argv };
 	const struct args_option *option = NULL;
 	char error[ARGS_ERROR_MAX];

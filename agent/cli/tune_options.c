@@ -320,7 +320,7 @@ enum exit_code tune_options_parse(int argc, char **argv, const struct tune_comma
 
 	*ret_command = NULL;
 	*ret = (struct tune_options){
-		.common = { .run_dir = "/run/lapwing", .timeout_ms = DAEMON_MS },
+		.common = { .run_dir = RUN_DIR_DEFAULT, .timeout_ms = DAEMON_MS },
 		.root = "/",
 		.only = KNOB_ALL,
 		.irqbalance = IRQBALANCE_BAN,

@@ -82,6 +82,22 @@ static void test_json(void)
 	anonymizer_free(a);
 }
 
+static void test_members(void)
+{
+	struct anonymizer *a = anonymizer_new(ANONYMIZE_DEFAULT);
+	json_t *document = json_loads(
+		"{\"db1.example.net\":[\"192.0.2.1:7\"],\"state\":[]}", 0, NULL);
+	g_autofree char *got = NULL;
+
+	anonymizer_members(a, document);
+	anonymizer_members(a, NULL);
+	anonymizer_json(a, document);
+	got = json_dumps(document, JSON_COMPACT | JSON_SORT_KEYS);
+	g_assert_cmpstr(got, ==, "{\"host-1\":[\"ip4-1:7\"],\"host-2\":[]}");
+	json_decref(document);
+	anonymizer_free(a);
+}
+
 static void test_secrets(void)
 {
 	json_t *document = json_loads(
@@ -105,6 +121,7 @@ int main(int argc, char **argv)
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/anonymize/texts", test_texts);
 	g_test_add_func("/anonymize/json", test_json);
+	g_test_add_func("/anonymize/members", test_members);
 	g_test_add_func("/anonymize/secrets", test_secrets);
 	return g_test_run();
 }

@@ -29,7 +29,7 @@ member() { lapwing status --json | python3 -c "import json, sys; print(json.load
 is_member() { [ "$(member "$1")" = "$2" ]; }
 
 echo '{"management": {"ca_dir": "/etc/lapwing/ca"}}' >/etc/lapwing/lapwing.json
-ok "the unit starts with nothing to do" systemctl start lapwing
+ok "the unit starts with nothing to do" systemctl enable --now lapwing
 is "$(member "['state']")" waiting "and waits"
 ok "status --check=ready says that it is not enrolled" eval 'lapwing status --check=ready >/dev/null; [ $? = 4 ]'
 status=0

@@ -61,6 +61,21 @@ static void open_sockets(struct fixture *f)
 	g_assert_cmpint(resend_open(&f->r), ==, 0);
 }
 
+/* The kernel puts an IPv6 address of ours in force behind our back, a moment after it took it. */
+static void wait_until_local(struct fixture *f, const char *text)
+{
+	struct endpoint to = endpoint(text);
+	unsigned device = 0;
+	uint32_t mtu;
+
+	for (int i = 0; i < 10000 && device != LO; i++) {
+		g_assert_cmpint(route_path(f->nl, &to, 0, &mtu, &device), ==, 0);
+		if (device != LO)
+			g_usleep(1000);
+	}
+	g_assert_cmpuint(device, ==, LO);
+}
+
 static void set_up(struct fixture *f, gconstpointer user)
 {
 	const struct link_change lo_up = { .up = 1 }, wt1_up = { .mtu = MTU, .up = 1 };
@@ -77,6 +92,9 @@ static void set_up(struct fixture *f, gconstpointer user)
 	add_address(f, f->wt0, "fe80::1", 64);
 	add_address(f, wt1, "10.2.0.1", 24);
 	add_address(f, wt1, "fd00:2::1", 64);
+	wait_until_local(f, "[fd00:1::1]:9");
+	wait_until_local(f, "[fe80::1%wt0]:9");
+	wait_until_local(f, "[fd00:2::1]:9");
 	open_sockets(f);
 }
 

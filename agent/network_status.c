@@ -207,7 +207,7 @@ void network_write_samples(struct network *n, GString *out)
 {
 	g_autoptr(GString) lines = g_string_new(NULL);
 
-	samples_write(n->samples, lines, g_get_real_time() * 1000);
+	samples_write(n->samples, lines, SAMPLES_MAX, g_get_real_time() * 1000);
 	jwrite_int(out, "count", (int64_t)samples_count(n->samples));
 	jwrite_string(out, "lines", lines->str);
 }

@@ -281,7 +281,10 @@ static void test_bad_config(void)
 		push_get_status(p, &s);
 		g_assert_cmpuint(s.asked, ==, 1);
 		g_assert_cmpuint(s.not_answered, ==, 1);
-		g_assert_cmpuint(asked_with("GET", NULL), <=, 1);
+		/* A server under load may hear of it when nobody waits any more. */
+		while (!asked_with("GET", NULL))
+			rpc_run(5);
+		g_assert_cmpuint(asked_with("GET", NULL), ==, 1);
 		g_assert_cmpuint(asked_with("POST", NULL), ==, 0);
 		g_assert_cmpuint(samples_count(samples), ==, 2);
 		push_free(p);

@@ -37,23 +37,23 @@ void config_read_path(struct jread *r, char **ret)
 	*ret = g_strndup(s.s, s.len);
 }
 
+static bool slice_is(struct slice s, const char *text)
+{
+	return s.len == strlen(text) && !memcmp(s.s, text, s.len);
+}
+
 unsigned config_read_word(struct jread *r, const char *const *words, unsigned n)
 {
 	g_autoptr(GString) all = g_string_new(NULL);
 	struct slice s = jread_string(r);
 
 	for (unsigned i = 0; i < n; i++) {
-		if (s.len == strlen(words[i]) && !memcmp(s.s, words[i], s.len))
+		if (slice_is(s, words[i]))
 			return i;
 		g_string_append_printf(all, "%s\"%s\"", i ? ", " : "", words[i]);
 	}
 	jread_fail(r, "one of %s", all->str);
 	return 0;
-}
-
-static bool slice_is(struct slice s, const char *text)
-{
-	return s.len == strlen(text) && !memcmp(s.s, text, s.len);
 }
 
 /* -- interface -------------------------------------------------------------------------------- */
@@ -169,8 +169,8 @@ static void read_firewall(struct jread *r, void *into)
 		[FIREWALL_ON] = "on",
 	};
 
-	((struct config *)into)->policy.firewall =
-		(enum firewall_policy)config_read_word(r, names, G_N_ELEMENTS(names));
+	((struct config *)into)->policy.firewall = (enum firewall_policy)config_read_word(
+		r, names, G_N_ELEMENTS(names));
 }
 
 static void read_jobs(struct jread *r, void *into)
@@ -279,8 +279,8 @@ static void read_target(struct jread *r, void *into)
 		[LOG_TARGET_FILE] = "file",
 	};
 
-	((struct config *)into)->log.target =
-		(enum log_target)config_read_word(r, names, G_N_ELEMENTS(names));
+	((struct config *)into)->log.target = (enum log_target)config_read_word(
+		r, names, G_N_ELEMENTS(names));
 }
 
 static void read_log_file(struct jread *r, void *into)

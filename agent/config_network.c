@@ -260,8 +260,8 @@ static void read_push(struct jread *r, void *into)
 		[PUSH_ON] = "on",
 	};
 
-	((struct config *)into)->metrics.push =
-		(enum push_mode)config_read_word(r, names, G_N_ELEMENTS(names));
+	((struct config *)into)->metrics.push = (enum push_mode)config_read_word(
+		r, names, G_N_ELEMENTS(names));
 }
 
 static void read_url(struct jread *r, char **ret)

@@ -90,9 +90,7 @@ static void asked(const struct http_result *result, void *user)
 
 static void ask(struct push *p)
 {
-	start(p,
-		&(struct http_options){
-			.url = p->config_url, .answer_max = PUSH_CONFIG_SIZE_MAX },
+	start(p, &(struct http_options){ .url = p->config_url, .answer_max = PUSH_CONFIG_SIZE_MAX },
 		asked);
 }
 

@@ -21,7 +21,8 @@ struct push_settings {
 struct push_status {
 	enum push_state state;
 	const char *url; /* NULL: not known yet */
-	const char *error; /* of the last request that failed; "": the last ones of both kinds worked */
+	const char *
+		error; /* of the last request that failed; "": the last ones of both kinds worked */
 	int64_t next_ms; /* waiting: till when */
 	uint64_t asked, not_answered; /* the configuration */
 	uint64_t pushes, failures, samples; /* requests that worked, or not; what they brought */

@@ -7,8 +7,8 @@ enum { PIECE = 16 * 1024, LEVEL = 6 };
 
 GBytes *push_compress(const char *text, size_t len)
 {
-	g_autoptr(GConverter) zip =
-		G_CONVERTER(g_zlib_compressor_new(G_ZLIB_COMPRESSOR_FORMAT_GZIP, LEVEL));
+	g_autoptr(GConverter)
+		zip = G_CONVERTER(g_zlib_compressor_new(G_ZLIB_COMPRESSOR_FORMAT_GZIP, LEVEL));
 	GByteArray *out = g_byte_array_new();
 	GConverterResult result;
 	guint8 piece[PIECE];

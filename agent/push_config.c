@@ -92,5 +92,6 @@ int push_config_parse(
 
 bool push_config_allows(const struct push_config *config, const struct version *own)
 {
-	return version_compare(&config->since, own) <= 0 && version_compare(own, &config->until) < 0;
+	return version_compare(&config->since, own) <= 0 &&
+		version_compare(own, &config->until) < 0;
 }

@@ -29,7 +29,8 @@ static int64_t interval_of(const struct push_plan *p)
 {
 	if (p->interval_ms)
 		return p->interval_ms;
-	return !p->forced && p->has_config ? (int64_t)p->config.period_min * 60 * 1000 : PUSH_INTERVAL_MS;
+	return !p->forced && p->has_config ? (int64_t)p->config.period_min * 60 * 1000
+					   : PUSH_INTERVAL_MS;
 }
 
 static enum push_state wait_until(struct push_plan *p, enum push_state state, int64_t ms)

@@ -104,8 +104,9 @@ bool text_is_http_url(const char *s, size_t len)
 	if (len > TEXT_URL_MAX)
 		return false;
 	text = g_strndup(s, len);
-	if (!g_uri_split(text, G_URI_FLAGS_NONE, &scheme, &user, &host, &port, NULL, NULL, &fragment, NULL))
+	if (!g_uri_split(text, G_URI_FLAGS_NONE, &scheme, &user, &host, &port, NULL, NULL,
+		    &fragment, NULL))
 		return false;
-	return (!g_strcmp0(scheme, "http") || !g_strcmp0(scheme, "https")) && host && *host && port && !user &&
-		!fragment;
+	return (!g_strcmp0(scheme, "http") || !g_strcmp0(scheme, "https")) && host && *host &&
+		port && !user && !fragment;
 }

@@ -76,8 +76,8 @@ static void print_metrics(const json_t *m)
 	if (!json_is_object(m))
 		return;
 	status_line("metrics",
-		"%s, %s: %" PRId64 " samples pushed, %" PRId64 " of %" PRId64
-		" pushes and %" PRId64 " of %" PRId64 " questions failed%s%s",
+		"%s, %s: %" PRId64 " samples pushed, %" PRId64 " of %" PRId64 " pushes and %" PRId64
+		" of %" PRId64 " questions failed%s%s",
 		*url ? url : "-", get_text(m, "state"), get_int(m, "samples"),
 		get_int(m, "pushes_failed"), get_int(m, "pushes") + get_int(m, "pushes_failed"),
 		get_int(m, "configurations_failed"), get_int(m, "configurations"),

@@ -113,7 +113,8 @@ static void test_metrics(void)
 	g_assert_cmpstr(c.metrics.config_url, ==, "http://[::1]/c");
 	g_assert_cmpint(c.metrics.interval_s, ==, 604800);
 	config_done(&c);
-	g_assert_cmpint(parse("{\"metrics\": {\"push\": \"server\", \"interval_seconds\": 1}}", &c, error),
+	g_assert_cmpint(
+		parse("{\"metrics\": {\"push\": \"server\", \"interval_seconds\": 1}}", &c, error),
 		==, 0);
 	g_assert_cmpint(c.metrics.push, ==, PUSH_SERVER);
 	g_assert_cmpint(c.metrics.interval_s, ==, 1);
@@ -257,7 +258,8 @@ static void test_refused(void)
 			"metrics.push: one of \"off\", \"server\", \"on\"" },
 		{ "{\"metrics\": {\"server_url\": \"m.example\"}}",
 			"metrics.server_url: not an absolute http or https URL" },
-		{ "{\"metrics\": {\"config_url\": \"https://a@m.example\"}}", "metrics.config_url" },
+		{ "{\"metrics\": {\"config_url\": \"https://a@m.example\"}}",
+			"metrics.config_url" },
 		{ "{\"metrics\": {\"interval_seconds\": 0}}", "metrics.interval_seconds" },
 		{ "{\"metrics\": {\"interval_seconds\": 604801}}", "metrics.interval_seconds" },
 		{ "{\"metrics\": {\"force\": 1}}", "metrics.force" },

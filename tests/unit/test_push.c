@@ -35,10 +35,9 @@ static void start_server(struct server *s, const char *certificate, const char *
 	g_autoptr(GDataInputStream) lines = NULL;
 	g_autofree char *line = NULL;
 
-	s->process =
-		g_subprocess_new(G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE,
-			NULL, "/usr/bin/python3", "tests/hub/ingest.py", directory, "0",
-			certificate, key, NULL);
+	s->process = g_subprocess_new(
+		G_SUBPROCESS_FLAGS_STDIN_PIPE | G_SUBPROCESS_FLAGS_STDOUT_PIPE, NULL,
+		"/usr/bin/python3", "tests/hub/ingest.py", directory, "0", certificate, key, NULL);
 	g_assert_nonnull(s->process);
 	lines = g_data_input_stream_new(g_subprocess_get_stdout_pipe(s->process));
 	line = g_data_input_stream_read_line(lines, NULL, NULL, NULL);
@@ -171,8 +170,8 @@ static void test_good(void)
 	g_assert_cmpstr(json_string_value(json_object_get(entry, "verdict")), ==, "good");
 	g_assert_cmpstr(json_string_value(json_object_get(entry, "path")), ==, "/write");
 	samples_peer_id(&own, id);
-	g_assert_cmpstr(json_string_value(json_object_get(
-				json_object_get(entry, "headers"), "X-Peer-ID")),
+	g_assert_cmpstr(
+		json_string_value(json_object_get(json_object_get(entry, "headers"), "X-Peer-ID")),
 		==, id);
 	/* Neither who we are, nor anybody else, nor with what program it was sent. */
 	g_assert_null(strstr(last, key_format(&own, text)));
@@ -206,7 +205,8 @@ static void test_nothing_to_say(void)
 	g_assert_cmpuint(s.samples, ==, 1);
 	g_assert_cmpuint(asked_with("POST", NULL), ==, 1);
 	/* Those that are too old by now are no reason either. */
-	samples_add_sync(samples, 5, (g_get_real_time() - 6 * 86400 * (int64_t)G_USEC_PER_SEC) * 1000);
+	samples_add_sync(
+		samples, 5, (g_get_real_time() - 6 * 86400 * (int64_t)G_USEC_PER_SEC) * 1000);
 	rpc_run(80);
 	g_assert_cmpuint(asked_with("POST", NULL), ==, 1);
 	push_free(p);

@@ -5,8 +5,8 @@
 #include <glib.h>
 #include <string.h>
 
-#define GOOD                                                                                       \
-	"{\"server_url\": \"https://ingest.example.net/write\", \"version-since\": \"0.1.0\",\n"   \
+#define GOOD \
+	"{\"server_url\": \"https://ingest.example.net/write\", \"version-since\": \"0.1.0\",\n" \
 	" \"version-until\": \"0.2.0\", \"period_minutes\": 7}"
 
 enum { MINUTE = 60 * 1000 };
@@ -31,8 +31,9 @@ static void test_config(void)
 	g_assert_cmpuint(c.since.parts[1], ==, 1);
 	g_assert_cmpuint(c.until.parts[1], ==, 2);
 	g_assert_cmpuint(c.period_min, ==, 7);
-	c = config_of("{\"x\": [{\"y\": null}], \"period_minutes\": 10080, \"version-until\": \"v2\","
-		      " \"version-since\": \"1.0-rc.1\", \"server_url\": \"HTTP://[::1]:8080\"}");
+	c = config_of(
+		"{\"x\": [{\"y\": null}], \"period_minutes\": 10080, \"version-until\": \"v2\","
+		" \"version-since\": \"1.0-rc.1\", \"server_url\": \"HTTP://[::1]:8080\"}");
 	g_assert_cmpuint(c.period_min, ==, PUSH_PERIOD_MAX_MIN);
 	g_assert_cmpstr(c.server_url, ==, "HTTP://[::1]:8080");
 	config_of("{\"server_url\": \"http://\\u0061\", \"version-since\": \"1\","
@@ -68,8 +69,8 @@ static void refuse(const char *text, size_t len, const char *words)
 
 static void test_garbage(void)
 {
-	static const char *const texts[] = { "", "null", "[]", "\"x\"", "{", GOOD "x", GOOD GOOD, "\xff", "<html>",
-		"{\"server_url\"}", "{\"a\": [[[[[[[[[[[[1]]]]]]]]]]]]}" };
+	static const char *const texts[] = { "", "null", "[]", "\"x\"", "{", GOOD "x", GOOD GOOD,
+		"\xff", "<html>", "{\"server_url\"}", "{\"a\": [[[[[[[[[[[[1]]]]]]]]]]]]}" };
 	static const struct {
 		const char *key, *value, *words;
 	} table[] = {
@@ -98,7 +99,8 @@ static void test_garbage(void)
 		{ "period_minutes", "99999999999999999999", "period_minutes" },
 		{ "period_minutes", "5.5", "period_minutes" },
 		{ "period_minutes", "\"5\"", "period_minutes" },
-		{ "period_minutes", "5, \"period_minutes\": 6", "period_minutes: it is there twice" },
+		{ "period_minutes", "5, \"period_minutes\": 6",
+			"period_minutes: it is there twice" },
 	};
 
 	for (size_t i = 0; i < G_N_ELEMENTS(texts); i++)
@@ -115,7 +117,8 @@ static void test_garbage(void)
 static void test_long_url(void)
 {
 	for (int extra = 0; extra < 2; extra++) {
-		g_autofree char *path = g_strnfill(TEXT_URL_MAX - strlen("https://x/") + (gsize)extra, 'a');
+		g_autofree char *path = g_strnfill(
+			TEXT_URL_MAX - strlen("https://x/") + (gsize)extra, 'a');
 		g_autofree char *value = g_strdup_printf("\"https://x/%s\"", path);
 		g_autofree char *text = with("server_url", value);
 

@@ -127,15 +127,16 @@ static void test_phases(void)
 	samples_add_phase(s, SAMPLES_SERVERS, 250, NOW);
 	samples_add_phase(s, SAMPLES_SAVING, 1000000, NOW + 1);
 	text = written(s, NOW);
-	first = g_strdup_printf("netbird_sync_phase,deployment_type=selfhosted,version=" LAPWING_VERSION
-				",os=linux,arch=amd64,peer_id=%s,phase=netbird_config "
-				"duration_seconds=0.00025 1800000000000000000\n",
+	first = g_strdup_printf(
+		"netbird_sync_phase,deployment_type=selfhosted,version=" LAPWING_VERSION
+		",os=linux,arch=amd64,peer_id=%s,phase=netbird_config "
+		"duration_seconds=0.00025 1800000000000000000\n",
 		id);
 #ifdef __x86_64__
 	g_assert_true(g_str_has_prefix(text, first));
 #endif
-	g_assert_true(g_str_has_suffix(
-		text, ",phase=persist duration_seconds=1 1800000000000000001\n"));
+	g_assert_true(
+		g_str_has_suffix(text, ",phase=persist duration_seconds=1 1800000000000000001\n"));
 	samples_free(s);
 }
 

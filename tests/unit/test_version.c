@@ -15,10 +15,10 @@ static struct version parsed(const char *text)
 
 static void test_order(void)
 {
-	static const char *const older_first[] = { "0", "0.0.1-0", "0.0.1-00000000001", "0.0.1-a", "0.0.1",
-		"0.1.0-alpha", "v0.1", "0.1.1", "0.9.99", "0.10.0", "1.0.0-alpha", "1.0.0-alpha.1",
-		"1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11", "1.0.0-rc.1", "1",
-		"1.0.1", "999999999.999999999.999999999" };
+	static const char *const older_first[] = { "0", "0.0.1-0", "0.0.1-00000000001", "0.0.1-a",
+		"0.0.1", "0.1.0-alpha", "v0.1", "0.1.1", "0.9.99", "0.10.0", "1.0.0-alpha",
+		"1.0.0-alpha.1", "1.0.0-alpha.beta", "1.0.0-beta", "1.0.0-beta.2", "1.0.0-beta.11",
+		"1.0.0-rc.1", "1", "1.0.1", "999999999.999999999.999999999" };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(older_first); i++)
 		for (size_t j = 0; j < G_N_ELEMENTS(older_first); j++) {
@@ -49,9 +49,10 @@ static void test_same(void)
 
 static void test_none(void)
 {
-	static const char *const none[] = { "", "v", "development", "1.", "1..2", ".1", "1.2.", "1.2.3.4",
-		"1.2.3.", "-1", "1.2.3-", "1.2.3-.a", "1.2.3-a.", "1.2.3-a..b", "1.2.3-a b", "1.2.3+", "1.2.3+a.",
-		"1.2.3+a+b", "1.2.3 ", " 1.2.3", "vv1", "V1", "1.2.3-a\xc3\xa9", "1234567890",
+	static const char *const none[] = { "", "v", "development", "1.", "1..2", ".1", "1.2.",
+		"1.2.3.4", "1.2.3.", "-1", "1.2.3-", "1.2.3-.a", "1.2.3-a.", "1.2.3-a..b",
+		"1.2.3-a b", "1.2.3+", "1.2.3+a.", "1.2.3+a+b", "1.2.3 ", " 1.2.3", "vv1", "V1",
+		"1.2.3-a\xc3\xa9", "1234567890",
 		"1.2.3-0123456789012345678901234567890123456789abcdefgh" };
 	struct version v = { { 7 }, "" };
 
@@ -64,7 +65,8 @@ static void test_none(void)
 	g_assert_cmpint(version_parse("1.2\0", 4, &v), ==, -EINVAL);
 	g_assert_cmpuint(v.parts[0], ==, 7);
 	g_assert_cmpint(
-		version_parse("1.2.3-0123456789012345678901234567890123456789abcdefg", 53, &v), ==, 0);
+		version_parse("1.2.3-0123456789012345678901234567890123456789abcdefg", 53, &v), ==,
+		0);
 	g_assert_cmpuint(strlen(v.pre), ==, VERSION_PRE_MAX - 1);
 }
 

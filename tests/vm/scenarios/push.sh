@@ -11,8 +11,9 @@ host hub a b
 lan net hub=10.0.0.9/24 a=10.0.0.1/24 b=10.0.0.2/24
 
 mkdir /tmp/ingest
+: >/tmp/ingest/log
 on hub python3 /job/hub/ingest.py /tmp/ingest 8080 >/tmp/ingest/port 2>>/tmp/hub/log </dev/null {tap}>&- {never}<&- &
-requests() { cat /tmp/ingest/log 2>/dev/null | grep -c "\"method\": \"$1\"" || true; }
+requests() { grep -c "\"method\": \"$1\"" /tmp/ingest/log 2>/dev/null || true; }
 has_requests() { [ "$(requests "$1")" -ge "$2" ]; }
 # configure HOST MEMBERS: of "metrics".
 configure() {
@@ -61,8 +62,7 @@ fails "nobody's key is in it" grep -qF -e "$(on a wg show wt0 public-key)" -e "$
 fails "nor an address or a name" grep -qE '"body": "[^"]*(100\.64|10\.0\.0|netbird\.selfhosted)' /tmp/ingest/log
 ok "status tells it" eval 'lw a status | grep -Eq "^metrics +http://10.0.0.9:8080/write, waiting: [1-9][0-9]* samples pushed, 0 of [1-9][0-9]* pushes and 0 of 1 questions failed$"'
 ok "the mark is on every packet" eval 'on a nft list counter inet seen marked | grep -q "packets [1-9]" && on a nft list counter inet seen others | grep -q "packets 0 "'
-hubctl hub services 'patch={"metrics": {"enabled": false}}' >/dev/null
-hubctl hub push >/dev/null
+hubctl hub push-raw "peer=$(on a wg show wt0 public-key)" 'json={"netbirdConfig": {"metrics": {"enabled": false}}}' >/dev/null
 within 10 "the server wants no more, and gets no more" is_member a "['control']['metrics']" None
 
 # ---- As this host says; the server of metrics has a bad day

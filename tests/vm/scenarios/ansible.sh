@@ -8,7 +8,7 @@
 # disk: ansible
 # files: tests/vm/machines.sh tests/vm/hub.sh tests/hub build/gen/management_pb2.py scripts/ansible tests/ansible/plugins/lines.py build/lapwing.deb
 # long: yes
-# shellcheck disable=SC2154 # what lib.sh has
+# shellcheck disable=SC2016,SC2154,SC2174 # expanded by dpkg-query or there; what lib.sh has
 . /job/lib.sh
 . /job/machines.sh
 . /job/hub.sh
@@ -128,7 +128,7 @@ use /tmp/0.1.1.deb
 before=$(kept a c)
 lose_power() { # when a is done
 	until grep -q '"host": "a", "task": "Wait"' /tmp/play.half 2>/dev/null; do pause 0.1; done
-	ip -n lan link set b down
+	ip -n lan link set dev b down
 	power_off b
 	ip -n b link delete wt0
 	ip netns exec b nft flush ruleset
@@ -140,7 +140,7 @@ wait $losing
 unset "pids[b]"
 is "$((ended_with != 0)),$(became half unreachable)" "1,b Bring the package file" "half: b is down, and that ends it"
 is "$(version a),$(version c)" "installed 0.1.1,installed 0.1.0" "a is new, and c as it was"
-ip -n lan link set b up
+ip -n lan link set dev b up
 boot b
 within 60 "b is up again" is_up b
 within 30 "and in the mesh" inside a ping -c 1 -W 2 100.64.0.2

@@ -3,7 +3,7 @@
 # out as the README says, changed, and upgraded through itself; a host loses power in the middle, another has a full disk;
 # one leaves, and joins a network. `make check-ansible-vm`.
 # memory: 2048
-# timeout: 2000
+# timeout: 3000
 # guest: own
 # disk: ansible
 # files: tests/vm/machines.sh tests/vm/hub.sh tests/hub build/gen/management_pb2.py scripts/ansible tests/ansible/plugins/lines.py build/lapwing.deb

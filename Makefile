@@ -46,7 +46,7 @@ REPLAY  := $(addprefix $(BUILD)/tests/replay_,$(FUZZ))
 # Programs that scenarios run in their guests.
 LIVE    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/live_*.c))
 
-.PHONY: all deps check check-unit check-vm check-nat check-static check-package check-clang asan sim fuzz bench demo install deb format \
+.PHONY: all deps check check-unit check-vm check-nat check-static check-package check-ansible-vm check-clang asan sim fuzz bench demo install deb format \
 	format-check clean help tests
 all: $(BUILD)/lapwingd $(BUILD)/lapwing
 
@@ -115,8 +115,11 @@ check-static:
 check-package: all tests
 	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" tests/check package
 # check-vm: scenarios on a real kernel in QEMU (S=name for one)
-check-vm: all tests $(if $(filter package,$(S)),$(BUILD)/lapwing.deb)
+check-vm: all tests $(if $(filter package ansible,$(S)),$(BUILD)/lapwing.deb)
 	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" S="$(S)" tests/check vm
+# check-ansible-vm: the Ansible role on three hosts with systemd in QEMU: roll out, upgrade, mishaps (half an hour)
+check-ansible-vm: all tests $(BUILD)/lapwing.deb
+	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" S=ansible tests/check vm
 # check-nat: every pair of accesses to the net, and which find a direct path (half an hour)
 check-nat: all tests
 	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" S=natall tests/check vm

@@ -142,10 +142,12 @@ int tune_revert(
 	int r;
 
 	outcomes_init(ret);
-	r = tuner_check(t, error);
-	if (r == 0)
-		r = has_journal(t, &any, error);
+	/* Where nothing was ever applied, as in a container, there is nothing to refuse. */
+	r = has_journal(t, &any, error);
 	if (r < 0 || !any)
+		return r;
+	r = tuner_check(t, error);
+	if (r < 0)
 		return r;
 	r = journal_lock(tree_root(t->tree), &lock);
 	if (r < 0) {

@@ -21,7 +21,7 @@ class CallbackModule(CallbackBase):
         self._display.display(json.dumps({
             "host": result._host.get_name(), "task": result._task.get_name().split(" : ")[-1], "became": became,
             "said": said.get("module_stderr") or said.get("msg"), "diff": said.get("diff"),
-            "errors": said.get("argument_errors"),
+            "errors": said.get("argument_errors") or said.get("stderr") if became == "failed" else None,
             "all": said if self._display.verbosity > 2 else None}, default=str))
 
     def v2_runner_on_ok(self, result, **kwargs):

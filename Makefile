@@ -46,7 +46,7 @@ REPLAY  := $(addprefix $(BUILD)/tests/replay_,$(FUZZ))
 # Programs that scenarios run in their guests.
 LIVE    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/live_*.c))
 
-.PHONY: all deps check check-unit check-vm check-nat check-static check-package check-ansible-vm check-clang asan sim fuzz bench demo install deb format \
+.PHONY: all deps check check-unit check-vm check-sandbox check-nat check-static check-package check-ansible-vm check-clang asan sim fuzz bench demo install deb format \
 	format-check clean help tests
 all: $(BUILD)/lapwingd $(BUILD)/lapwing
 
@@ -117,6 +117,9 @@ check-package: all tests
 # check-vm: scenarios on a real kernel in QEMU (S=name for one)
 check-vm: all tests $(if $(filter package ansible,$(S)),$(BUILD)/lapwing.deb)
 	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" S="$(S)" tests/check vm
+# check-sandbox: the scenarios with the daemon in the sandbox of its unit, under systemd in QEMU (S=name for one; an hour)
+check-sandbox: all tests
+	$(Q)SANDBOX=yes BUILD=$(BUILD) MAKE="$(MAKE)" S="$(S)" tests/check vm
 # check-ansible-vm: the Ansible role on three hosts with systemd in QEMU: roll out, upgrade, mishaps (half an hour)
 check-ansible-vm: all tests $(BUILD)/lapwing.deb
 	$(Q)BUILD=$(BUILD) MAKE="$(MAKE)" S=ansible tests/check vm

@@ -103,7 +103,7 @@ not() { ! "$@"; }
 
 # ---- Hosts: a host is a network namespace and the directory /tmp/HOST.
 
-declare -A nics=() pids=()
+declare -A nics=() pids=() starts=()
 # What mesh_file writes about a host: its endpoint without the port (lan sets it, empty for none), and more members.
 declare -A mesh_endpoint=() mesh_extra=()
 # More members of the mesh document itself.
@@ -183,15 +183,74 @@ running() { kill -0 "${pids[$1]}" 2>/dev/null; }
 started() { listening "$1" || ! running "$1"; }
 stopped() { ! running "$1"; }
 
-# start_daemon HOST [ARGUMENT...]: returns when it listens; fails when it has ended or does not listen after 30 s.
+# start_daemon HOST [ARGUMENT...]: returns when it listens; fails when it has ended or does not listen after 30 s. Before it,
+# nofile=N is how many descriptors it may have, log=FILE where it writes instead of /tmp/HOST/log.
 start_daemon() {
-	local dir=/tmp/$1
-	ip netns exec "$1" "${confined[@]}" \
-		lapwingd --config "$dir/lapwing.json" --state "$dir/state" --run "$dir/run" "${@:2}" \
-		</dev/null >>"$dir/log" 2>&1 {tap}>&- {never}<&- &
-	pids[$1]=$!
-	echo $! >"$dir/pid"
+	local dir=/tmp/$1 log=${log:-/tmp/$1/log} command
+	command=(lapwingd --config "$dir/lapwing.json" --state "$dir/state" --run "$dir/run" "${@:2}")
+	if [ -n "${SANDBOX-}" ]; then
+		start_unit "$1" "${command[@]}" || return
+	else
+		ip netns exec "$1" "${confined[@]}" ${nofile:+prlimit "--nofile=$nofile"} "${command[@]}" \
+			</dev/null >>"$log" 2>&1 {tap}>&- {never}<&- &
+		pids[$1]=$!
+	fi
+	echo "${pids[$1]}" >"$dir/pid"
 	wait_for 30 started "$1" && running "$1"
+}
+
+# start_unit HOST COMMAND...: under SANDBOX the daemon is a service of systemd: the unit that we ship, as it is, but for where a
+# scenario has its files and its network, that nobody restarts it, and that its status is kept: systemd forgets a service that has
+# ended well. Each start has a name of its own, as systemd reads a unit that it does not know without being asked.
+start_unit() {
+	local start=$1-${EPOCHREALTIME/./} given=() file
+	local unit=lapwing-$start.service sys=/run/sys/$start
+	for file in "${@:3}"; do
+		[ ! -d "$file" ] || given+=("$file")
+	done
+	# systemd 252 leaves the /sys of its own network to a service in another.
+	mkdir -p "$sys"
+	nsenter "--net=/run/netns/$1" mount -t sysfs sysfs "$sys"
+	install -D -m 644 /job/lapwing.service "/run/systemd/system/$unit"
+	mkdir "/run/systemd/system/$unit.d"
+	cat >"/run/systemd/system/$unit.d/scenario.conf" <<-END
+		[Unit]
+		ConditionPathExists=
+		[Service]
+		ExecStart=
+		ExecStart=$(command -v "$2") ${*:3}
+		Restart=no
+		TimeoutStartSec=infinity
+		ExecStopPost=+/bin/sh -c 'echo \$\$EXIT_CODE \$\$EXIT_STATUS >$sys.ended'
+		NetworkNamespacePath=/run/netns/$1
+		BindReadOnlyPaths=/tmp/$1 -/etc/netns/$1/hosts:/etc/hosts -/etc/netns/$1/resolv.conf:/etc/resolv.conf
+		BindReadOnlyPaths=$sys/class/net:/sys/class/net $sys/devices/virtual/net:/sys/devices/virtual/net
+		BindPaths=${given[*]} -/tmp/$1/logs
+		StandardOutput=append:$log
+		${nofile:+LimitNOFILE=$nofile}
+	END
+	systemctl start --no-block "$unit"
+	starts[$1]=$start
+	wait_for 30 has_pid "$1"
+}
+has_pid() {
+	local pid
+	pid=$(systemctl show -P ExecMainPID "lapwing-${starts[$1]}")
+	[ "$pid" != 0 ] && pids[$1]=$pid
+}
+
+# reap HOST: waits for its daemon, which is to end by itself, and returns its status; 137 when it had to be killed.
+reap() {
+	local ended=/run/sys/${starts[$1]-}.ended code status=0
+	wait_for 10 stopped "$1" || kill -KILL "${pids[$1]}"
+	if [ -n "${SANDBOX-}" ]; then
+		wait_for 10 test -s "$ended"
+		read -r code status <"$ended"
+		[ "$code" = exited ] || status=$((128 + $(kill -l "$status")))
+	else
+		wait "${pids[$1]}" 2>/dev/null || status=$?
+	fi
+	return $status
 }
 
 # stop_daemon HOST [SIGNAL]: returns the daemon's status; 124 when it had to be killed.
@@ -202,8 +261,16 @@ stop_daemon() {
 		kill -KILL "${pids[$1]}"
 		status=124
 	fi
-	wait "${pids[$1]}" 2>/dev/null || status=$((status ? status : $?))
+	reap "$1" || status=$((status ? status : $?))
 	return $status
+}
+
+# exits HOST [ARGUMENT...]: starts its daemon, which is to end by itself, and prints its status.
+exits() {
+	local status=0
+	start_daemon "$@" || true
+	reap "$1" || status=$?
+	echo $status
 }
 
 # lw HOST ARGUMENT...: the command line tool, as root.

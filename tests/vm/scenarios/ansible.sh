@@ -8,6 +8,7 @@
 # disk: ansible
 # files: tests/vm/machines.sh tests/vm/hub.sh tests/hub build/gen/management_pb2.py scripts/ansible tests/ansible/plugins/lines.py build/lapwing.deb
 # long: yes
+# sandbox: no, its hosts have the unit themselves
 # shellcheck disable=SC2016,SC2154,SC2174 # expanded by dpkg-query or there; what lib.sh has
 . /job/lib.sh
 . /job/machines.sh

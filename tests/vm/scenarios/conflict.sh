@@ -57,24 +57,20 @@ cp /tmp/a/mesh.json /tmp/c/mesh.json
 cp -p /tmp/a/private.key /tmp/c/private.key
 host_config c
 
-# exits STATUS TEXT DESCRIPTION: how the daemon of c ends by itself, and what it says.
-exits() {
-	local status=0
+# refuses STATUS TEXT DESCRIPTION LINES: how the daemon of c ends by itself, and what it says.
+refuses() {
 	: >/tmp/c/log
-	start_daemon c || true
-	wait_for 5 stopped c || kill -KILL "${pids[c]}"
-	wait "${pids[c]}" || status=$?
-	is $status "$1" "$3"
+	is "$(exits c)" "$1" "$3"
 	ok "and says: $2" logged c "$2"
 	is "$(wc -l </tmp/c/log)" "$4" "in one line"
 }
 
 ip -n c link add wt0 type dummy
 before=$(ip -n c -d link show wt0)
-exits 12 "interface wt0 exists and is no WireGuard interface (dummy)" "an interface of another kind ends a start" 4
+refuses 12 "interface wt0 exists and is no WireGuard interface (dummy)" "an interface of another kind ends a start" 4
 is "$(ip -n c -d link show wt0)" "$before" "and is not touched"
 host_config c '"interface": {"adopt": true}'
-exits 12 "interface wt0 exists and is no WireGuard interface (dummy)" "also with adopt" 4
+refuses 12 "interface wt0 exists and is no WireGuard interface (dummy)" "also with adopt" 4
 is "$(ip -n c -d link show wt0)" "$before" "and is not touched"
 host_config c
 ip -n c link del wt0
@@ -84,7 +80,7 @@ ip -n c link add wt0 type wireguard
 on c wg set wt0 private-key <(wg genkey) listen-port 4444 peer "$foreign" allowed-ips 10.55.0.0/24 endpoint 10.1.0.9:1
 ip -n c link set wt0 up
 before=$(on c wg show wt0 dump; ip -n c -d link show wt0)
-exits 12 "interface wt0 exists and has another key" "a WireGuard interface with another key ends a start" 4
+refuses 12 "interface wt0 exists and has another key" "a WireGuard interface with another key ends a start" 4
 is "$(on c wg show wt0 dump; ip -n c -d link show wt0)" "$before" "and is not touched"
 
 host_config c '"interface": {"adopt": true}'
@@ -119,7 +115,7 @@ ip -n c link del wt0
 ip -n c link add wt9 type wireguard
 on c wg set wt9 listen-port 51820
 ip -n c link set wt9 up
-exits 14 "UDP port 51820 cannot be had, it is held by WireGuard interface wt9" "a port in use ends a start" 5
+refuses 14 "UDP port 51820 cannot be had, it is held by WireGuard interface wt9" "a port in use ends a start" 5
 ip -n c link del wt9
 ip netns exec c python3 -c 'import socket, time
 s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
@@ -127,7 +123,7 @@ s.bind(("", 51820))
 time.sleep(60)' &
 program=$!
 wait_for 5 on c grep -q :CA6C /proc/net/udp || true
-exits 14 "it is held by a program of user id 0" "also one of a program" 5
+refuses 14 "it is held by a program of user id 0" "also one of a program" 5
 kill $program
 
 wait $gradual

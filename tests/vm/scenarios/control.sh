@@ -235,10 +235,9 @@ fails "nor in the list of peers" grep -q "$private_hex" <(od -An -v -tx1 /tmp/a/
 # ---- Few descriptors, storms, a clock that jumps
 stop_daemon a
 : >/tmp/a/log
-ip netns exec a "${confined[@]}" prlimit --nofile=24 \
-	lapwingd --config /tmp/a/lapwing.json --state /tmp/a/state --run /tmp/a/run </dev/null >>/tmp/a/log 2>&1 {tap}>&- {never}<&- &
-pids[a]=$!
-ok "it starts with few descriptors" wait_for 10 listening a
+nofile=24
+ok "it starts with few descriptors" start_daemon a
+unset nofile
 ok "many callers get an answer or are turned away, and then it serves" py '
 clients = []
 for _ in range(40):

@@ -4,6 +4,7 @@
 # cpus: 4
 # guest: own
 # timeout: 900
+# sandbox: no, it has no daemon
 . /job/lib.sh
 
 # ---- a is diagnosed, b sends

@@ -7,6 +7,7 @@
 # cpus: 4
 # queues: 4
 # timeout: 900
+# sandbox: no, it has no daemon
 . /job/lib.sh
 
 field() { python3 -c 'import json, sys; d = json.load(open(sys.argv[1])); print(eval(sys.argv[2]))' "$@"; }

@@ -47,8 +47,8 @@ wait_for 3 stopped a || true
 if [ $status = 0 ] && running a; then
 	pass "on a read-only state directory it starts"
 	is "$(grep -c ' warn: .*Read-only' /tmp/a/log)" 1 "and says so once"
-	ok "it has the directory for itself" eval '! on a "${confined[@]}" timeout 20 lapwingd --config /tmp/a/lapwing.json \
-		--state /tmp/a/state --run /tmp/a/run2 >/tmp/a/said 2>&1 && grep -q "in use by another lapwingd" /tmp/a/said'
+	install -d -o lapwing /tmp/a/run2
+	ok "it has the directory for itself" eval '[ "$(exits a --run /tmp/a/run2)" = 14 ] && logged a "in use by another lapwingd"'
 	ok "and works" wait_for 30 on a ping -c 1 -W 2 100.64.0.2
 	stop_daemon a
 else

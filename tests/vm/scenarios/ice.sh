@@ -4,6 +4,7 @@
 # kernels: 6.12
 # timeout: 600
 # files: build/tests/live_ice build/tests/test_steer build/tests/test_nfqueue build/tests/test_ice build/tests/test_binding tests/vm/ice_remote.py tests/vm/nat.sh
+# sandbox: no, it has no daemon
 # shellcheck disable=SC2016,SC2086,SC2317 # expanded and called by eval; words
 . /job/lib.sh
 . /job/nat.sh

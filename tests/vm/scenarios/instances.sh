@@ -31,7 +31,8 @@ picture() { # INTERFACE TABLE: everything of one instance
 	ip -n a -6 route show table all dev "$1"
 	ip -n a rule | grep -w "$2"
 	on a wg show "$1" | grep -v -e handshake -e transfer
-	on a nft -a -s list table inet "lapwing-$1" | grep -v expires
+	# Without what is forgotten after seconds.
+	on a nft -a -s list table inet "lapwing-$1" | grep -v expires | sed '/timeout 10s/{n;/elements =/d}'
 }
 index() { ip -n a -o link show "$1" | cut -d : -f 1; }
 is "$(ip -n a -o link show type wireguard | wc -l)" 2 "two interfaces"
@@ -83,12 +84,8 @@ done
 
 # What cannot be shared.
 refused() { # STATUS TEXT DESCRIPTION HOST [ARGUMENT...]
-	local status=0
 	: >"/tmp/$4/log"
-	start_daemon "${@:4}" || true
-	wait_for 5 stopped "$4" || kill -KILL "${pids[$4]}"
-	wait "${pids[$4]}" || status=$?
-	is $status "$1" "$3"
+	is "$(exits "${@:4}")" "$1" "$3"
 	ok "and says: $2" logged "$4" "$2"
 }
 pid=${pids[a]}

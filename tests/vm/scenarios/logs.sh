@@ -15,7 +15,7 @@ host_config a '"log": {"target": "file", "file": "/tmp/a/logs/log"}'
 ok "it starts with a log file" start_daemon a
 ok "and writes to it" wait_for 10 grep -q 'made interface wt0' /tmp/a/logs/log
 is "$(<"/tmp/a/log")" "" "and not to standard error"
-is "$(stat -c %a /tmp/a/logs/log)" 640 "not everybody reads it"
+is "$(stat -c %a /tmp/a/logs/log | cut -c 3)" 0 "not everybody reads it"
 ok "each line has time and level" eval '! grep -vE "^[0-9]{4}-[0-9]{2}-[0-9]{2} [0-9:]{8} (error|warn|info|debug): " /tmp/a/logs/log'
 mv /tmp/a/logs/log /tmp/a/logs/log.1
 kill -HUP "${pids[a]}"
@@ -39,15 +39,15 @@ stop_daemon a
 # ---- The journal, where there is none
 : >/tmp/a/log
 host_config a '"log": {"target": "journal"}'
-[ ! -e /run/systemd/journal ]
+mkdir -p /run/systemd/journal
+mount -t tmpfs -o mode=755 none /run/systemd/journal
 ok "without a journal it starts" start_daemon a
 ok "and says so on standard error" wait_for 10 grep -q 'cannot log to the journal: ' /tmp/a/log
 ok "where the rest goes, too" wait_for 10 grep -q 'mesh test' /tmp/a/log
 stop_daemon a
 
 # A journal of our own: it gets level and text in fields of their own.
-mkdir -p /run/systemd/journal
-chmod 755 /run/systemd /run/systemd/journal
+chmod 755 /run/systemd
 python3 -c '
 import os, socket
 s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
@@ -66,16 +66,15 @@ wait $journal || true
 lw a log-level debug >/dev/null
 ok "a journal that ends does not end the daemon" lw a status
 stop_daemon a
-rm -r /run/systemd/journal
+umount /run/systemd/journal
 
 # ---- A pipe that nobody reads, and one whose reader has gone
 host_config a '"log": {"level": "debug"}'
 mkfifo /tmp/a/pipe
 exec {pipe}<>/tmp/a/pipe
-ip netns exec a "${confined[@]}" lapwingd --config /tmp/a/lapwing.json --state /tmp/a/state --run /tmp/a/run \
-	</dev/null >/dev/null 2>/tmp/a/pipe {tap}>&- {never}<&- {pipe}>&- &
-pids[a]=$!
-ok "it starts with a pipe that nobody reads" wait_for 10 listening a
+log=/tmp/a/pipe
+ok "it starts with a pipe that nobody reads" start_daemon a
+unset log
 for ((i = 0; i < 400; i++)); do kill -HUP "${pids[a]}"; pause 0.01; done
 ok "and lives when that is full" lw a status
 exec {pipe}>&-

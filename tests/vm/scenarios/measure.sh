@@ -4,6 +4,7 @@
 # guest: own
 # timeout: 600
 # files: tests/vm/tunnel.sh
+# sandbox: no, it has no daemon
 . /job/lib.sh
 # shellcheck source=tests/vm/tunnel.sh
 . /job/tunnel.sh

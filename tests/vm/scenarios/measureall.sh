@@ -6,6 +6,7 @@
 # queues: 4
 # timeout: 1500
 # files: tests/vm/tunnel.sh
+# sandbox: no, it has no daemon
 . /job/lib.sh
 # shellcheck source=tests/vm/tunnel.sh
 . /job/tunnel.sh

@@ -4,6 +4,7 @@
 # timeout: 600
 # files: tests/vm/scenarios/measure.sh tests/vm/tunnel.sh
 # long: yes
+# sandbox: no, it has no daemon
 # shellcheck disable=SC2034 # used there
 rounds=5
 . /job/measure.sh

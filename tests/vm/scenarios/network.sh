@@ -22,7 +22,7 @@ echo '{}' >/tmp/c/lapwing.json # knows no server and no endpoints yet
 
 code() {
 	local status=0
-	"$@" >/tmp/out 2>/tmp/err || status=$?
+	"$@" >/tmp/said 2>/tmp/err || status=$?
 	echo $status
 }
 n_peers() { on "$1" wg show wt0 peers | wc -l; }
@@ -56,7 +56,7 @@ begin=${EPOCHREALTIME/./}
 is "$(code enroll a $url --wait=ready)" 0 "a joins"
 echo "# enrolled and ready after $(((${EPOCHREALTIME/./} - begin) / 1000)) ms"
 is "$(code enroll a)" 0 "again is fine"
-ok "and changes nothing" grep -q already /tmp/out
+ok "and changes nothing" grep -q already /tmp/said
 is "$(code enroll a http://10.0.0.9:33073)" 12 "another server is refused"
 ok "b joins by a key on its standard input" eval 'lw b enroll --management-url $url --setup-key-stdin --hostname b <<<"$key"'
 within 10 "c joins" enroll c

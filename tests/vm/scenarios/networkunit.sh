@@ -3,6 +3,7 @@
 # init: systemd
 # timeout: 300
 # files: scripts/lapwing.service scripts/lapwing-enroll.service scripts/sysusers.conf tests/hub build/gen/management_pb2.py
+# sandbox: no, starts the unit itself
 # shellcheck disable=SC2016,SC2317 # expanded by eval
 . /job/lib.sh
 

@@ -3,6 +3,7 @@
 # kernels: 6.1 6.12
 # timeout: 240
 # files: build/tests/live_nft build/tests/test_nft build/tests/test_nft_lazy build/tests/test_nflog
+# sandbox: no, it has no daemon
 # shellcheck disable=SC2016,SC2086,SC2102,SC2317 # expanded and called by eval; words; addresses
 . /job/lib.sh
 

@@ -6,6 +6,7 @@
 # queues: 4
 # timeout: 600
 # files: build/tests/live_nic
+# sandbox: no, it has no daemon
 # shellcheck disable=SC2016,SC2046,SC2317 # expanded and called by eval; words
 . /job/lib.sh
 

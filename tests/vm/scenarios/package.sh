@@ -4,6 +4,7 @@
 # timeout: 400
 # files: build/lapwing.deb
 # long: yes
+# sandbox: no, starts the unit itself
 # shellcheck disable=SC2015,SC2016,SC2034,SC2317 # the last word may fail; expanded by eval
 . /job/lib.sh
 

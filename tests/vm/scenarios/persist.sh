@@ -5,6 +5,7 @@
 # queues: 4
 # timeout: 240
 # files: tests/vm/tuned.sh scripts/lapwing-tune.service
+# sandbox: no, it has no daemon
 . /job/lib.sh
 . /job/tuned.sh
 

@@ -4,6 +4,7 @@
 # after: persist
 # timeout: 240
 # files: tests/vm/tuned.sh scripts/lapwing.service scripts/lapwing-tune.service scripts/lapwing-tune@.service scripts/90-lapwing-tune.rules
+# sandbox: no, it has no daemon
 . /job/lib.sh
 . /job/tuned.sh
 

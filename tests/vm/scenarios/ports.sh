@@ -7,12 +7,10 @@
 # What peers always up have; sleeping ones are told of elsewhere.
 mesh_members='"lazy": {"enabled": false}, "interface": {"name": "wt0", "listen_port": 51820}'
 
-# ends HOST: its daemon is to end by itself; the status is printed, the log is in /tmp/HOST/said.
+# ends HOST [ARGUMENT...]: like exits, with the log in /tmp/HOST/said.
 ends() {
-	local status=0
-	on "$1" "${confined[@]}" timeout -s KILL 20 lapwingd --config "/tmp/$1/${2-lapwing.json}" --state "/tmp/$1/${3-state}" --run "/tmp/$1/${4-run}" \
-		</dev/null >"/tmp/$1/said" 2>&1 || status=$?
-	echo $status
+	: >"/tmp/$1/said"
+	log=/tmp/$1/said exits "$@"
 }
 complaints() { grep -cE ' (warn|error): ' "/tmp/$1/said"; }
 # take_port HOST: a program that holds UDP 51820 and says when it does.
@@ -73,10 +71,10 @@ forgotten() { ! lw a status | grep -q 'UDP port'; }
 ok "and status forgets it" wait_for 10 forgotten
 
 # ---- Socket and state directory
-is "$(ends a lapwing.json state state2)" 14 "a second daemon on the same state ends with status 14"
+is "$(ends a --run /tmp/a/run2)" 14 "a second daemon on the same state ends with status 14"
 ok "and says which process has it" grep -q "in use by another lapwingd, process ${pids[a]}" /tmp/a/said
-install -d -o lapwing -m 700 /tmp/a/state3
-is "$(ends a lapwing.json state3 run)" 14 "one on the same socket, too"
+install -d -o lapwing -m 700 /tmp/a/state2
+is "$(ends a --state /tmp/a/state2)" 14 "one on the same socket, too"
 ok "and names it" grep -q ' error: .*/tmp/a/run/control.sock' /tmp/a/said
 ok "the first one still serves" lw a status
 is "$(complaints a)" 1 "one complaint"

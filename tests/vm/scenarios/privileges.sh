@@ -2,6 +2,7 @@
 # What the daemon may do and who it is, started as root, without capabilities, with one of them, without module.
 # guest: own
 # timeout: 120
+# sandbox: no, is about a daemon that somebody else starts, as root and with less than it wants
 # shellcheck disable=SC2015,SC2016 # the last word may fail; expanded by eval
 . /job/lib.sh
 

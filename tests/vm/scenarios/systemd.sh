@@ -3,6 +3,7 @@
 # init: systemd
 # timeout: 400
 # files: scripts/lapwing.service scripts/sysusers.conf
+# sandbox: no, starts the unit itself
 # shellcheck disable=SC2015,SC2016 # the last word may fail; expanded by eval
 . /job/lib.sh
 

@@ -6,6 +6,7 @@
 # queues: 4
 # timeout: 1200
 # files: man/lapwing-tune.8 scripts/lapwing-tune.service tests/vm/tunnel.sh
+# sandbox: no, it has no daemon
 . /job/lib.sh
 # shellcheck source=tests/vm/tunnel.sh
 . /job/tunnel.sh

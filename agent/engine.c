@@ -38,6 +38,8 @@ static int (*const stage_run[N_STAGES])(struct engine *e, int64_t now_ms) = {
 	[STAGE_PEERS] = engine_stage_peers,
 };
 
+enum { STUCK_AFTER_TRIES = 3 };
+
 /* After programming, sessions come up: look early, then ever less often. */
 static const int early_read_s[] = { 2, 5, 10, 20 };
 
@@ -149,6 +151,26 @@ bool engine_is_settled(const struct engine *e)
 		if (e->stages[i].due && !e->stages[i].problem[0])
 			return false;
 	return true;
+}
+
+/* Not after one failure: between two calls anything may have happened. */
+static bool has_failed_for_good(const struct stage *s)
+{
+	bool plain = s->code == EXIT_PERMISSION || s->code == EXIT_NOT_APPLICABLE ||
+		s->code == EXIT_REFUSED || s->code == EXIT_IN_USE;
+
+	return s->problem[0] && (s->yielded || s->backoff.tries >= (plain ? 1 : STUCK_AFTER_TRIES));
+}
+
+bool engine_is_stuck(const struct engine *e)
+{
+	static const enum stage_id first[] = { STAGE_LINK, STAGE_ACL, STAGE_READ };
+	size_t n = e->removing ? 1 : e->map && !e->down ? G_N_ELEMENTS(first) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (has_failed_for_good(&e->stages[first[i]]))
+			return true;
+	return false;
 }
 
 bool engine_is_placed(const struct engine *e)
@@ -291,6 +313,13 @@ static void all_due(struct engine *e, int64_t now_ms, bool changed)
 {
 	for (size_t i = 0; i < N_STAGES; i++)
 		due_as(e, i, now_ms, changed);
+}
+
+void engine_retry(struct engine *e, int64_t now_ms)
+{
+	for (size_t i = 0; i < N_STAGES; i++)
+		if (e->stages[i].problem[0])
+			due_as(e, i, now_ms, true);
 }
 
 void engine_set_down(struct engine *e, bool down, int64_t now_ms)

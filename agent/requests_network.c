@@ -98,5 +98,6 @@ void requests_network_done(
 	}
 	waiter.schema = outcome->schema;
 	waiter.message = g_strdup(outcome->message);
-	g_array_append_val(r->waiters, waiter);
+	waiter.up = waiter.until != CONTROL_UNTIL_DONE;
+	requests_wait(r, &waiter);
 }

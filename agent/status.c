@@ -209,7 +209,7 @@ static bool has_conflict(const struct engine *e)
 	return e->conflict && e->stages[STAGE_LINK].problem[0];
 }
 
-static const char *state_of(const struct engine *e, const char **ret_reason)
+const char *engine_state(const struct engine *e, const char **ret_reason)
 {
 	*ret_reason = NULL;
 	if (e->down)
@@ -456,7 +456,7 @@ static void write_problems(const struct engine *e, GString *out)
 
 void engine_write_status(const struct engine *e, GString *out, bool detail, int64_t now_ms)
 {
-	const char *reason, *state = state_of(e, &reason);
+	const char *reason, *state = engine_state(e, &reason);
 
 	jwrite_string(out, "state", state);
 	jwrite_string(out, "reason", reason);

@@ -117,6 +117,13 @@ bool get_is_null(const json_t *object, const char *key)
 	return !value || json_is_null(value);
 }
 
+enum exit_code get_code(const json_t *change)
+{
+	int64_t code = get_int(change, "code");
+
+	return code < EXIT_OK || code > EXIT_LAST ? EXIT_FAILED : (enum exit_code)code;
+}
+
 /* -- texts ------------------------------------------------------------------------------------ */
 
 char *text_safe(const char *s)

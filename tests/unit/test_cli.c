@@ -179,6 +179,9 @@ static void serve_enroll(const struct control_request *request)
 	jwrite_string(out, "schema", "lapwing.enroll/1");
 	jwrite_string(out, "state", strstr(request->url, "bad") ? "degraded" : "ready");
 	jwrite_bool(out, "changed", !strstr(request->url, "again"));
+	jwrite_int(out, "code",
+		strstr(request->url, "bad") && request->until == CONTROL_UNTIL_READY ? EXIT_PARTIAL
+										     : EXIT_OK);
 	g_string_append(out, ",\"message\":\"");
 	g_string_append_printf(out, "%.4s %s%s%s%s until %d", request->setup_key, request->url,
 		*request->hostname ? " as " : "", request->hostname,
@@ -955,8 +958,8 @@ static void test_enroll(struct fixture *f, const void *data)
 			"a2c8 https://again until -1: ready\n" },
 		{ "enroll --management-url=https://bad --setup-key-file=%d/key --wait=control",
 			EXIT_OK, "a2c8 https://bad until 1: degraded\n" },
-		{ "enroll --management-url=https://bad --setup-key-file=%d/key --wait", EXIT_FAILED,
-			"a2c8 https://bad until 2: degraded\n" },
+		{ "enroll --management-url=https://bad --setup-key-file=%d/key --wait",
+			EXIT_PARTIAL, "a2c8 https://bad until 2: degraded\n" },
 		{ "enroll --management-url=https://used.example --setup-key-file=%d/key",
 			EXIT_SETUP_KEY, "" },
 		{ "enroll --management-url=https://other.example --setup-key-file=%d/key",

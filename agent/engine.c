@@ -209,16 +209,24 @@ const char *engine_stage_name(enum stage_id stage)
 
 /* -- telling -------------------------------------------------------------------------------- */
 
+GString *engine_open_event(const struct engine *e, const char *event)
+{
+	g_autoptr(GDateTime) now = g_date_time_new_from_unix_utc(e->ops->wall_s(e->user));
+	g_autofree char *time = g_date_time_format_iso8601(now);
+	GString *out = g_string_new(NULL);
+
+	jwrite_open(out, NULL, '{');
+	jwrite_string(out, "schema", "lapwing.event/1");
+	jwrite_string(out, "event", event);
+	jwrite_string(out, "time", time);
+	return out;
+}
+
 void engine_tell(struct engine *e, const char *event, const char *key, const char *value,
 	const char *message)
 {
-	g_autoptr(GString) out = g_string_new(NULL);
-	g_autoptr(GDateTime) now = g_date_time_new_from_unix_utc(e->ops->wall_s(e->user));
-	g_autofree char *time = g_date_time_format_iso8601(now);
+	g_autoptr(GString) out = engine_open_event(e, event);
 
-	jwrite_open(out, NULL, '{');
-	jwrite_string(out, "event", event);
-	jwrite_string(out, "time", time);
 	if (key)
 		jwrite_string(out, key, value);
 	jwrite_string(out, "message", message);
@@ -493,7 +501,7 @@ static int64_t remove_step(struct engine *e, int64_t now_ms)
 		stage_done(e, i, now_ms);
 	e->was_ready = false;
 	e->next_read_ms = ENGINE_NEVER;
-	engine_tell(e, "interface", NULL, NULL, "down");
+	engine_tell(e, "interface", "name", NULL, "down");
 	if (e->forgetting)
 		engine_drop_map(e);
 	return 0;

@@ -42,7 +42,7 @@ void requests_free(struct requests *r)
 GString *requests_document(const char *schema)
 {
 	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-	g_autofree char *time = g_date_time_format_iso8601(now);
+	g_autofree char *time = g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
 	GString *out = g_string_new(NULL);
 
 	jwrite_open(out, NULL, '{');
@@ -310,8 +310,7 @@ static void handle_reload(struct requests *r, const struct control_request *requ
 		return;
 	}
 	engine_retry(daemon_engine(r->daemon), daemon_now_ms());
-	if (difference->len)
-		waiter.members = g_strdup(difference->str);
+	waiter.members = g_strdup(difference->len ? difference->str : "\"mesh_difference\":null");
 	requests_wait(r, &waiter);
 }
 
@@ -508,7 +507,9 @@ static void handle_version(struct requests *r, const struct control_request *req
 {
 	GString *out = requests_document("lapwing.version/1");
 
+	jwrite_string(out, "state", "running");
 	jwrite_string(out, "version", LAPWING_VERSION);
+	jwrite_string(out, "daemon_version", LAPWING_VERSION);
 	jwrite_close(out, '}');
 	control_reply(daemon_control(r->daemon), request->client, out);
 }

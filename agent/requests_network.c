@@ -53,6 +53,9 @@ static void handle_export(struct requests *r, const struct control_request *requ
 	out = g_string_sized_new(head->len + profile->len + EXPORT_ROOM);
 	g_string_append_len(out, head->str, (gssize)head->len);
 	g_string_free(head, TRUE);
+	jwrite_null(out, "state");
+	jwrite_bool(out, "changed", false);
+	jwrite_null(out, "file");
 	jwrite_raw(out, "profile", profile->str);
 	jwrite_close(out, '}');
 	profile_text_free(profile);

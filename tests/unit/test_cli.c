@@ -41,7 +41,7 @@ static const char status_json[] =
 	"\"zones\":[{\"domain\":\"z.test\",\"records\":2}],\"servers\":[{\"servers\":"
 	"\"192.0.2.1:53\",\"domains\":\"\"}]},\"refused\":[{\"network\":\"0.0.0.0/0\","
 	"\"reason\":\"policy.default_route\"},{\"file\":\"/etc/sha\\u001b[31mdow\","
-	"\"reason\":\"policy.file_checks\"},{\"jobs\":\"2 so far\",\"reason\":\"policy.jobs\"}],\"offline_peers\":[{\"name\":\"off\","
+	"\"reason\":\"policy.file_checks\"},{\"jobs\":2,\"reason\":\"policy.jobs\"}],\"offline_peers\":[{\"name\":\"off\","
 	"\"addresses\":\"100.64.0.9/32\"}],\"notes\":[\"peer x: bad key\"]},\"host\":{\"name\":\"db1\",\"public_key\":\"K\","
 	"\"addresses\":[\"100.64.0.1/32\",\"fd00::1/128\"]},"
 	"\"interface\":{\"name\":\"wt0\",\"index\":7,\"listen_port\":51820,\"mtu\":1420,"
@@ -996,7 +996,7 @@ static void test_enroll(struct fixture *f, const void *data)
 	g_assert_cmpint(
 		run(f, "enroll --management-url=https://used.example --setup-key-file=%d/key --json"),
 		==, EXIT_SETUP_KEY);
-	g_assert_nonnull(strstr(f->out, "{\"error\":{\"code\":15,\"class\":\"setup_key\""));
+	g_assert_nonnull(strstr(f->out, "\"error\":{\"code\":15,\"class\":\"setup_key\""));
 	g_assert_cmpint(run(f, "enroll --management-url=https://a --setup-key-file=%d/key --json"),
 		==, EXIT_OK);
 	g_assert_true(g_str_has_prefix(f->out, "{\"schema\":\"lapwing.enroll/1\""));

@@ -659,7 +659,7 @@ static void test_keys(struct fixture *f, const void *data)
 	g_assert_cmpstr(f->out, ==, public_key);
 	/* Not replaced without being told so. */
 	g_assert_cmpint(run(f, "genkey --json %d/state/private.key"), ==, EXIT_REFUSED);
-	g_assert_nonnull(strstr(f->out, "{\"error\":{\"code\":12,\"class\":\"refused\""));
+	g_assert_nonnull(strstr(f->out, "\"error\":{\"code\":12,\"class\":\"refused\""));
 	g_assert_cmpint(run(f, "pubkey %d/state/private.key"), ==, EXIT_OK);
 	g_assert_cmpstr(f->out, ==, public_key);
 	g_assert_cmpint(run(f, "genkey --force --json %d/state/private.key"), ==, EXIT_OK);
@@ -738,7 +738,7 @@ static void test_not_running(struct fixture *f, const void *data)
 		g_assert_cmpstr(f->out, ==, "");
 	}
 	g_assert_cmpint(run(f, "status --json"), ==, EXIT_NOT_RUNNING);
-	g_assert_nonnull(strstr(f->out, "{\"error\":{\"code\":3,\"class\":\"not_running\""));
+	g_assert_nonnull(strstr(f->out, "\"error\":{\"code\":3,\"class\":\"not_running\""));
 	g_assert_cmpint(run(f, "version"), ==, EXIT_OK);
 	g_assert_nonnull(strstr(f->out, "does not answer"));
 }

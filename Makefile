@@ -28,6 +28,8 @@ HARDEN   += $(if $(SAN),,-U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=$(if $(call takes,-
 LW_CPPFLAGS := -iquote . -iquote $(BUILD)/gen -D_GNU_SOURCE -DLAPWING_VERSION='"$(VERSION)"' \
 	$(shell pkg-config --cflags $(PKGS_DAEMON) 2>/dev/null | sed 's/-I/-isystem /g') $(CPPFLAGS)
 LW_CFLAGS   := -std=gnu17 $(WARNINGS) $(HARDEN) $(SAN) -fno-strict-aliasing -MMD -MP $(CFLAGS)
+# Nothing of the command line is in a hurry, and it is half of the package.
+$(BUILD)/obj/agent/cli/%.o $(BUILD)/obj/agent/tune/%.o: LW_CFLAGS += $(if $(SAN),,-Os)
 LW_LDFLAGS  := -pie -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed $(SAN) $(LDFLAGS)
 LIBS_DAEMON := $(shell pkg-config --libs $(PKGS_DAEMON) 2>/dev/null)
 LIBS_CLI    := $(shell pkg-config --libs $(PKGS_CLI) 2>/dev/null)

@@ -42,6 +42,20 @@ static bool slice_is(struct slice s, const char *text)
 	return s.len == strlen(text) && !memcmp(s.s, text, s.len);
 }
 
+unsigned config_read_word(struct jread *r, const char *const *words, unsigned n)
+{
+	g_autoptr(GString) all = g_string_new(NULL);
+	struct slice s = jread_string(r);
+
+	for (unsigned i = 0; i < n; i++) {
+		if (slice_is(s, words[i]))
+			return i;
+		g_string_append_printf(all, "%s\"%s\"", i ? ", " : "", words[i]);
+	}
+	jread_fail(r, "one of %s", all->str);
+	return 0;
+}
+
 /* -- interface -------------------------------------------------------------------------------- */
 
 static void read_interface_name(struct jread *r, char ret[static IFNAMSIZ])
@@ -154,15 +168,9 @@ static void read_firewall(struct jread *r, void *into)
 		[FIREWALL_OFF] = "off",
 		[FIREWALL_ON] = "on",
 	};
-	struct config *c = into;
-	struct slice s = jread_string(r);
 
-	for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
-		if (slice_is(s, names[i])) {
-			c->policy.firewall = (enum firewall_policy)i;
-			return;
-		}
-	jread_fail(r, "one of \"auto\", \"off\", \"on\"");
+	((struct config *)into)->policy.firewall = (enum firewall_policy)config_read_word(
+		r, names, G_N_ELEMENTS(names));
 }
 
 static void read_jobs(struct jread *r, void *into)
@@ -270,15 +278,9 @@ static void read_target(struct jread *r, void *into)
 		[LOG_TARGET_JOURNAL] = "journal",
 		[LOG_TARGET_FILE] = "file",
 	};
-	struct config *c = into;
-	struct slice s = jread_string(r);
 
-	for (size_t i = 0; i < G_N_ELEMENTS(names); i++)
-		if (slice_is(s, names[i])) {
-			c->log.target = (enum log_target)i;
-			return;
-		}
-	jread_fail(r, "one of \"auto\", \"stderr\", \"journal\", \"file\"");
+	((struct config *)into)->log.target = (enum log_target)config_read_word(
+		r, names, G_N_ELEMENTS(names));
 }
 
 static void read_log_file(struct jread *r, void *into)
@@ -326,6 +328,8 @@ static void check_document(struct jread *r, const struct config *config)
 		jread_fail(r, "\"mesh_file\" and \"management\" exclude each other");
 	if (config->mesh_file && config->hosts)
 		jread_fail(r, "\"mesh_file\" and \"endpoints\" exclude each other");
+	if (config->mesh_file && config->metrics.given)
+		jread_fail(r, "\"mesh_file\" and \"metrics\" exclude each other");
 	if (config->mesh_file && (config->ice.external_ips || config->ice.interfaces_exclude))
 		jread_fail(r, "\"mesh_file\" and \"ice\" exclude each other");
 }
@@ -336,6 +340,7 @@ static const struct jread_field document_fields[] = {
 	{ "management", read_management, false },
 	{ "endpoints", config_read_endpoints, false },
 	{ "ice", config_read_ice, false },
+	{ "metrics", config_read_metrics, false },
 	{ "interface", read_interface, false },
 	{ "policy", read_policy, false },
 	{ "tune", read_tune, false },

@@ -36,6 +36,7 @@ struct config_host {
 	size_t n_endpoints;
 };
 
+enum push_mode { PUSH_OFF, PUSH_SERVER, PUSH_ON };
 enum firewall_policy { FIREWALL_AUTO, FIREWALL_OFF, FIREWALL_ON };
 
 struct config {
@@ -55,6 +56,14 @@ struct config {
 		char **external_ips; /* as gather_map_parse reads them */
 		char **interfaces_exclude; /* what their names begin with */
 	} ice;
+	struct { /* samples of how long connections took, sent to a server of metrics */
+		bool given;
+		enum push_mode push; /* server: where the network's server wants it */
+		char *server_url; /* NULL: as the configuration of that server says */
+		char *config_url; /* where that is; NULL: the usual place */
+		int interval_s; /* 0: as it says */
+		bool force; /* there is none, and no version is asked for */
+	} metrics;
 	struct {
 		char name[IFNAMSIZ]; /* "": as the mesh file says */
 		int listen_port; /* -1: as the mesh file says */

@@ -7,7 +7,7 @@
 #include "agent/config_impl.h"
 #include "ice/gather.h"
 
-enum { MAP_AGE_MAX_H = 365 * 24 };
+enum { MAP_AGE_MAX_H = 365 * 24, INTERVAL_MAX_S = 7 * 24 * 3600 };
 
 /* -- lists of texts --------------------------------------------------------------------------- */
 
@@ -250,6 +250,65 @@ void config_read_ice(struct jread *r, void *into)
 	jread_object(r, ice_fields, G_N_ELEMENTS(ice_fields), into);
 }
 
+/* -- metrics ---------------------------------------------------------------------------------- */
+
+static void read_push(struct jread *r, void *into)
+{
+	static const char *const names[] = {
+		[PUSH_OFF] = "off",
+		[PUSH_SERVER] = "server",
+		[PUSH_ON] = "on",
+	};
+
+	((struct config *)into)->metrics.push = (enum push_mode)config_read_word(
+		r, names, G_N_ELEMENTS(names));
+}
+
+static void read_url(struct jread *r, char **ret)
+{
+	struct slice s = jread_string(r);
+
+	if (r->error)
+		return;
+	if (!text_is_http_url(s.s, s.len))
+		return jread_fail(r, "not an absolute http or https URL");
+	*ret = g_strndup(s.s, s.len);
+}
+
+static void read_server_url(struct jread *r, void *into)
+{
+	read_url(r, &((struct config *)into)->metrics.server_url);
+}
+
+static void read_config_url(struct jread *r, void *into)
+{
+	read_url(r, &((struct config *)into)->metrics.config_url);
+}
+
+static void read_interval(struct jread *r, void *into)
+{
+	((struct config *)into)->metrics.interval_s = (int)jread_int(r, 1, INTERVAL_MAX_S);
+}
+
+static void read_force(struct jread *r, void *into)
+{
+	((struct config *)into)->metrics.force = jread_bool(r);
+}
+
+static const struct jread_field metrics_fields[] = {
+	{ "push", read_push, false },
+	{ "server_url", read_server_url, false },
+	{ "config_url", read_config_url, false },
+	{ "interval_seconds", read_interval, false },
+	{ "force", read_force, false },
+};
+
+void config_read_metrics(struct jread *r, void *into)
+{
+	((struct config *)into)->metrics.given = true;
+	jread_object(r, metrics_fields, G_N_ELEMENTS(metrics_fields), into);
+}
+
 /* -- policy ----------------------------------------------------------------------------------- */
 
 static void check_path(struct jread *r, struct slice s)
@@ -276,6 +335,8 @@ void config_network_done(struct config *config)
 	g_free(config->management.hostname);
 	g_strfreev(config->management.dns_labels);
 	g_strfreev(config->policy.file_checks);
+	g_free(config->metrics.server_url);
+	g_free(config->metrics.config_url);
 	g_strfreev(config->ice.external_ips);
 	g_strfreev(config->ice.interfaces_exclude);
 	for (size_t i = 0; i < config->n_hosts; i++) {

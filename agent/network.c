@@ -120,6 +120,18 @@ static void reread_map(struct network *n)
 
 /* -- what the client says ------------------------------------------------------------------- */
 
+static void take_servers(struct network *n, struct update_servers *said, bool from_login)
+{
+	int64_t began_us = g_get_monotonic_time();
+
+	n->servers = update_servers_merge(n->servers, said, from_login);
+	network_learn_signal(n);
+	network_renew_push(n);
+	if (!from_login)
+		samples_add_phase(n->samples, SAMPLES_SERVERS, g_get_monotonic_time() - began_us,
+			g_get_real_time() * 1000);
+}
+
 static void take_update(struct update *u, GBytes *message, bool from_login, void *user)
 {
 	struct network *n = user;
@@ -137,11 +149,8 @@ static void take_update(struct update *u, GBytes *message, bool from_login, void
 		network_save_soon(n, message);
 		n->ops.changed(n->user);
 	}
-	if (u->servers) {
-		n->servers = update_servers_merge(
-			n->servers, g_steal_pointer(&u->servers), from_login);
-		network_learn_signal(n);
-	}
+	if (u->servers)
+		take_servers(n, g_steal_pointer(&u->servers), from_login);
 	update_free(u);
 	if (message && g_bytes_get_size(message) > TRIM_BYTES)
 		malloc_trim(0);
@@ -224,6 +233,7 @@ static void client_changed(void *user)
 	log_state(n, &s);
 	tell_engine(n, &s);
 	remember_server(n, &s);
+	network_renew_push(n);
 	n->ops.changed(n->user);
 }
 
@@ -345,6 +355,7 @@ void network_forget(struct network *n)
 	g_clear_pointer(&n->unsaved, g_bytes_unref);
 	g_clear_pointer(&n->client, mgmt_client_free);
 	network_forget_signal(n);
+	network_forget_push(n);
 	g_clear_pointer(&n->detail, detail_free);
 	g_clear_pointer(&n->servers, update_servers_free);
 	membership_done(&n->membership);
@@ -455,6 +466,7 @@ void network_set_down(struct network *n, bool down)
 	else
 		mgmt_client_start(n->client, NULL);
 	network_set_signal_down(n, down);
+	network_renew_push(n);
 }
 
 /* What a client is made from, as text: another one is made only where that differs. */
@@ -482,6 +494,7 @@ void network_set_config(struct network *n, const struct config *config)
 	if (!before)
 		return;
 	network_renew_gathering(n);
+	network_renew_push(n);
 	network_save_now(n);
 	if (engine_map(n->engine))
 		reread_map(n);

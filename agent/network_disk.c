@@ -42,6 +42,7 @@ static void note_saving(int r)
 void network_save_now(struct network *n)
 {
 	struct mapcache_owner owner = owner_of(n);
+	int64_t began_us = g_get_monotonic_time();
 	gsize len;
 	const void *message;
 
@@ -52,6 +53,8 @@ void network_save_now(struct network *n)
 	note_saving(mapcache_save(n->state_dir, &owner, message, len, wall_s()));
 	g_clear_pointer(&n->unsaved, g_bytes_unref);
 	n->saved_ms = now_ms();
+	samples_add_phase(n->samples, SAMPLES_SAVING, g_get_monotonic_time() - began_us,
+		g_get_real_time() * 1000);
 }
 
 static gboolean save_now(gpointer user)

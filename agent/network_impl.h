@@ -13,6 +13,7 @@
 
 struct detail;
 struct gather_map;
+struct push;
 struct update;
 struct update_servers;
 
@@ -58,6 +59,8 @@ struct network {
 
 	struct samples *samples;
 	uint64_t logins; /* of which a sample was taken */
+	struct push *push; /* NULL: they stay here */
+	char *push_how; /* what it was made from */
 	bool has_problem; /* the engine was told of one */
 	enum mgmt_state told_state; /* last logged */
 	char told_error[MGMT_ERROR_MAX];
@@ -93,6 +96,14 @@ char *const *network_external_ips(const struct network *n);
 char *const *network_interfaces_exclude(const struct network *n);
 /* That may be something else now. */
 void network_renew_gathering(struct network *n);
+
+/* network_push.c */
+/* Samples are pushed, or not, as the configuration and the server say now. */
+void network_renew_push(struct network *n);
+void network_forget_push(struct network *n);
+/* The server wants it, and the configuration does not say so. */
+bool network_refuses_push(const struct network *n);
+void network_write_push(const struct network *n, GString *out); /* the member "metrics" */
 
 /* network_disk.c */
 

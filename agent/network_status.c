@@ -159,6 +159,12 @@ static void write_refused(const struct network *n, GString *out)
 		jwrite_close(out, '}');
 	}
 	write_refused_jobs(n, out);
+	if (network_refuses_push(n)) {
+		jwrite_open(out, NULL, '{');
+		jwrite_string(out, "metrics", "how long connections take");
+		jwrite_string(out, "reason", "metrics.push");
+		jwrite_close(out, '}');
+	}
 	jwrite_close(out, ']');
 }
 
@@ -175,6 +181,7 @@ void network_write_status(const struct network *n, GString *out, bool detail)
 	write_signal(n, out, now);
 	write_stuns(n, out);
 	finder_write_status(n->finder, out);
+	network_write_push(n, out);
 	if (n->expires_s > 0)
 		jwrite_int(out, "expires_timestamp_seconds", n->expires_s);
 	else
@@ -205,7 +212,7 @@ void network_write_samples(struct network *n, GString *out)
 {
 	g_autoptr(GString) lines = g_string_new(NULL);
 
-	samples_write(n->samples, lines, g_get_real_time() * 1000);
+	samples_write(n->samples, lines, SAMPLES_MAX, g_get_real_time() * 1000);
 	jwrite_int(out, "count", (int64_t)samples_count(n->samples));
 	jwrite_string(out, "lines", lines->str);
 }

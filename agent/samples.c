@@ -6,19 +6,20 @@
 
 enum { SECOND_NS = 1000000000, SLACK = 1024 };
 
-enum kind { KIND_CONNECTION, KIND_SYNC, KIND_LOGIN };
+enum kind { KIND_CONNECTION, KIND_SYNC, KIND_LOGIN, KIND_PHASE };
 
 struct sample {
 	uint64_t remote; /* its id as a number */
 	int64_t wall_ns;
 	uint32_t took_us[3]; /* in the order of the fields */
-	uint8_t kind;
+	uint8_t kind, phase;
 	bool again, success;
 };
 
 struct samples {
 	GArray *list; /* struct sample, oldest first */
 	guint gone; /* of them, at the beginning */
+	uint64_t dropped; /* ever: the mark of the first one */
 	GHashTable *met; /* remotes that were connected before; as many as samples */
 	const char *deployment;
 	char own[SAMPLES_ID_STRLEN];
@@ -55,6 +56,45 @@ void samples_free(struct samples *s)
 	g_array_unref(s->list);
 	g_hash_table_unref(s->met);
 	g_free(s);
+}
+
+/* -- dropping --------------------------------------------------------------------------------- */
+
+size_t samples_count(const struct samples *s)
+{
+	return s->list->len - s->gone;
+}
+
+static const struct sample *sample_at(const struct samples *s, guint i)
+{
+	return &g_array_index(s->list, struct sample, i);
+}
+
+static void drop(struct samples *s, guint n)
+{
+	s->gone += n;
+	s->dropped += n;
+	if (s->gone < SLACK && s->gone < s->list->len)
+		return;
+	g_array_remove_range(s->list, 0, s->gone);
+	s->gone = 0;
+}
+
+void samples_drop(struct samples *s, uint64_t mark)
+{
+	if (mark > s->dropped)
+		drop(s, (guint)MIN(mark - s->dropped, samples_count(s)));
+}
+
+static void forget_old(struct samples *s, int64_t wall_ns)
+{
+	const int64_t most_ns = SAMPLES_DAYS * INT64_C(86400) * SECOND_NS;
+	guint count = (guint)samples_count(s), n = 0;
+
+	while (n < count &&
+		(count - n > SAMPLES_MAX || wall_ns - sample_at(s, s->gone + n)->wall_ns > most_ns))
+		n++;
+	drop(s, n);
 }
 
 /* -- ids -------------------------------------------------------------------------------------- */
@@ -105,31 +145,11 @@ void samples_set_network(struct samples *s, const char *url, const struct wg_key
 	if (!strcmp(id, s->own))
 		return;
 	g_strlcpy(s->own, id, sizeof(s->own));
-	g_array_set_size(s->list, 0);
-	s->gone = 0;
+	drop(s, (guint)samples_count(s));
 	g_hash_table_remove_all(s->met);
 }
 
 /* -- taking ----------------------------------------------------------------------------------- */
-
-static const struct sample *sample_at(const struct samples *s, guint i)
-{
-	return &g_array_index(s->list, struct sample, i);
-}
-
-static void forget_old(struct samples *s, int64_t wall_ns)
-{
-	const int64_t most_ns = SAMPLES_DAYS * INT64_C(86400) * SECOND_NS;
-
-	while (s->gone < s->list->len &&
-		(samples_count(s) > SAMPLES_MAX ||
-			wall_ns - sample_at(s, s->gone)->wall_ns > most_ns))
-		s->gone++;
-	if (s->gone < SLACK && s->gone < s->list->len)
-		return;
-	g_array_remove_range(s->list, 0, s->gone);
-	s->gone = 0;
-}
 
 static void add(struct samples *s, const struct sample *sample)
 {
@@ -192,9 +212,19 @@ void samples_add_login(struct samples *s, int64_t took_us, bool success, int64_t
 	add_duration(s, KIND_LOGIN, took_us, success, wall_ns);
 }
 
-size_t samples_count(const struct samples *s)
+void samples_add_phase(
+	struct samples *s, enum samples_phase phase, int64_t took_us, int64_t wall_ns)
 {
-	return s->list->len - s->gone;
+	add(s,
+		&(struct sample){ .kind = KIND_PHASE,
+			.phase = (uint8_t)phase,
+			.wall_ns = wall_ns,
+			.took_us = { limited(took_us) } });
+}
+
+const char *samples_own_id(const struct samples *s)
+{
+	return s->own;
 }
 
 /* -- lines ------------------------------------------------------------------------------------ */
@@ -238,6 +268,11 @@ static void append_connection(const struct samples *s, GString *out, const struc
 
 static void append_sample(const struct samples *s, GString *out, const struct sample *sample)
 {
+	static const char *const phases[] = {
+		[SAMPLES_SERVERS] = "netbird_config",
+		[SAMPLES_SAVING] = "persist",
+	};
+
 	switch ((enum kind)sample->kind) {
 	case KIND_CONNECTION:
 		append_connection(s, out, sample);
@@ -245,6 +280,12 @@ static void append_sample(const struct samples *s, GString *out, const struct sa
 	case KIND_SYNC:
 		g_string_append_printf(out, "netbird_sync,deployment_type=%s", s->deployment);
 		append_common(s, out);
+		append_seconds(out, " duration_seconds", sample->took_us[0]);
+		break;
+	case KIND_PHASE:
+		g_string_append_printf(out, "netbird_sync_phase,deployment_type=%s", s->deployment);
+		append_common(s, out);
+		g_string_append_printf(out, ",phase=%s", phases[sample->phase]);
 		append_seconds(out, " duration_seconds", sample->took_us[0]);
 		break;
 	case KIND_LOGIN:
@@ -257,9 +298,13 @@ static void append_sample(const struct samples *s, GString *out, const struct sa
 	g_string_append_printf(out, " %" PRId64 "\n", sample->wall_ns);
 }
 
-void samples_write(struct samples *s, GString *out, int64_t wall_ns)
+uint64_t samples_write(struct samples *s, GString *out, size_t max, int64_t wall_ns)
 {
+	size_t n;
+
 	forget_old(s, wall_ns);
-	for (guint i = s->gone; i < s->list->len; i++)
-		append_sample(s, out, sample_at(s, i));
+	n = MIN(max, samples_count(s));
+	for (guint i = 0; i < n; i++)
+		append_sample(s, out, sample_at(s, s->gone + i));
+	return s->dropped + n;
 }

@@ -25,10 +25,17 @@ void samples_add_connection(struct samples *s, const struct wg_key *remote,
 	const struct samples_stages *stages, int64_t wall_ns);
 void samples_add_sync(struct samples *s, int64_t took_us, int64_t wall_ns);
 void samples_add_login(struct samples *s, int64_t took_us, bool success, int64_t wall_ns);
+/* A part of taking a map that is a step of its own here. */
+enum samples_phase { SAMPLES_SERVERS, SAMPLES_SAVING };
+void samples_add_phase(
+	struct samples *s, enum samples_phase phase, int64_t took_us, int64_t wall_ns);
 
-/* All of them, a line each, oldest first; those that are too old by now are dropped. */
-void samples_write(struct samples *s, GString *out, int64_t wall_ns);
+/* A line for each, oldest first, at most `max`; those that are too old by now are dropped. Returns the mark behind
+ * the last one: samples_drop with it takes them out, and nothing that came since. */
+uint64_t samples_write(struct samples *s, GString *out, size_t max, int64_t wall_ns);
+void samples_drop(struct samples *s, uint64_t mark);
 size_t samples_count(const struct samples *s);
+const char *samples_own_id(const struct samples *s); /* "": no network yet */
 
 /* The hash that stands for a key, and for a pair of them whichever is first. */
 void samples_peer_id(const struct wg_key *key, char ret[static SAMPLES_ID_STRLEN]);

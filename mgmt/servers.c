@@ -35,7 +35,8 @@ static void move_text(char **to, char **from)
 	*to = g_steal_pointer(from);
 }
 
-/* An empty list of STUN or TURN servers says nothing; relays that are not spoken of are gone. */
+/* An empty list of STUN or TURN servers says nothing, nor does silence about metrics; relays that are not spoken of
+ * are gone. */
 struct update_servers *update_servers_merge(
 	struct update_servers *known, struct update_servers *said, bool from_login)
 {
@@ -54,6 +55,10 @@ struct update_servers *update_servers_merge(
 	move_text(&known->relay_payload, &said->relay_payload);
 	move_text(&known->relay_signature, &said->relay_signature);
 	known->has_relay = said->has_relay;
+	if (said->has_metrics) {
+		known->has_metrics = true;
+		known->metrics = said->metrics;
+	}
 	update_servers_free(said);
 	return known;
 }

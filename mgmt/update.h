@@ -37,6 +37,8 @@ struct update_servers {
 	size_t n_stuns, n_turns, n_relays;
 	char *relay_payload, *relay_signature;
 	bool has_relay;
+	/* Whether measurements are to be sent to a server of metrics; has_metrics: it is said. */
+	bool has_metrics, metrics;
 };
 
 struct update {

@@ -77,6 +77,8 @@ void update_read_servers(struct update_reading *r, struct wire_bytes bytes)
 		add_turn(r, in->turns[i]);
 	if (in->relay)
 		read_relays(r, in->relay);
+	s->has_metrics = in->metrics;
+	s->metrics = in->metrics && in->metrics->enabled;
 	if (!in->signal)
 		return;
 	s->signal.host = take_text(r, "signal server", in->signal->uri);

@@ -55,7 +55,9 @@ void jread_fail(struct jread *r, const char *format, ...)
 		return;
 	r->error = -EINVAL;
 	format_path(r, path);
-	n = (size_t)snprintf(r->message, sizeof(r->message), "line %zu: %s", line_of(r), path);
+	n = (size_t)snprintf(r->message, sizeof(r->message), "line %zu: ", line_of(r));
+	/* Its end may be a part of a character. */
+	n += text_escape(r->message + n, sizeof(r->message) - n, path, strlen(path));
 	va_start(args, format);
 	vsnprintf(text, sizeof(text), format, args);
 	va_end(args);

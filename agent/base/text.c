@@ -92,3 +92,21 @@ bool text_is_interface_name(const char *s, size_t len)
 	}
 	return !digits;
 }
+
+bool text_is_http_url(const char *s, size_t len)
+{
+	g_autofree char *text = NULL, *scheme = NULL, *user = NULL, *host = NULL, *fragment = NULL;
+	int port;
+
+	for (size_t i = 0; i < len; i++)
+		if (!g_ascii_isgraph(s[i]))
+			return false;
+	if (len > TEXT_URL_MAX)
+		return false;
+	text = g_strndup(s, len);
+	if (!g_uri_split(text, G_URI_FLAGS_NONE, &scheme, &user, &host, &port, NULL, NULL,
+		    &fragment, NULL))
+		return false;
+	return (!g_strcmp0(scheme, "http") || !g_strcmp0(scheme, "https")) && host && *host &&
+		port && !user && !fragment;
+}

@@ -18,3 +18,7 @@ bool text_is_hostname(const char *s, size_t len);
 /* What an interface of ours may be called: 1 to 15 of A-Z a-z 0-9 _ . - and no path. An unsigned decimal number
  * would be taken for an index by many tools. */
 bool text_is_interface_name(const char *s, size_t len);
+
+/* "https://host:8443/path?query": http or https, a host, printable ASCII, neither user nor fragment. */
+enum { TEXT_URL_MAX = 512 };
+bool text_is_http_url(const char *s, size_t len);

@@ -68,6 +68,22 @@ static void print_negotiations(const json_t *n)
 			get_int(n, "candidates_refused"));
 }
 
+/* Samples that are sent to somebody else: seen by everybody who looks. */
+static void print_metrics(const json_t *m)
+{
+	const char *url = get_text(m, "url"), *error = get_text(m, "error");
+
+	if (!json_is_object(m))
+		return;
+	status_line("metrics",
+		"%s, %s: %" PRId64 " samples pushed, %" PRId64 " of %" PRId64 " pushes and %" PRId64
+		" of %" PRId64 " questions failed%s%s",
+		*url ? url : "-", get_text(m, "state"), get_int(m, "samples"),
+		get_int(m, "pushes_failed"), get_int(m, "pushes") + get_int(m, "pushes_failed"),
+		get_int(m, "configurations_failed"), get_int(m, "configurations"),
+		*error ? "; " : "", error);
+}
+
 static void print_map(const json_t *map)
 {
 	g_autofree char *age = text_duration(get_int(map, "age_seconds"));
@@ -119,7 +135,8 @@ static void print_refused(const json_t *item)
 {
 	static const struct {
 		const char *key, *words;
-	} kinds[] = { { "network", "route to" }, { "file", "to look for" }, { "dns", "DNS by" } };
+	} kinds[] = { { "network", "route to" }, { "file", "to look for" }, { "dns", "DNS by" },
+		{ "metrics", "to tell" } };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
 		if (*get_text(item, kinds[i].key))
@@ -150,6 +167,7 @@ void status_print_control(const json_t *root, bool detail)
 		return;
 	print_server("management", json_object_get(control, "management"));
 	print_server("signal", json_object_get(control, "signal"));
+	print_metrics(json_object_get(control, "metrics"));
 	print_map(json_object_get(control, "map"));
 	if (!detail)
 		return;

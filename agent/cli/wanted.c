@@ -161,6 +161,8 @@ static const char *excludes_mesh(const struct config *config)
 		return "management";
 	if (config->hosts)
 		return "endpoints";
+	if (config->metrics.given)
+		return "metrics";
 	return config->ice.external_ips || config->ice.interfaces_exclude ? "ice" : NULL;
 }
 

@@ -3,7 +3,6 @@
 
 #include <curl/curl.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <gio/gio.h>
 #include <glib-unix.h>
 #include <netinet/in.h>
@@ -11,17 +10,15 @@
 #include <openssl/ssl.h>
 #include <string.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 
-#include "agent/base/auto.h"
 #include "agent/base/text.h"
+#include "agent/rpc/easy.h"
 #include "agent/rpc/loop.h"
 
 enum {
 	CONNECT_MS = 15000,
 	USER_TIMEOUT_MS = 20000,
 	KEEPALIVE_S = 20,
-	ADDRESSES_MAX = 8,
 	RECEIVE_MAX = 64 * 1024, /* what one stream_read may return */
 	ALPN_MAX = 32,
 };
@@ -157,32 +154,6 @@ static CURLcode prepare_tls(CURL *easy, void *context, void *user)
 	return CURLE_OK;
 }
 
-/* Are there certificates named by their hash, as OpenSSL looks for them? */
-static bool is_hashed(const char *path)
-{
-	g_autoptr(GDir) dir = g_dir_open(path, 0, NULL);
-	const char *name;
-
-	while (dir && (name = g_dir_read_name(dir)))
-		if (strspn(name, "0123456789abcdef") == 8 && g_str_has_suffix(name, ".0"))
-			return true;
-	return false;
-}
-
-static void trust(struct stream *s, const struct stream_options *options)
-{
-	static const char directory[] = "/etc/ssl/certs";
-
-	if (options->ca_file || options->ca_dir) {
-		curl_easy_setopt(s->easy, CURLOPT_CAINFO, options->ca_file);
-		curl_easy_setopt(s->easy, CURLOPT_CAPATH, options->ca_dir);
-	} else if (is_hashed(directory)) {
-		/* One certificate is read instead of all of them: 0.8 MB. */
-		curl_easy_setopt(s->easy, CURLOPT_CAINFO, NULL);
-		curl_easy_setopt(s->easy, CURLOPT_CAPATH, directory);
-	}
-}
-
 /* -- options -------------------------------------------------------------------------------- */
 
 void stream_options_copy(struct stream_options *to, const struct stream_options *from)
@@ -211,12 +182,9 @@ static int prepare_socket(void *user, curl_socket_t fd, curlsocktype purpose)
 	struct stream *s = user;
 	const int on = 1;
 
-	fcntl(fd, F_SETFD, FD_CLOEXEC);
-	/* A connection without the mark could go through the tunnel that it is to help make. */
-	if (s->mark && setsockopt(fd, SOL_SOCKET, SO_MARK, &s->mark, sizeof(s->mark)) < 0) {
-		s->mark_error = errno;
+	s->mark_error = -easy_mark(fd, s->mark);
+	if (s->mark_error)
 		return CURL_SOCKOPT_ERROR;
-	}
 	setsockopt(
 		fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &s->user_timeout_ms, sizeof(s->user_timeout_ms));
 	setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
@@ -251,7 +219,7 @@ static void set_options(struct stream *s, const struct stream_options *options, 
 	curl_easy_setopt(easy, CURLOPT_SSL_CTX_DATA, s);
 	curl_easy_setopt(easy, CURLOPT_SSLCERT, options->client_cert);
 	curl_easy_setopt(easy, CURLOPT_SSLKEY, options->client_key);
-	trust(s, options);
+	easy_trust(easy, options->ca_file, options->ca_dir);
 }
 
 static bool read_url(struct stream *s, const char *url)
@@ -325,9 +293,7 @@ static void looked_up(GObject *source, GAsyncResult *result, gpointer user)
 {
 	g_autoptr(GError) error = NULL;
 	GList *list = g_resolver_lookup_by_name_finish(G_RESOLVER(source), result, &error);
-	g_autoptr(GString) hosts = g_string_new(NULL);
 	struct stream *s = user;
-	unsigned n = 0;
 
 	if (error && g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
 		return; /* the stream is gone */
@@ -336,15 +302,7 @@ static void looked_up(GObject *source, GAsyncResult *result, gpointer user)
 		fail(s, STREAM_NAME, error ? error->message : "no address");
 		return;
 	}
-	g_string_printf(hosts, "*:%u:", s->port);
-	for (GList *l = list; l && n < ADDRESSES_MAX; l = l->next, n++) {
-		g_autofree char *address = g_inet_address_to_string(l->data);
-
-		g_string_append_printf(
-			hosts, strchr(address, ':') ? "%s[%s]" : "%s%s", n ? "," : "", address);
-	}
-	g_resolver_free_addresses(list);
-	s->hosts = curl_slist_append(NULL, hosts->str);
+	s->hosts = easy_hosts(list, s->port);
 	curl_easy_setopt(s->easy, CURLOPT_RESOLVE, s->hosts);
 	s->loop = loop_start(s->easy, finished, s);
 }
@@ -423,24 +381,6 @@ static GSourceFuncs source_funcs = { .prepare = prepare, .check = check, .dispat
 
 /* -- life ----------------------------------------------------------------------------------- */
 
-/* NULL: it can be read. Files of NULL are none. */
-static char *cannot_read(const char *path, bool directory)
-{
-	_auto_close_ int fd = path ? open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK) : -1;
-	struct stat st;
-
-	if (!path)
-		return NULL;
-	if (fd < 0 || fstat(fd, &st) < 0)
-		return g_strdup_printf("%s: %s", path, g_strerror(errno));
-	if (directory != S_ISDIR(st.st_mode))
-		return g_strdup_printf("%s: %s", path, g_strerror(directory ? ENOTDIR : EISDIR));
-	if (directory && !is_hashed(path))
-		return g_strdup_printf(
-			"%s: no certificate by the name of its hash (openssl rehash)", path);
-	return NULL;
-}
-
 /* What curl would say too late, or not in words. */
 static char *find_mistake(struct stream *s, const struct stream_options *options)
 {
@@ -451,13 +391,13 @@ static char *find_mistake(struct stream *s, const struct stream_options *options
 	if (options->address && !g_hostname_is_ip_address(options->address))
 		return g_strdup("the address of the server is not numeric");
 	if (s->secure) {
-		mistake = cannot_read(options->ca_file, false);
+		mistake = easy_cannot_read(options->ca_file, false);
 		if (!mistake)
-			mistake = cannot_read(options->ca_dir, true);
+			mistake = easy_cannot_read(options->ca_dir, true);
 		if (!mistake)
-			mistake = cannot_read(options->client_cert, false);
+			mistake = easy_cannot_read(options->client_cert, false);
 		if (!mistake)
-			mistake = cannot_read(options->client_key, false);
+			mistake = easy_cannot_read(options->client_key, false);
 	}
 	return mistake;
 }

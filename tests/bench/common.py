@@ -35,7 +35,9 @@ def expect(condition, text):
 
 
 def run(*command, **more):
-    return subprocess.run(command, check=True, capture_output=True, text=True, **more).stdout
+    done = subprocess.run(command, capture_output=True, text=True, **more)
+    expect(done.returncode == 0, f'{command} ended with {done.returncode}: {done.stderr}')
+    return done.stdout
 
 
 def cpu_of(*command):

@@ -83,7 +83,7 @@ class Member(Daemon):
         return run(*self.prefix, 'wg', 'show', 'wt0', what)
 
     def document(self):
-        return json.loads(self.lapwing('status', '--json'))
+        return json.loads(self.lapwing('status', '--json', '--timeout', '60'))
 
     def wait_signal(self):
         wait(lambda: ((self.document()['control'] or {}).get('signal') or {}).get('state') == 'connected', 'signal')
@@ -404,11 +404,11 @@ def connect(m, lapwing):
 
 def figure_agents(m, count=64):
     """So many negotiate with somebody who does not answer. What is needed once is there already, and the new map on the disk."""
-    m.wake([m.count])
-    m.daemon.document()
-    m.daemon.quiet()
     m.remotes.kind(mute=True)
     m.lead_checks(shut=True)
+    m.ask(m.count)
+    m.daemon.document()
+    m.daemon.quiet()
     before = m.daemon.memory()['Pss'], heap(m.daemon)
     for number in range(1, count + 1):
         m.ask(number)
@@ -424,11 +424,11 @@ def figure_agents(m, count=64):
 
 
 def figure_failing(m):
-    """One that is never reached, for an hour, and another."""
+    """One that is never reached, for an hour, and another. Before them what is kept of events has filled."""
     m.remotes.kind(mute=True)
     m.lead_checks(shut=True)
     m.daemon.lapwing('pin', m.keys[0])
-    time.sleep(1800)
+    time.sleep(3600)
     before = heap_between(m)
     m.remotes.offers()
     for hour in 'an', 'another':

@@ -33,6 +33,9 @@ static void test_defaults(void)
 	g_assert_cmpint(c.log.level, ==, LOG_LEVEL_INFO);
 	g_assert_cmpint(c.log.target, ==, LOG_TARGET_AUTO);
 	g_assert_false(c.management.given || c.policy.jobs);
+	g_assert_false(c.metrics.given || c.metrics.force);
+	g_assert_cmpint(c.metrics.push, ==, PUSH_OFF);
+	g_assert_true(!c.metrics.server_url && !c.metrics.config_url && !c.metrics.interval_s);
 	g_assert_cmpint(c.management.map_max_age_h, ==, 24);
 	g_assert_null(c.management.hostname);
 	g_assert_null(c.management.dns_labels);
@@ -92,6 +95,29 @@ static void test_network(void)
 	host = config_find_host(&c, "db1", &key);
 	g_assert_cmpuint(host->endpoints[0].address.port, ==, 2);
 	g_assert_null(config_find_host(&c, NULL, &other));
+	config_done(&c);
+}
+
+static void test_metrics(void)
+{
+	static const char text[] =
+		"{\"metrics\": {\"push\": \"on\", \"server_url\": \"https://m.example:8443/write?org=x\",\n"
+		"  \"config_url\": \"http://[::1]/c\", \"interval_seconds\": 604800, \"force\": true}}";
+	char error[CONFIG_ERROR_MAX];
+	struct config c;
+
+	g_assert_cmpint(parse(text, &c, error), ==, 0);
+	g_assert_true(c.metrics.given && c.metrics.force);
+	g_assert_cmpint(c.metrics.push, ==, PUSH_ON);
+	g_assert_cmpstr(c.metrics.server_url, ==, "https://m.example:8443/write?org=x");
+	g_assert_cmpstr(c.metrics.config_url, ==, "http://[::1]/c");
+	g_assert_cmpint(c.metrics.interval_s, ==, 604800);
+	config_done(&c);
+	g_assert_cmpint(
+		parse("{\"metrics\": {\"push\": \"server\", \"interval_seconds\": 1}}", &c, error),
+		==, 0);
+	g_assert_cmpint(c.metrics.push, ==, PUSH_SERVER);
+	g_assert_cmpint(c.metrics.interval_s, ==, 1);
 	config_done(&c);
 }
 
@@ -227,6 +253,18 @@ static void test_refused(void)
 			"policy.file_checks[0]: not an absolute path" },
 		{ "{\"policy\": {\"file_checks\": [\"/\"]}}", "policy.file_checks[0]" },
 		{ "{\"policy\": {\"jobs\": 1}}", "policy.jobs" },
+		{ "{\"metrics\": {\"push\": true}}", "metrics.push" },
+		{ "{\"metrics\": {\"push\": \"yes\"}}",
+			"metrics.push: one of \"off\", \"server\", \"on\"" },
+		{ "{\"metrics\": {\"server_url\": \"m.example\"}}",
+			"metrics.server_url: not an absolute http or https URL" },
+		{ "{\"metrics\": {\"config_url\": \"https://a@m.example\"}}",
+			"metrics.config_url" },
+		{ "{\"metrics\": {\"interval_seconds\": 0}}", "metrics.interval_seconds" },
+		{ "{\"metrics\": {\"interval_seconds\": 604801}}", "metrics.interval_seconds" },
+		{ "{\"metrics\": {\"force\": 1}}", "metrics.force" },
+		{ "{\"metrics\": {}, \"mesh_file\": \"/m\"}",
+			"\"mesh_file\" and \"metrics\" exclude each other" },
 		{ "{\"log\": {\"level\": \"loud\"}}", "log.level" },
 		{ "{\"log\": {\"target\": \"syslog\"}}", "log.target" },
 		{ "{\"log\": {\"target\": \"file\"}}", "go together" },
@@ -335,6 +373,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/config/defaults", test_defaults);
 	g_test_add_func("/config/everything", test_everything);
 	g_test_add_func("/config/network", test_network);
+	g_test_add_func("/config/metrics", test_metrics);
 	g_test_add_func("/config/refused", test_refused);
 	g_test_add_func("/config/many_routes", test_many_routes);
 	g_test_add_func("/config/allows_route", test_allows_route);

@@ -853,6 +853,37 @@ static void test_skip_like_jansson(void)
 	g_assert_cmpuint(taken, >, 10000);
 }
 
+static void descend(struct jread *r, struct slice key, void *into)
+{
+	if (jread_peek(r) == '{')
+		jread_members(r, 9, descend, into);
+	else
+		jread_fail(r, "wrong");
+}
+
+/* Where foreign keys are too long to be shown, no character is cut in two. */
+static void test_foreign_path(void)
+{
+	for (int pad = 0; pad < 4; pad++) {
+		g_autoptr(GString) text = g_string_new("{\"");
+		struct jread r;
+
+		g_string_append_len(text, "xxxx", pad);
+		for (int depth = 1; depth < JREAD_DEPTH_MAX; depth++)
+			g_string_append(text,
+				"\u2665\u2665\u2665\u2665\u2665\u2665\u2665\u2665\u2665\": {\"");
+		g_string_append(text, "\": 1");
+		for (int depth = 0; depth < JREAD_DEPTH_MAX; depth++)
+			g_string_append_c(text, '}');
+		jread_init(&r, text->str, text->len);
+		jread_members(&r, 9, descend, NULL);
+		g_assert_cmpint(jread_finish(&r), ==, -EINVAL);
+		g_test_message("%s", r.message);
+		g_assert_true(g_utf8_validate(r.message, -1, NULL));
+		g_assert_nonnull(strstr(r.message, "wrong"));
+	}
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
@@ -876,5 +907,6 @@ int main(int argc, char **argv)
 	g_test_add_func("/jread/members", test_members);
 	g_test_add_func("/jread/skip", test_skip);
 	g_test_add_func("/jread/skip-like-jansson", test_skip_like_jansson);
+	g_test_add_func("/jread/foreign_path", test_foreign_path);
 	return g_test_run();
 }

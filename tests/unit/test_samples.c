@@ -13,7 +13,7 @@ static char *written(struct samples *s, int64_t now_ns)
 {
 	GString *out = g_string_new(NULL);
 
-	samples_write(s, out, now_ns);
+	samples_write(s, out, SAMPLES_MAX, now_ns);
 	return g_string_free(out, FALSE);
 }
 
@@ -115,11 +115,81 @@ static void test_bounds(void)
 	samples_free(s);
 }
 
+static void test_phases(void)
+{
+	struct samples *s = samples_new();
+	g_autofree char *text = NULL, *first = NULL;
+	char id[SAMPLES_ID_STRLEN];
+
+	samples_peer_id(&own, id);
+	samples_set_network(s, "https://x", &own);
+	g_assert_cmpstr(samples_own_id(s), ==, id);
+	samples_add_phase(s, SAMPLES_SERVERS, 250, NOW);
+	samples_add_phase(s, SAMPLES_SAVING, 1000000, NOW + 1);
+	text = written(s, NOW);
+	first = g_strdup_printf(
+		"netbird_sync_phase,deployment_type=selfhosted,version=" LAPWING_VERSION
+		",os=linux,arch=amd64,peer_id=%s,phase=netbird_config "
+		"duration_seconds=0.00025 1800000000000000000\n",
+		id);
+#ifdef __x86_64__
+	g_assert_true(g_str_has_prefix(text, first));
+#endif
+	g_assert_true(
+		g_str_has_suffix(text, ",phase=persist duration_seconds=1 1800000000000000001\n"));
+	samples_free(s);
+}
+
+/* What was written is dropped, and nothing else: not what came since, nor twice. */
+static void test_dropping(void)
+{
+	struct samples *s = samples_new();
+	g_autoptr(GString) out = g_string_new(NULL);
+	uint64_t mark;
+
+	g_assert_cmpstr(samples_own_id(s), ==, "");
+	samples_set_network(s, "https://x", &own);
+	g_assert_cmpuint(samples_write(s, out, 10, NOW), ==, 0);
+	g_assert_cmpuint(out->len, ==, 0);
+	for (int i = 0; i < 3; i++)
+		samples_add_sync(s, i, NOW + i);
+	mark = samples_write(s, out, 2, NOW);
+	g_assert_true(g_str_has_suffix(out->str, "1800000000000000001\n"));
+	samples_add_sync(s, 3, NOW + 3);
+	samples_drop(s, mark);
+	g_assert_cmpuint(samples_count(s), ==, 2);
+	samples_drop(s, mark);
+	samples_drop(s, 0);
+	g_assert_cmpuint(samples_count(s), ==, 2);
+
+	/* Those that are dropped for want of room meanwhile count. */
+	mark = samples_write(s, out, 10, NOW);
+	for (int i = 0; i < SAMPLES_MAX - 1; i++)
+		samples_add_sync(s, i, NOW + 4);
+	g_assert_cmpuint(samples_count(s), ==, SAMPLES_MAX);
+	samples_drop(s, mark);
+	g_assert_cmpuint(samples_count(s), ==, SAMPLES_MAX - 1);
+
+	/* So do those of another network. */
+	mark = samples_write(s, out, 10, NOW);
+	samples_set_network(s, "https://x", &remote);
+	samples_add_sync(s, 1, NOW);
+	samples_drop(s, mark);
+	g_assert_cmpuint(samples_count(s), ==, 1);
+	samples_drop(s, UINT64_MAX);
+	g_assert_cmpuint(samples_count(s), ==, 0);
+	samples_add_sync(s, 1, NOW);
+	g_assert_cmpuint(samples_count(s), ==, 1);
+	samples_free(s);
+}
+
 int main(int argc, char **argv)
 {
 	g_test_init(&argc, &argv, NULL);
 	g_test_add_func("/samples/ids", test_ids);
 	g_test_add_func("/samples/lines", test_lines);
+	g_test_add_func("/samples/phases", test_phases);
+	g_test_add_func("/samples/dropping", test_dropping);
 	g_test_add_func("/samples/networks", test_networks);
 	g_test_add_func("/samples/bounds", test_bounds);
 	return g_test_run();

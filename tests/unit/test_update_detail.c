@@ -164,6 +164,7 @@ struct servers {
 	Management__HostConfig stuns[40], *stun_list[40], turn_hosts[2], signal;
 	Management__ProtectedHostConfig turns[2], *turn_list[2];
 	Management__RelayConfig relay;
+	Management__MetricsConfig metrics;
 };
 
 static void begin_servers(struct message *m, struct servers *s)
@@ -174,6 +175,7 @@ static void begin_servers(struct message *m, struct servers *s)
 	management__netbird_config__init(&s->config);
 	management__host_config__init(&s->signal);
 	management__relay_config__init(&s->relay);
+	management__metrics_config__init(&s->metrics);
 	for (size_t i = 0; i < G_N_ELEMENTS(s->stuns); i++) {
 		management__host_config__init(&s->stuns[i]);
 		s->stun_list[i] = &s->stuns[i];
@@ -249,6 +251,33 @@ static void test_few_servers(void)
 	u = message_read(&m);
 	g_assert_cmpuint(u->servers->n_stuns, ==, UPDATE_SERVERS_MAX);
 	update_free(u);
+	message_end(&m);
+}
+
+/* Said, and not said any more: as it was said last. */
+static void test_metrics(void)
+{
+	static const struct {
+		bool said, enabled, after;
+	} steps[] = { { false, false, false }, { true, true, true }, { false, false, true },
+		{ true, false, false }, { true, true, true } };
+	struct update_servers *known = NULL;
+	static struct servers s;
+	struct message m;
+
+	begin_servers(&m, &s);
+	for (size_t i = 0; i < G_N_ELEMENTS(steps); i++) {
+		struct update *u;
+
+		s.config.metrics = steps[i].said ? &s.metrics : NULL;
+		s.metrics.enabled = steps[i].enabled;
+		u = message_read(&m);
+		g_assert_cmpint(u->servers->has_metrics, ==, steps[i].said);
+		known = update_servers_merge(known, g_steal_pointer(&u->servers), false);
+		g_assert_cmpint(known->metrics, ==, steps[i].after);
+		update_free(u);
+	}
+	update_servers_free(known);
 	message_end(&m);
 }
 
@@ -385,6 +414,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/update-detail/groups", test_groups);
 	g_test_add_func("/update-detail/servers", test_servers);
 	g_test_add_func("/update-detail/few-servers", test_few_servers);
+	g_test_add_func("/update_detail/metrics", test_metrics);
 	g_test_add_func("/update-detail/garbled-servers", test_garbled_servers);
 	g_test_add_func("/update-detail/files", test_files);
 	g_test_add_func("/update-detail/session", test_session);

@@ -155,6 +155,8 @@ UNITS     := lapwing.service lapwing-enroll.service lapwing-tune.service lapwing
 INSTANCE  := s,^Description=.*,& %i,; s,/etc/lapwing/lapwing\.json,/etc/lapwing/%i.json,; \
 	s,^ExecStart=.*,& --config=/etc/lapwing/%i.json --state=/var/lib/lapwing-%i --run=/run/lapwing-%i,; \
 	s,^\(State\|Runtime\)Directory=lapwing$$,&-%i,
+# Names that no instance can have: its files would be those of lapwing tune, of the first one, or its mesh.
+NO_NAMES  := tune lapwing mesh
 $(BUILD)/lapwing@.service: scripts/lapwing.service Makefile
 	$(Q)mkdir -p $(@D) && sed '$(INSTANCE)' $< >$@
 
@@ -172,6 +174,7 @@ install: all $(BUILD)/lapwing@.service
 	for unit in $(UNITS:%=scripts/%) $(BUILD)/lapwing@.service; do \
 		sed "s,/usr/sbin/lapwingd,$(PREFIX)/sbin/lapwingd,; s,/usr/bin/lapwing,$(PREFIX)/bin/lapwing," $$unit \
 			>$(DESTDIR)$(UNIT_DIR)/$${unit##*/} && chmod 644 $(DESTDIR)$(UNIT_DIR)/$${unit##*/} || exit 1; done
+	for name in $(NO_NAMES); do ln -sf /dev/null $(DESTDIR)$(UNIT_DIR)/lapwing@$$name.service || exit 1; done
 	install -D -m644 -t $(DESTDIR)$(UDEV_DIR) scripts/90-lapwing-tune.rules
 	install -D -m644 scripts/sysusers.conf $(LIB)/sysusers.d/lapwing.conf
 	install -D -m644 scripts/tmpfiles.conf $(LIB)/tmpfiles.d/lapwing.conf

@@ -211,12 +211,22 @@ static void queue(struct client *c, GString *line)
 	g_string_free(line, TRUE);
 }
 
+static char *time_now(void)
+{
+	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+
+	return g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
+}
+
 static void queue_gap(struct client *c)
 {
+	g_autofree char *time = time_now();
 	GString *line = g_string_new(NULL);
 
-	g_string_printf(line, "{\"v\":%d,\"event\":\"gap\",\"lost\":%" PRIu64 "}\n",
-		CONTROL_VERSION, c->lost);
+	g_string_printf(line,
+		"{\"v\":%d,\"schema\":\"lapwing.event/1\",\"event\":\"gap\",\"time\":\"%s\","
+		"\"lost\":%" PRIu64 "}\n",
+		CONTROL_VERSION, time, c->lost);
 	c->lost = 0;
 	queue(c, line);
 }
@@ -290,9 +300,13 @@ static void refuse_and_close(struct client *c, enum exit_code code, const char *
 
 static void start_monitor(struct client *c)
 {
+	g_autofree char *time = time_now();
+	GString *out = g_string_new(NULL);
+
 	c->monitor = true;
 	c->control->n_monitors++;
-	queue(c, control_result_line(g_string_new("{\"schema\":\"lapwing.events/1\"}")));
+	g_string_printf(out, "{\"schema\":\"lapwing.events/1\",\"generated_at\":\"%s\"}", time);
+	queue(c, control_result_line(out));
 }
 
 static void handle_request(struct client *c, const struct control_request *request)

@@ -38,6 +38,8 @@ static int (*const stage_run[N_STAGES])(struct engine *e, int64_t now_ms) = {
 	[STAGE_PEERS] = engine_stage_peers,
 };
 
+enum { STUCK_AFTER_TRIES = 3 };
+
 /* After programming, sessions come up: look early, then ever less often. */
 static const int early_read_s[] = { 2, 5, 10, 20 };
 
@@ -151,6 +153,26 @@ bool engine_is_settled(const struct engine *e)
 	return true;
 }
 
+/* Not after one failure: between two calls anything may have happened. */
+static bool has_failed_for_good(const struct stage *s)
+{
+	bool plain = s->code == EXIT_PERMISSION || s->code == EXIT_NOT_APPLICABLE ||
+		s->code == EXIT_REFUSED || s->code == EXIT_IN_USE;
+
+	return s->problem[0] && (s->yielded || s->backoff.tries >= (plain ? 1 : STUCK_AFTER_TRIES));
+}
+
+bool engine_is_stuck(const struct engine *e)
+{
+	static const enum stage_id first[] = { STAGE_LINK, STAGE_ACL, STAGE_READ };
+	size_t n = e->removing ? 1 : e->map && !e->down ? G_N_ELEMENTS(first) : 0;
+
+	for (size_t i = 0; i < n; i++)
+		if (has_failed_for_good(&e->stages[first[i]]))
+			return true;
+	return false;
+}
+
 bool engine_is_placed(const struct engine *e)
 {
 	if (!e->map || (e->down && !e->removing))
@@ -187,16 +209,24 @@ const char *engine_stage_name(enum stage_id stage)
 
 /* -- telling -------------------------------------------------------------------------------- */
 
+GString *engine_open_event(const struct engine *e, const char *event)
+{
+	g_autoptr(GDateTime) now = g_date_time_new_from_unix_utc(e->ops->wall_s(e->user));
+	g_autofree char *time = g_date_time_format_iso8601(now);
+	GString *out = g_string_new(NULL);
+
+	jwrite_open(out, NULL, '{');
+	jwrite_string(out, "schema", "lapwing.event/1");
+	jwrite_string(out, "event", event);
+	jwrite_string(out, "time", time);
+	return out;
+}
+
 void engine_tell(struct engine *e, const char *event, const char *key, const char *value,
 	const char *message)
 {
-	g_autoptr(GString) out = g_string_new(NULL);
-	g_autoptr(GDateTime) now = g_date_time_new_from_unix_utc(e->ops->wall_s(e->user));
-	g_autofree char *time = g_date_time_format_iso8601(now);
+	g_autoptr(GString) out = engine_open_event(e, event);
 
-	jwrite_open(out, NULL, '{');
-	jwrite_string(out, "event", event);
-	jwrite_string(out, "time", time);
 	if (key)
 		jwrite_string(out, key, value);
 	jwrite_string(out, "message", message);
@@ -291,6 +321,13 @@ static void all_due(struct engine *e, int64_t now_ms, bool changed)
 {
 	for (size_t i = 0; i < N_STAGES; i++)
 		due_as(e, i, now_ms, changed);
+}
+
+void engine_retry(struct engine *e, int64_t now_ms)
+{
+	for (size_t i = 0; i < N_STAGES; i++)
+		if (e->stages[i].problem[0])
+			due_as(e, i, now_ms, true);
 }
 
 void engine_set_down(struct engine *e, bool down, int64_t now_ms)
@@ -464,7 +501,7 @@ static int64_t remove_step(struct engine *e, int64_t now_ms)
 		stage_done(e, i, now_ms);
 	e->was_ready = false;
 	e->next_read_ms = ENGINE_NEVER;
-	engine_tell(e, "interface", NULL, NULL, "down");
+	engine_tell(e, "interface", "name", NULL, "down");
 	if (e->forgetting)
 		engine_drop_map(e);
 	return 0;

@@ -172,6 +172,10 @@ int engine_wake_result(const struct engine *e, const struct wg_key *key);
 void engine_filter(const struct engine *e, struct monitor_filter *ret);
 /* Nothing is due: everything is as it should be, or waits for a later try. */
 bool engine_is_settled(const struct engine *e);
+/* What all the rest waits for cannot be done, and waiting does not help: engine_problem_code says why. */
+bool engine_is_stuck(const struct engine *e);
+/* Somebody says that what has failed may work now: it is not waited for its next try. */
+void engine_retry(struct engine *e, int64_t now_ms);
 /* The interface stands, with everything but (all of) its peers; or there is nothing to do. */
 bool engine_is_placed(const struct engine *e);
 /* The first problem as an exit code and one line; 0: none. For the start of the daemon. */
@@ -183,6 +187,8 @@ size_t engine_count_peers(const struct engine *e);
 GString *engine_begin_event(const struct engine *e, const char *event, const struct wg_key *peer);
 void engine_publish(struct engine *e, GString *event, const struct wg_key *peer, const char *words);
 
+/* How it is, as status says it, and why; *ret_reason may be NULL. */
+const char *engine_state(const struct engine *e, const char **ret_reason);
 /* Members of the status and peers documents (see lapwing(8)), without the outer braces. */
 void engine_write_status(const struct engine *e, GString *out, bool detail, int64_t now_ms);
 /* Items of the list "pools" of the runtime document. */

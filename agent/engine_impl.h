@@ -217,6 +217,8 @@ int engine_fail(struct engine *e, enum stage_id stage, int code, int r, const ch
 bool engine_may_repair(struct engine *e, enum stage_id stage, int64_t now_ms, const char *what);
 /* Somebody has given WireGuard the stray port: it gets ours back before anything is sent on. */
 void engine_port_strays(struct engine *e, int64_t now_ms);
+/* The first members of an event for monitors. */
+GString *engine_open_event(const struct engine *e, const char *event);
 void engine_tell(struct engine *e, const char *event, const char *key, const char *value,
 	const char *message);
 /* A lazy peer changed its state. */

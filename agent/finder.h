@@ -56,5 +56,5 @@ void finder_look_soon(struct finder *f);
 void finder_write_status(const struct finder *f, GString *out);
 /* Items of the list "pools"; `f` may be NULL. */
 void finder_write_pools(const struct finder *f, GString *out);
-/* Members of a peer's document about how it is reached; nothing when nobody talks to it. */
-void finder_write_peer(const struct finder *f, GString *out, const struct wg_key *key);
+/* The member of a peer's document about how it is reached. False: nobody talks to it, nothing was written. */
+bool finder_write_peer(const struct finder *f, GString *out, const struct wg_key *key);

@@ -77,12 +77,12 @@ void finder_tell(
 
 /* -- status -------------------------------------------------------------------------------------- */
 
-void finder_write_peer(const struct finder *f, GString *out, const struct wg_key *key)
+bool finder_write_peer(const struct finder *f, GString *out, const struct wg_key *key)
 {
 	struct nego_view v;
 
 	if (!nego_view(f->nego, key, &v))
-		return;
+		return false;
 	jwrite_open(out, "negotiation", '{');
 	jwrite_string(out, "phase", nego_phase_name(v.phase));
 	write_age(out, "waits_ms", v.phase == NEGO_WAITS ? v.due_ms : 0);
@@ -104,6 +104,7 @@ void finder_write_peer(const struct finder *f, GString *out, const struct wg_key
 	write_path(out, &v.path);
 	jwrite_string(out, "problem", v.why);
 	jwrite_close(out, '}');
+	return true;
 }
 
 void finder_write_status(const struct finder *f, GString *out)

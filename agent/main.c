@@ -28,6 +28,17 @@ static int usage_error(void)
 	return EXIT_USAGE;
 }
 
+/* There "lapwing tune" keeps what root alone may write: an instance of that name would make it the daemon's. */
+static bool belongs_to_tune(const char *dir)
+{
+	static const char tune[] = "/var/lib/lapwing-tune";
+	size_t len = strlen(dir);
+
+	while (len > 1 && dir[len - 1] == '/')
+		len--;
+	return len == sizeof(tune) - 1 && !memcmp(dir, tune, len);
+}
+
 int main(int argc, char **argv)
 {
 	static const struct option options[] = {
@@ -89,6 +100,12 @@ int main(int argc, char **argv)
 	if (optind < argc) {
 		fprintf(stderr, "lapwingd: what is %s?\n", argv[optind]);
 		return usage_error();
+	}
+	if (belongs_to_tune(o.state_dir)) {
+		fprintf(stderr,
+			"lapwingd: %s belongs to lapwing tune: give the instance another name\n",
+			o.state_dir);
+		return EXIT_USAGE;
 	}
 	/* A map is replaced as a whole: its big pieces go back to the system, whatever their size was. */
 	mallopt(M_MMAP_THRESHOLD, 64 * 1024);

@@ -21,7 +21,7 @@ enum { NETWORK_ERROR_MAX = 512 };
 
 /* The outcome of something asked for: *message is one line, the hint may be NULL. */
 struct network_outcome {
-	enum exit_code code;
+	enum exit_code code; /* of an error; in the document of a change, what its waiting comes to */
 	bool changed;
 	const char *message, *hint;
 	int until; /* as it was given */
@@ -51,6 +51,12 @@ bool network_is_joined(const struct network *n);
 const char *network_url(const struct network *n); /* NULL: none was joined */
 /* The server is connected, and its map in force. */
 bool network_is_connected(const struct network *n);
+/* How often its server could not be joined; a number for network_refused. */
+uint64_t network_failures(const struct network *n);
+/* Since there were so many failures the server has said no, or is not to be trusted, and waiting does not help: the
+ * exit status for that, and one line. EXIT_OK: it may still come. */
+enum exit_code network_refused(
+	const struct network *n, uint64_t failures, char error[static NETWORK_ERROR_MAX]);
 /* `down` and `up`: ends and begins following. */
 void network_set_down(struct network *n, bool down);
 /* Once a minute. */

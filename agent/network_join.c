@@ -27,14 +27,23 @@ void network_refuse(
 		n, id, &(struct network_outcome){ .code = code, .message = message, .hint = hint });
 }
 
-static void tell(
-	struct network *n, uint32_t id, const char *schema, bool changed, const char *message)
+static void tell_left(struct network *n, uint32_t id, bool changed, const char *message)
 {
 	network_answer(n, id,
-		&(struct network_outcome){ .schema = schema,
+		&(struct network_outcome){ .schema = change_schema,
 			.changed = changed,
 			.message = message,
-			.settle = changed && schema == change_schema });
+			.settle = changed });
+}
+
+static void tell_enrolled(
+	struct network *n, uint32_t id, int until, bool changed, const char *message)
+{
+	network_answer(n, id,
+		&(struct network_outcome){ .schema = enroll_schema,
+			.changed = changed,
+			.message = message,
+			.until = until });
 }
 
 static enum exit_code code_of(enum mgmt_failure failure)
@@ -59,6 +68,32 @@ static enum exit_code code_of(enum mgmt_failure failure)
 		break;
 	}
 	return EXIT_FAILED;
+}
+
+uint64_t network_failures(const struct network *n)
+{
+	struct mgmt_status s = { 0 };
+
+	if (n->client)
+		mgmt_client_get_status(n->client, &s);
+	return s.failures;
+}
+
+/* Other failures may go away by themselves, as a server that is started does. */
+enum exit_code network_refused(
+	const struct network *n, uint64_t failures, char error[static NETWORK_ERROR_MAX])
+{
+	struct mgmt_status s;
+
+	if (!n->client || n->down)
+		return EXIT_OK;
+	mgmt_client_get_status(n->client, &s);
+	if (s.failures == failures ||
+		(s.state != MGMT_LOGIN_NEEDED && s.failure != MGMT_TLS &&
+			s.failure != MGMT_SERVER_KEY_CHANGED))
+		return EXIT_OK;
+	g_snprintf(error, NETWORK_ERROR_MAX, "management %s: %s", n->membership.url, s.error);
+	return code_of(s.failure);
 }
 
 enum exit_code network_check_free(
@@ -127,11 +162,7 @@ static void become_member(struct network *n)
 			"a restart");
 	log_info("joined the network of %s", n->membership.url);
 	message = g_strdup_printf("enrolled at %s", n->membership.url);
-	network_answer(n, t->id,
-		&(struct network_outcome){ .schema = enroll_schema,
-			.changed = true,
-			.message = message,
-			.until = t->until });
+	tell_enrolled(n, t->id, t->until, true, message);
 	trial_free(t);
 }
 
@@ -211,7 +242,7 @@ static enum exit_code find_key(const struct network *n, struct wg_key *ret, bool
 	return EXIT_FAILED;
 }
 
-/* Enrolled there, and the server has not said otherwise. */
+/* Enrolled there, and the server has not said otherwise, even if it is being asked again. */
 static bool is_enrolled_at(const struct network *n, const char *url)
 {
 	struct mgmt_status s;
@@ -219,7 +250,8 @@ static bool is_enrolled_at(const struct network *n, const char *url)
 	if (!n->membership.url || strcmp(n->membership.url, url))
 		return false;
 	mgmt_client_get_status(n->client, &s);
-	return s.state != MGMT_LOGIN_NEEDED && s.failure != MGMT_SERVER_KEY_CHANGED;
+	return s.state != MGMT_LOGIN_NEEDED && s.failure != MGMT_KEY_NEEDED &&
+		s.failure != MGMT_DENIED && s.failure != MGMT_SERVER_KEY_CHANGED;
 }
 
 static void begin_trial(struct network *n, struct trial *t, const struct network_enrolment *e)
@@ -273,7 +305,7 @@ void network_enroll(struct network *n, uint32_t id, const struct network_enrolme
 		return network_refuse(n, id, code, error, hint);
 	if (is_enrolled_at(n, url)) {
 		g_snprintf(error, sizeof(error), "already enrolled at %s", url);
-		return tell(n, id, enroll_schema, false, error);
+		return tell_enrolled(n, id, e->until, false, error);
 	}
 	network_replace_trial(n);
 	t = g_new0(struct trial, 1);
@@ -320,7 +352,7 @@ static void logged_out(enum mgmt_failure failure, const char *error, void *user)
 		? g_strdup("deregistered")
 		: g_strdup_printf("left, but the server still knows this peer: %s", error);
 	leave(n);
-	tell(n, n->leaving_id, change_schema, true, message);
+	tell_left(n, n->leaving_id, true, message);
 }
 
 /* No network was joined: there may be a key, which is a mesh file's where there is one. */
@@ -333,7 +365,7 @@ static void purge_key(struct network *n, uint32_t id, bool purge)
 	key_wipe(&key);
 	if (had)
 		identity_purge(n->state_dir);
-	tell(n, id, change_schema, had, had ? "the key is gone" : "not enrolled");
+	tell_left(n, id, had, had ? "the key is gone" : "not enrolled");
 }
 
 void network_deregister(struct network *n, uint32_t id, bool purge)
@@ -345,8 +377,8 @@ void network_deregister(struct network *n, uint32_t id, bool purge)
 	/* In the name of another machine's key not a word is said to its server. */
 	if (n->key_is_foreign && purge) {
 		leave(n);
-		return tell(n, id, change_schema, true,
-			"another machine's key and network are gone from here");
+		return tell_left(
+			n, id, true, "another machine's key and network are gone from here");
 	}
 	if (n->key_is_foreign)
 		return network_refuse(n, id, EXIT_REFUSED,

@@ -3,6 +3,7 @@
  * Peers find each other through it; tunnels that are up do not need it. */
 #include <string.h>
 
+#include "agent/base/jwrite.h"
 #include "agent/base/log.h"
 #include "agent/config.h"
 #include "agent/engine.h"
@@ -262,6 +263,6 @@ void network_moved(struct network *n)
 
 void network_write_path(const struct network *n, GString *out, const struct wg_key *key)
 {
-	if (n->finder)
-		finder_write_peer(n->finder, out, key);
+	if (!n->finder || !finder_write_peer(n->finder, out, key))
+		jwrite_null(out, "negotiation");
 }

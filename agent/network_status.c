@@ -112,14 +112,12 @@ static void write_map(const struct network *n, GString *out, int64_t now)
 static void write_refused_jobs(const struct network *n, GString *out)
 {
 	struct mgmt_status s;
-	char text[32];
 
 	mgmt_client_get_status(n->client, &s);
 	if (!s.jobs_refused)
 		return;
-	g_snprintf(text, sizeof(text), "%zu so far", s.jobs_refused);
 	jwrite_open(out, NULL, '{');
-	jwrite_string(out, "jobs", text);
+	jwrite_int(out, "jobs", (int64_t)s.jobs_refused);
 	jwrite_string(out, "reason", "policy.jobs");
 	jwrite_close(out, '}');
 }

@@ -42,7 +42,7 @@ void requests_free(struct requests *r)
 GString *requests_document(const char *schema)
 {
 	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-	g_autofree char *time = g_date_time_format_iso8601(now);
+	g_autofree char *time = g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
 	GString *out = g_string_new(NULL);
 
 	jwrite_open(out, NULL, '{');
@@ -167,8 +167,8 @@ void requests_answer_change(
 	engine_write_status(daemon_engine(r->daemon), out, false, daemon_now_ms());
 	network_write_status(daemon_network(r->daemon), out, false);
 	jwrite_bool(out, "changed", outcome->changed);
-	if (outcome->message)
-		jwrite_string(out, "message", outcome->message);
+	jwrite_int(out, "code", outcome->code);
+	jwrite_string(out, "message", outcome->message);
 	if (outcome->members)
 		g_string_append_printf(out, ",%s", outcome->members);
 	jwrite_close(out, '}');
@@ -180,20 +180,53 @@ static void answer_changed(struct requests *r, uint32_t client, bool changed)
 	requests_answer_change(r, client, &(struct network_outcome){ .changed = changed });
 }
 
-/* Without a server there is nothing to wait for but the engine. */
-static bool is_reached(const struct requests *r, const struct waiter *w, bool settled)
+/* Who waits for a server, or for a server too; without one there is only the engine. */
+static bool waits_for_server(const struct requests *r, const struct waiter *w)
+{
+	return w->until != CONTROL_UNTIL_DONE && network_is_joined(daemon_network(r->daemon));
+}
+
+static bool is_over(const struct requests *r, const struct waiter *w, bool settled)
 {
 	const struct network *n = daemon_network(r->daemon);
+	bool stuck = engine_is_stuck(daemon_engine(r->daemon));
+	char error[NETWORK_ERROR_MAX];
 
-	switch (w->until) {
-	case CONTROL_UNTIL_DONE:
-		return settled;
-	case CONTROL_UNTIL_CONTROL:
-		return network_is_connected(n) || (settled && !network_is_joined(n));
-	case CONTROL_UNTIL_READY:
-		return settled && (network_is_connected(n) || !network_is_joined(n));
+	if (w->code)
+		return true;
+	if (!waits_for_server(r, w))
+		return settled || stuck;
+	if (network_refused(n, w->failures, error))
+		return true;
+	if (w->until == CONTROL_UNTIL_CONTROL)
+		return network_is_connected(n);
+	return stuck || (settled && network_is_connected(n));
+}
+
+/* What it has come to, as an exit status; for what the document does not say there is the message. */
+static enum exit_code judge(const struct requests *r, struct waiter *w)
+{
+	const struct engine *e = daemon_engine(r->daemon);
+	char error[NETWORK_ERROR_MAX];
+	enum exit_code code = EXIT_OK;
+	const char *why;
+
+	if (w->code)
+		return w->code;
+	if (waits_for_server(r, w))
+		code = network_refused(daemon_network(r->daemon), w->failures, error);
+	if (code) {
+		g_free(w->message);
+		w->message = g_strdup(error);
+		return code;
 	}
-	return true;
+	if (waits_for_server(r, w) && w->until == CONTROL_UNTIL_CONTROL)
+		return EXIT_OK;
+	code = (enum exit_code)engine_problem_code(e, &why);
+	if (code || !w->up || !strcmp(engine_state(e, &why), "ready"))
+		return code;
+	return engine_map(e) || network_is_joined(daemon_network(r->daemon)) ? EXIT_FAILED
+									     : EXIT_NOT_ENROLLED;
 }
 
 static void answer_waiters(struct requests *r, bool settled)
@@ -201,17 +234,20 @@ static void answer_waiters(struct requests *r, bool settled)
 	for (guint i = 0; i < r->waiters->len;) {
 		struct waiter w = g_array_index(r->waiters, struct waiter, i);
 		g_autofree char *message = NULL, *members = NULL;
+		enum exit_code code;
 
-		if (!is_reached(r, &w, settled)) {
+		if (!is_over(r, &w, settled)) {
 			i++;
 			continue;
 		}
 		/* Answering may bring in the next request of the same client. */
 		g_array_remove_index(r->waiters, i);
+		code = judge(r, &w);
 		message = w.message;
 		members = w.members;
 		requests_answer_change(r, w.client,
 			&(struct network_outcome){ .schema = w.schema,
+				.code = code,
 				.changed = w.changed,
 				.message = message,
 				.members = members });
@@ -223,12 +259,20 @@ void requests_settled(struct requests *r)
 	answer_waiters(r, true);
 }
 
+void requests_wait(struct requests *r, struct waiter *waiter)
+{
+	waiter->failures = network_failures(daemon_network(r->daemon));
+	g_array_append_val(r->waiters, *waiter);
+	daemon_kick(r->daemon);
+}
+
 static void handle_up_down(struct requests *r, const struct control_request *request, bool down)
 {
 	bool changed = daemon_is_down(r->daemon) != down;
 	struct waiter waiter = { .client = request->client,
 		.until = down ? CONTROL_UNTIL_DONE : request->until,
-		.changed = changed };
+		.changed = changed,
+		.up = !down };
 	int rc = daemon_set_down(r->daemon, down);
 	char error[DAEMON_ERROR_MAX];
 
@@ -236,13 +280,17 @@ static void handle_up_down(struct requests *r, const struct control_request *req
 		log_warn_errno(rc,
 			"cannot write down that we are %s, it will not outlast a restart",
 			down ? "down" : "up");
-	if (!down)
-		daemon_reload(r->daemon, NULL, error); /* the status tells what is wrong */
-	daemon_kick(r->daemon);
+	engine_retry(daemon_engine(r->daemon), daemon_now_ms());
+	if (!down && daemon_reload(r->daemon, NULL, error) < 0) {
+		waiter.code = EXIT_CONFIG;
+		waiter.message = g_strdup(error);
+	}
 	if (request->wait || down)
-		g_array_append_val(r->waiters, waiter);
-	else
-		answer_changed(r, request->client, changed);
+		return requests_wait(r, &waiter);
+	daemon_kick(r->daemon);
+	requests_answer_change(r, request->client,
+		&(struct network_outcome){ .changed = changed, .message = waiter.message });
+	g_free(waiter.message);
 }
 
 /* Answers at once where the files are bad, else when what follows in the kernel is done. */
@@ -261,9 +309,9 @@ static void handle_reload(struct requests *r, const struct control_request *requ
 			daemon_control(r->daemon), request->client, EXIT_CONFIG, NULL, "%s", error);
 		return;
 	}
-	if (difference->len)
-		waiter.members = g_strdup(difference->str);
-	g_array_append_val(r->waiters, waiter);
+	engine_retry(daemon_engine(r->daemon), daemon_now_ms());
+	waiter.members = g_strdup(difference->len ? difference->str : "\"mesh_difference\":null");
+	requests_wait(r, &waiter);
 }
 
 /* -- one peer -------------------------------------------------------------------------------- */
@@ -459,7 +507,9 @@ static void handle_version(struct requests *r, const struct control_request *req
 {
 	GString *out = requests_document("lapwing.version/1");
 
+	jwrite_string(out, "state", "running");
 	jwrite_string(out, "version", LAPWING_VERSION);
+	jwrite_string(out, "daemon_version", LAPWING_VERSION);
 	jwrite_close(out, '}');
 	control_reply(daemon_control(r->daemon), request->client, out);
 }

@@ -12,6 +12,9 @@ struct waiter {
 	uint32_t client;
 	enum control_until until;
 	bool changed;
+	bool up; /* the answer says whether it is */
+	enum exit_code code; /* there is nothing to wait for */
+	uint64_t failures; /* of the network before */
 	const char *schema; /* of the answer */
 	char *message; /* NULL: none */
 	char *members; /* of the answer, besides; NULL: none */
@@ -33,6 +36,9 @@ struct requests {
 GString *requests_document(const char *schema);
 void requests_answer_change(
 	struct requests *r, uint32_t client, const struct network_outcome *outcome);
+
+/* Takes what belongs to the waiter. */
+void requests_wait(struct requests *r, struct waiter *waiter);
 
 /* requests_network.c. False: the command is none of these. */
 bool requests_network(struct requests *r, const struct control_request *request);

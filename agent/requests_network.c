@@ -53,6 +53,9 @@ static void handle_export(struct requests *r, const struct control_request *requ
 	out = g_string_sized_new(head->len + profile->len + EXPORT_ROOM);
 	g_string_append_len(out, head->str, (gssize)head->len);
 	g_string_free(head, TRUE);
+	jwrite_null(out, "state");
+	jwrite_bool(out, "changed", false);
+	jwrite_null(out, "file");
 	jwrite_raw(out, "profile", profile->str);
 	jwrite_close(out, '}');
 	profile_text_free(profile);
@@ -98,5 +101,6 @@ void requests_network_done(
 	}
 	waiter.schema = outcome->schema;
 	waiter.message = g_strdup(outcome->message);
-	g_array_append_val(r->waiters, waiter);
+	waiter.up = waiter.until != CONTROL_UNTIL_DONE;
+	requests_wait(r, &waiter);
 }

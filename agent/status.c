@@ -209,7 +209,7 @@ static bool has_conflict(const struct engine *e)
 	return e->conflict && e->stages[STAGE_LINK].problem[0];
 }
 
-static const char *state_of(const struct engine *e, const char **ret_reason)
+const char *engine_state(const struct engine *e, const char **ret_reason)
 {
 	*ret_reason = NULL;
 	if (e->down)
@@ -380,14 +380,11 @@ static void write_lazy(const struct engine *e, GString *out)
 
 void engine_tell_lazy(struct engine *e, const char *name, const char *state, const char *cause)
 {
-	g_autoptr(GString) out = g_string_new(NULL);
+	g_autoptr(GString) out = engine_open_event(e, "lazy");
 	g_autofree char *message = NULL;
 
 	message = cause ? g_strdup_printf("%s is %s (%s)", name, state, cause)
 			: g_strdup_printf("%s is %s", name, state);
-	jwrite_open(out, NULL, '{');
-	jwrite_string(out, "event", "lazy");
-	write_time(out, "time", e->ops->wall_s(e->user));
 	jwrite_string(out, "name", name);
 	jwrite_string(out, "state", state);
 	jwrite_string(out, "cause", cause);
@@ -407,12 +404,9 @@ static const char *name_of(
 
 GString *engine_begin_event(const struct engine *e, const char *event, const struct wg_key *peer)
 {
-	GString *out = g_string_new(NULL);
+	GString *out = engine_open_event(e, event);
 	char text[KEY_STRLEN];
 
-	jwrite_open(out, NULL, '{');
-	jwrite_string(out, "event", event);
-	write_time(out, "time", e->ops->wall_s(e->user));
 	jwrite_string(out, "name", name_of(e, peer, text));
 	return out;
 }
@@ -456,7 +450,7 @@ static void write_problems(const struct engine *e, GString *out)
 
 void engine_write_status(const struct engine *e, GString *out, bool detail, int64_t now_ms)
 {
-	const char *reason, *state = state_of(e, &reason);
+	const char *reason, *state = engine_state(e, &reason);
 
 	jwrite_string(out, "state", state);
 	jwrite_string(out, "reason", reason);

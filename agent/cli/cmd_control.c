@@ -9,20 +9,17 @@
 
 /* -- up and down ------------------------------------------------------------------------------ */
 
-/* With --wait the mesh is there, or the exit status says that it is not. */
+/* With --wait the mesh is there, or the exit status says why not. */
 static enum exit_code tell_change(const struct options *o, const json_t *root, const char *verb)
 {
-	const char *state = get_text(root, "state"), *reason = get_text(root, "reason");
-	g_autofree char *text = text_safe(reason);
+	const char *state = get_text(root, "state"), *message = get_text(root, "message");
+	g_autofree char *text = text_safe(*message ? message : get_text(root, "reason"));
 	bool changed = get_bool(root, "changed");
 
 	if (!o->json)
 		printf("%s%s: %s%s%s\n", changed ? "" : "already ", verb, state, *text ? ": " : "",
 			text);
-	/* That the server is there is for the daemon to know. */
-	if (!o->wait || !g_strcmp0(o->until, "control"))
-		return EXIT_OK;
-	return strcmp(state, "ready") && strcmp(state, verb) ? EXIT_FAILED : EXIT_OK;
+	return o->wait ? get_code(root) : EXIT_OK;
 }
 
 enum exit_code cmd_up(const struct options *o)

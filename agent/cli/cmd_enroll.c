@@ -112,8 +112,8 @@ enum exit_code cmd_enroll(const struct options *o)
 	explicit_bzero(key, sizeof(key));
 	if (root && !o->json)
 		print_outcome(root, "enrolled", "already enrolled");
-	if (root && !g_strcmp0(o->until, "ready") && strcmp(get_text(root, "state"), "ready"))
-		code = EXIT_FAILED;
+	if (root)
+		code = get_code(root);
 	json_decref(root);
 	return code;
 }

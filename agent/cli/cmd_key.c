@@ -25,8 +25,7 @@ static void print_key(const struct options *o, const char *path, const struct wg
 		return;
 	}
 	out = document_new("lapwing.key/1", state);
-	if (state)
-		jwrite_bool(out, "changed", true);
+	jwrite_bool(out, "changed", state != NULL);
 	jwrite_string(out, "file", path);
 	jwrite_string(out, "public_key", text);
 	document_print(out);

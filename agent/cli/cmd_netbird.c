@@ -202,6 +202,7 @@ static enum exit_code write_file(const struct options *o, const GString *text)
 	out = document_new("lapwing.export/1", NULL);
 	jwrite_bool(out, "changed", true);
 	jwrite_string(out, "file", o->argument);
+	jwrite_null(out, "profile");
 	document_print(out);
 	return EXIT_OK;
 }

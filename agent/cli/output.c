@@ -9,6 +9,18 @@
 #include "agent/base/jwrite.h"
 #include "agent/base/text.h"
 
+static GString *document_open(const char *schema)
+{
+	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+	g_autofree char *time = g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
+	GString *out = g_string_new(NULL);
+
+	jwrite_open(out, NULL, '{');
+	jwrite_string(out, "schema", schema);
+	jwrite_string(out, "generated_at", time);
+	return out;
+}
+
 /* -- errors ----------------------------------------------------------------------------------- */
 
 static enum exit_code failure_setv(struct failure *f, enum exit_code code, const char *hint,
@@ -35,9 +47,8 @@ enum exit_code failure_set(
 
 static void print_error_document(const struct failure *f)
 {
-	GString *out = g_string_new(NULL);
+	GString *out = document_open("lapwing.error/1");
 
-	jwrite_open(out, NULL, '{');
 	jwrite_open(out, "error", '{');
 	jwrite_int(out, "code", f->code);
 	jwrite_string(out, "class", exit_code_class(f->code));
@@ -75,13 +86,8 @@ enum exit_code fail(
 
 GString *document_new(const char *schema, const char *state)
 {
-	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-	g_autofree char *time = g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
-	GString *out = g_string_new(NULL);
+	GString *out = document_open(schema);
 
-	jwrite_open(out, NULL, '{');
-	jwrite_string(out, "schema", schema);
-	jwrite_string(out, "generated_at", time);
 	jwrite_string(out, "state", state);
 	return out;
 }
@@ -115,6 +121,13 @@ bool get_is_null(const json_t *object, const char *key)
 	const json_t *value = json_object_get(object, key);
 
 	return !value || json_is_null(value);
+}
+
+enum exit_code get_code(const json_t *change)
+{
+	int64_t code = get_int(change, "code");
+
+	return code < EXIT_OK || code > EXIT_LAST ? EXIT_FAILED : (enum exit_code)code;
 }
 
 /* -- texts ------------------------------------------------------------------------------------ */

@@ -32,6 +32,8 @@ const char *get_text(const json_t *object, const char *key);
 int64_t get_int(const json_t *object, const char *key);
 bool get_bool(const json_t *object, const char *key);
 bool get_is_null(const json_t *object, const char *key);
+/* What waiting for a change has come to: "code" of its document. */
+enum exit_code get_code(const json_t *change);
 
 /* Texts for people; free with g_free. Foreign text comes out without control characters. */
 char *text_safe(const char *s);

@@ -136,12 +136,15 @@ static void print_refused(const json_t *item)
 	static const struct {
 		const char *key, *words;
 	} kinds[] = { { "network", "route to" }, { "file", "to look for" }, { "dns", "DNS by" },
-		{ "jobs", "jobs," }, { "metrics", "to tell" } };
+		{ "metrics", "to tell" } };
 
 	for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++)
 		if (*get_text(item, kinds[i].key))
 			status_line("refused", "%s %s: %s", kinds[i].words,
 				get_text(item, kinds[i].key), get_text(item, "reason"));
+	if (get_int(item, "jobs"))
+		status_line("refused", "jobs, %" PRId64 " so far: %s", get_int(item, "jobs"),
+			get_text(item, "reason"));
 }
 
 static void print_left_out(const json_t *control)

@@ -135,6 +135,8 @@ void tune_measured_write(const struct tune_measured *all)
 	jwrite_close(out, ']');
 	if (all->o->each_knob)
 		write_tenths(out, "noise_percent", all->noise * 100);
+	else
+		jwrite_null(out, "noise_percent");
 	jwrite_open(out, "knobs", '[');
 	for (guint i = 0; i < all->trials->len; i++) {
 		const struct tune_trial *t = &g_array_index(all->trials, struct tune_trial, i);

@@ -371,7 +371,7 @@ static void test_events(void)
 	while (g_main_context_iteration(NULL, FALSE))
 		;
 	g_assert_nonnull(strstr(s.events->str,
-		"{\"event\":\"negotiation\",\"time\":\"2023-11-14T22:13:20Z\",\"name\":\"h1\","
+		"\"event\":\"negotiation\",\"time\":\"2023-11-14T22:13:20Z\",\"name\":\"h1\","
 		"\"state\":\"offered\",\"session\":\""));
 	g_assert_nonnull(strstr(s.events->str,
 		"\"path\":null,\"local_type\":null,\"remote_type\":null,\"problem\":null,"

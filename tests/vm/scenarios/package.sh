@@ -94,6 +94,7 @@ END
 echo '{"mesh_file": "/etc/lapwing/blue-mesh.json", "private_key_file": "/var/lib/lapwing-blue/private.key"}' >/etc/lapwing/blue.json
 ok "it starts, and so does an instance" systemctl start lapwing lapwing@blue
 is "$(lapwing --run /run/lapwing-blue status --json --timeout=60 | python3 -c 'import json, sys; print(json.load(sys.stdin)["interface"]["name"])')" wt1 "which has files of its own"
+fails "none can have the files of lapwing tune" systemctl start lapwing@tune
 ok "a ping through the tunnel" wait_for 10 ping -c 1 -W 10 100.64.0.2
 systemctl enable -q --now lapwing-metrics.timer
 within 10 "the timer writes metrics" grep -q '^lapwing_up 1' /var/lib/prometheus/node-exporter/lapwing.prom

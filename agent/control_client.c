@@ -211,16 +211,10 @@ static void queue(struct client *c, GString *line)
 	g_string_free(line, TRUE);
 }
 
-static char *time_now(void)
-{
-	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-
-	return g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
-}
-
 static void queue_gap(struct client *c)
 {
-	g_autofree char *time = time_now();
+	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+	g_autofree char *time = g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
 	GString *line = g_string_new(NULL);
 
 	g_string_printf(line,
@@ -300,12 +294,11 @@ static void refuse_and_close(struct client *c, enum exit_code code, const char *
 
 static void start_monitor(struct client *c)
 {
-	g_autofree char *time = time_now();
-	GString *out = g_string_new(NULL);
+	GString *out = jwrite_document("lapwing.events/1");
 
+	jwrite_close(out, '}');
 	c->monitor = true;
 	c->control->n_monitors++;
-	g_string_printf(out, "{\"schema\":\"lapwing.events/1\",\"generated_at\":\"%s\"}", time);
 	queue(c, control_result_line(out));
 }
 

@@ -39,18 +39,6 @@ void requests_free(struct requests *r)
 	g_free(r);
 }
 
-GString *requests_document(const char *schema)
-{
-	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-	g_autofree char *time = g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
-	GString *out = g_string_new(NULL);
-
-	jwrite_open(out, NULL, '{');
-	jwrite_string(out, "schema", schema);
-	jwrite_string(out, "generated_at", time);
-	return out;
-}
-
 /* -- status --------------------------------------------------------------------------------- */
 
 static int64_t rss_bytes(void)
@@ -126,7 +114,7 @@ static void write_process(struct daemon *d, GString *out)
 
 static void handle_status(struct requests *r, const struct control_request *request)
 {
-	GString *out = requests_document("lapwing.status/1");
+	GString *out = jwrite_document("lapwing.status/1");
 	struct engine *e = daemon_engine(r->daemon);
 
 	engine_write_status(e, out, request->detail, daemon_now_ms());
@@ -142,7 +130,7 @@ static void handle_status(struct requests *r, const struct control_request *requ
 static void handle_peers(struct requests *r, const struct control_request *request)
 {
 	const char *only = request->peer[0] ? request->peer : NULL;
-	GString *out = requests_document("lapwing.peers/1");
+	GString *out = jwrite_document("lapwing.peers/1");
 	struct engine *e = daemon_engine(r->daemon);
 
 	if (!engine_write_peers(e, out, only, daemon_now_ms())) {
@@ -162,7 +150,7 @@ static void handle_peers(struct requests *r, const struct control_request *reque
 void requests_answer_change(
 	struct requests *r, uint32_t client, const struct network_outcome *outcome)
 {
-	GString *out = requests_document(outcome->schema ? outcome->schema : "lapwing.change/1");
+	GString *out = jwrite_document(outcome->schema ? outcome->schema : "lapwing.change/1");
 
 	engine_write_status(daemon_engine(r->daemon), out, false, daemon_now_ms());
 	network_write_status(daemon_network(r->daemon), out, false);
@@ -329,7 +317,7 @@ static const struct {
 static void answer_peer(struct requests *r, uint32_t client, const struct wg_key *key, bool changed,
 	const char *message)
 {
-	GString *out = requests_document("lapwing.peer-change/1");
+	GString *out = jwrite_document("lapwing.peer-change/1");
 	char name[KEY_STRLEN];
 
 	jwrite_bool(out, "changed", changed);
@@ -459,7 +447,7 @@ static void handle_log_level(struct requests *r, const struct control_request *r
 			"error, warn, info or debug", "no log level %s", request->level);
 		return;
 	}
-	out = requests_document("lapwing.log-level/1");
+	out = jwrite_document("lapwing.log-level/1");
 	jwrite_string(out, "level", log_level_name(level));
 	jwrite_bool(out, "changed", level != log_get_level());
 	jwrite_close(out, '}');
@@ -470,7 +458,7 @@ static void handle_log_level(struct requests *r, const struct control_request *r
 static void handle_runtime(struct requests *r, const struct control_request *request)
 {
 	const struct control *control = daemon_control(r->daemon);
-	GString *out = requests_document("lapwing.runtime/1");
+	GString *out = jwrite_document("lapwing.runtime/1");
 
 	jwrite_string(out, "version", LAPWING_VERSION);
 	jwrite_int(out, "uptime_seconds", daemon_uptime_s(r->daemon));
@@ -487,7 +475,7 @@ static void handle_runtime(struct requests *r, const struct control_request *req
 
 static void handle_recent(struct requests *r, const struct control_request *request)
 {
-	GString *out = requests_document("lapwing.recent/1");
+	GString *out = jwrite_document("lapwing.recent/1");
 
 	recent_write(daemon_recent(r->daemon), out);
 	jwrite_close(out, '}');
@@ -496,7 +484,7 @@ static void handle_recent(struct requests *r, const struct control_request *requ
 
 static void handle_samples(struct requests *r, const struct control_request *request)
 {
-	GString *out = requests_document("lapwing.samples/1");
+	GString *out = jwrite_document("lapwing.samples/1");
 
 	network_write_samples(daemon_network(r->daemon), out);
 	jwrite_close(out, '}');
@@ -505,7 +493,7 @@ static void handle_samples(struct requests *r, const struct control_request *req
 
 static void handle_version(struct requests *r, const struct control_request *request)
 {
-	GString *out = requests_document("lapwing.version/1");
+	GString *out = jwrite_document("lapwing.version/1");
 
 	jwrite_string(out, "state", "running");
 	jwrite_string(out, "version", LAPWING_VERSION);

@@ -32,8 +32,6 @@ struct requests {
 	GArray *wake_waiters; /* struct wake_waiter */
 };
 
-/* A document with its head; the caller adds members and closes it. */
-GString *requests_document(const char *schema);
 void requests_answer_change(
 	struct requests *r, uint32_t client, const struct network_outcome *outcome);
 

@@ -49,7 +49,7 @@ static void handle_export(struct requests *r, const struct control_request *requ
 		control_error(control, request->client, EXIT_NOT_ENROLLED, NULL, "%s", error);
 		return;
 	}
-	head = requests_document("lapwing.export/1");
+	head = jwrite_document("lapwing.export/1");
 	out = g_string_sized_new(head->len + profile->len + EXPORT_ROOM);
 	g_string_append_len(out, head->str, (gssize)head->len);
 	g_string_free(head, TRUE);

@@ -100,3 +100,15 @@ void jwrite_raw(GString *out, const char *key, const char *json)
 	put_key(out, key);
 	g_string_append(out, json);
 }
+
+GString *jwrite_document(const char *schema)
+{
+	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
+	g_autofree char *time = g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
+	GString *out = g_string_new(NULL);
+
+	jwrite_open(out, NULL, '{');
+	jwrite_string(out, "schema", schema);
+	jwrite_string(out, "generated_at", time);
+	return out;
+}

@@ -13,5 +13,7 @@ void jwrite_string(GString *out, const char *key, const char *value); /* NULL: n
 void jwrite_int(GString *out, const char *key, int64_t value);
 void jwrite_bool(GString *out, const char *key, bool value);
 void jwrite_null(GString *out, const char *key);
+/* A document for programs as it begins: what it is, and when it was made. It is open. */
+GString *jwrite_document(const char *schema);
 /* Ready JSON text, as it is. */
 void jwrite_raw(GString *out, const char *key, const char *json);

@@ -9,18 +9,6 @@
 #include "agent/base/jwrite.h"
 #include "agent/base/text.h"
 
-static GString *document_open(const char *schema)
-{
-	g_autoptr(GDateTime) now = g_date_time_new_now_utc();
-	g_autofree char *time = g_date_time_format(now, "%Y-%m-%dT%H:%M:%SZ");
-	GString *out = g_string_new(NULL);
-
-	jwrite_open(out, NULL, '{');
-	jwrite_string(out, "schema", schema);
-	jwrite_string(out, "generated_at", time);
-	return out;
-}
-
 /* -- errors ----------------------------------------------------------------------------------- */
 
 static enum exit_code failure_setv(struct failure *f, enum exit_code code, const char *hint,
@@ -47,7 +35,7 @@ enum exit_code failure_set(
 
 static void print_error_document(const struct failure *f)
 {
-	GString *out = document_open("lapwing.error/1");
+	GString *out = jwrite_document("lapwing.error/1");
 
 	jwrite_open(out, "error", '{');
 	jwrite_int(out, "code", f->code);
@@ -86,7 +74,7 @@ enum exit_code fail(
 
 GString *document_new(const char *schema, const char *state)
 {
-	GString *out = document_open(schema);
+	GString *out = jwrite_document(schema);
 
 	jwrite_string(out, "state", state);
 	return out;

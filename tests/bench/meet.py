@@ -59,7 +59,7 @@ def report_times(what, milliseconds, unit=' virtual ms', gate=None):
 def report_stages(what, peers):
     """Since the first packet, as the daemon says; a path is what ICE has found, which WireGuard does not wait for."""
     for stage in STAGES:
-        values = [p['negotiation'][stage] for p in peers if p.get('negotiation', {}).get(stage) is not None]
+        values = [p['negotiation'][stage] for p in peers if (p['negotiation'] or {}).get(stage) is not None]
         if values:
             report_times(f'{what}, until {stage[:-3]} ({len(values)})', values)
     for stage in 'endpoint_us', 'answer_us':

@@ -36,7 +36,7 @@ is "$(peer a c$name "['lazy']")" parked "c sleeps on"
 # ---- Sleep: one goes idle, the other is told
 ok "a parks b" lw a idle b$name
 within 5 "b parks a" is_peer b a$name "['lazy']" parked
-within 5 "nothing is left of it" eval '! lw b peers a$name --json | grep -q "\"negotiation\""'
+within 5 "nothing is left of it" is_peer b a$name "['negotiation']" None
 ms=$(ping_ms b 100.64.0.1)
 ok "the other way round, from where it was (${ms:-never} ms)" test -n "$ms"
 within 5 "both are up" is_peer a b$name "['lazy']" active
@@ -60,7 +60,7 @@ within 60 "a's packets find it" reaches a 100.64.0.2 2
 # meet_again: both sleep, and a packet of a's makes them negotiate anew.
 meet_again() {
 	lw a idle b$name >/dev/null
-	wait_for 10 eval '! lw b peers a$name --json | grep -q "\"negotiation\""' && reaches a 100.64.0.2 5
+	wait_for 10 is_peer b a$name "['negotiation']" None && reaches a 100.64.0.2 5
 }
 lan side a=10.9.0.1/24
 ip -n a address add 10.0.0.77/24 dev eth0

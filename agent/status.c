@@ -378,6 +378,31 @@ static void write_lazy(const struct engine *e, GString *out)
 	jwrite_close(out, '}');
 }
 
+GString *engine_open_event(const struct engine *e, const char *event)
+{
+	g_autoptr(GDateTime) now = g_date_time_new_from_unix_utc(e->ops->wall_s(e->user));
+	g_autofree char *time = g_date_time_format_iso8601(now);
+	GString *out = g_string_new(NULL);
+
+	jwrite_open(out, NULL, '{');
+	jwrite_string(out, "schema", "lapwing.event/1");
+	jwrite_string(out, "event", event);
+	jwrite_string(out, "time", time);
+	return out;
+}
+
+void engine_tell(struct engine *e, const char *event, const char *key, const char *value,
+	const char *message)
+{
+	g_autoptr(GString) out = engine_open_event(e, event);
+
+	if (key)
+		jwrite_string(out, key, value);
+	jwrite_string(out, "message", message);
+	jwrite_close(out, '}');
+	e->ops->event(out->str, e->user);
+}
+
 void engine_tell_lazy(struct engine *e, const char *name, const char *state, const char *cause)
 {
 	g_autoptr(GString) out = engine_open_event(e, "lazy");

@@ -33,7 +33,10 @@ def test_runtime(host):
     for line, key in (("VmRSS", "rss_bytes"), ("VmSize", "virtual_bytes"), ("VmData", "data_bytes"),
                       ("VmHWM", "rss_peak_bytes")):
         near(first["memory"][key], 1024 * int(re.search(rf"^{line}:\s+(\d+)", status, re.M).group(1)))
-    near(first["process"]["descriptors"], len(os.listdir(f"/proc/{host.daemon.pid}/fd")))
+    # Connections that are closed by now are among them: the one that asked, and perhaps the one that saw it start.
+    more = first["process"]["descriptors"] - len(os.listdir(f"/proc/{host.daemon.pid}/fd"))
+    if not 0 <= more <= 2:
+        raise AssertionError(f"{more} descriptors more than there are")
     if not 0 < first["memory"]["heap"]["used_bytes"] < first["memory"]["data_bytes"]:
         raise AssertionError(first["memory"])
     pools = {pool["name"]: pool for pool in first["pools"]}

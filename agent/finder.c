@@ -107,6 +107,10 @@ static void perform(struct finder *f, const struct nego_action *action)
 		break;
 	case NEGO_ACT_ICE_RELEASE:
 		finder_ice_release(f, &action->key);
+		finder_sessions_changed(f);
+		break;
+	case NEGO_ACT_ICE_RESUME:
+		finder_ice_resume(f, &action->key);
 		break;
 	case NEGO_ACT_ENDPOINTS:
 		set_paths(f, &action->key);
@@ -235,6 +239,7 @@ struct finder *finder_new(struct engine *engine, const struct wg_key *own, const
 	nego_watch(f->nego, finder_tell, f);
 	f->aim = aim_new();
 	finder_ice_open(f);
+	finder_resume_open(f);
 	finder_net_open(f);
 	take_place(f);
 	f->work = due_new(work, f, NULL);
@@ -248,6 +253,7 @@ void finder_free(struct finder *f)
 	engine_set_finder(f->engine, false, finder_now_ms());
 	g_clear_handle_id(&f->looks, g_source_remove);
 	due_free(f->work);
+	finder_resume_close(f);
 	finder_ice_close(f);
 	finder_net_close(f);
 	nego_free(f->nego);
@@ -277,6 +283,7 @@ void finder_need(struct finder *f, const struct wg_key *key, enum engine_need ne
 		nego_want(f->nego, key, NEGO_PERMANENT, finder_now_ms());
 		break;
 	case ENGINE_ANSWERS:
+		finder_resume(f, key);
 		nego_up(f->nego, key, finder_now_ms());
 		break;
 	case ENGINE_SLEEPS:
@@ -379,6 +386,7 @@ void finder_tick(struct finder *f)
 	/* Those that found no room. */
 	engine_set_finder(f->engine, true, finder_now_ms());
 	aim_tidy(f->aim, finder_now_ms());
+	finder_resume_tick(f);
 	finder_kick(f);
 	if (!f->looks)
 		look(f);

@@ -9,6 +9,7 @@
 #include "agent/engine.h"
 
 struct finder;
+struct nego_session;
 struct nego_view;
 struct gather_map;
 struct signal_body;
@@ -29,12 +30,16 @@ struct finder_ops {
 	void (*moved)(void *user);
 	/* The tunnel to a peer is up, after it was spoken with. May be NULL. */
 	void (*connected)(const struct wg_key *remote, const struct nego_view *view, void *user);
+	/* What finder_expect is to be given after a restart. May be NULL. */
+	void (*record_sessions)(const struct nego_session *sessions, size_t n, void *user);
 };
 
 /* `version` is what we tell others that we are; copied by reference. */
 struct finder *finder_new(struct engine *engine, const struct wg_key *own, const char *version,
 	const struct finder_ops *ops, void *user);
 void finder_free(struct finder *f); /* NULL is fine */
+/* Sessions of a run before: those of peers whose tunnels are found up go on. */
+void finder_expect(struct finder *f, const struct nego_session *sessions, size_t n);
 /* The signal server can be spoken with, or not any more. */
 void finder_set_signal(struct finder *f, bool ready);
 /* STUN servers, as the management server writes them; `uris` ends with NULL. */

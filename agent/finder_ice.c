@@ -271,22 +271,40 @@ void finder_ice_mapped(struct finder *f, const struct endpoint *mapped)
 
 /* -- after that ------------------------------------------------------------------------------------ */
 
-void finder_ice_release(struct finder *f, const struct wg_key *key)
+/* Its checks come to the one port of the answers. */
+static void answer(struct finder *f, const char *ufrag, const char *pwd)
 {
 	uint16_t port = (uint16_t)(engine_first_steered(f->engine) + PORT_ANSWERS);
-	struct agent *a = g_hash_table_lookup(f->agents, key);
-	char ufrag[NEGO_UFRAG_LEN + 1];
 
-	if (!a || !f->binding)
-		return;
-	memcpy(ufrag, a->ufrag, sizeof(ufrag));
-	binding_answer(f->binding, ufrag, a->pwd);
-	g_hash_table_remove(f->agents, key);
+	binding_answer(f->binding, ufrag, pwd);
 	engine_steer(f->engine, ufrag, port);
+}
+
+void finder_ice_release(struct finder *f, const struct wg_key *key)
+{
+	struct nego_words local;
+
+	if (!f->binding || !g_hash_table_remove(f->agents, key))
+		return;
+	if (nego_words(f->nego, key, &local))
+		answer(f, local.ufrag, local.pwd);
+	explicit_bzero(&local, sizeof(local));
+}
+
+void finder_ice_resume(struct finder *f, const struct wg_key *key)
+{
+	struct nego_words local;
+
+	open_binding(f);
+	if (f->binding && nego_words(f->nego, key, &local))
+		answer(f, local.ufrag, local.pwd);
+	explicit_bzero(&local, sizeof(local));
 }
 
 void finder_ice_forget(struct finder *f, const char *ufrag)
 {
-	if (f->binding && binding_forget(f->binding, ufrag))
-		engine_steer_no_more(f->engine, ufrag);
+	if (!f->binding || !binding_forget(f->binding, ufrag))
+		return;
+	engine_steer_no_more(f->engine, ufrag);
+	finder_sessions_changed(f);
 }

@@ -31,6 +31,11 @@ struct finder {
 	guint queue_source;
 	struct binding *binding; /* NULL: no port for it */
 
+	/* sessions that outlive us */
+	GHashTable *expected; /* struct nego_session by key: of a run before */
+	int64_t expected_ms; /* since when */
+	guint records; /* source: they are to be written down */
+
 	/* this host */
 	struct finder_gathering gathering;
 	struct ice_local locals[GATHER_MAX]; /* as last seen */
@@ -62,8 +67,19 @@ void finder_ice_candidate(struct finder *f, const struct wg_key *key, const char
 /* Its tunnel is up: what is left to do is to answer its checks, if it makes any. */
 void finder_ice_release(struct finder *f, const struct wg_key *key);
 void finder_ice_mapped(struct finder *f, const struct endpoint *mapped);
+/* They are answered again. */
+void finder_ice_resume(struct finder *f, const struct wg_key *key);
 /* Checks with this ufrag of ours are answered no more. */
 void finder_ice_forget(struct finder *f, const char *ufrag);
+
+/* finder_resume.c */
+void finder_resume_open(struct finder *f);
+void finder_resume_close(struct finder *f);
+/* This tunnel is up: if it was before we began, its session goes on. */
+void finder_resume(struct finder *f, const struct wg_key *key);
+void finder_resume_tick(struct finder *f);
+/* They are written down in a moment. */
+void finder_sessions_changed(struct finder *f);
 
 /* finder_show.c */
 /* A step of the negotiation, for monitors. */

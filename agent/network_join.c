@@ -11,6 +11,7 @@
 #include "agent/mapcache.h"
 #include "agent/network_impl.h"
 #include "agent/privs.h"
+#include "agent/sessions.h"
 #include "mgmt/update.h"
 
 static const char enroll_schema[] = "lapwing.enroll/1", change_schema[] = "lapwing.change/1";
@@ -330,6 +331,7 @@ static void leave(struct network *n)
 	network_forget(n);
 	membership_remove(n->state_dir);
 	mapcache_remove(n->state_dir);
+	sessions_remove(n->state_dir);
 	unlink(n->psk_path);
 	n->key_is_foreign = false;
 	engine_forget_map(n->engine, g_get_monotonic_time() / 1000);

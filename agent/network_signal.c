@@ -9,6 +9,7 @@
 #include "agent/engine.h"
 #include "agent/network_impl.h"
 #include "agent/nego/nego.h"
+#include "agent/sessions.h"
 #include "ice/gather.h"
 #include "mgmt/netmap.h"
 #include "mgmt/request.h"
@@ -124,11 +125,35 @@ static void connected(const struct wg_key *remote, const struct nego_view *view,
 	samples_add_connection(n->samples, remote, &stages, g_get_real_time() * 1000);
 }
 
+static void record_sessions(const struct nego_session *sessions, size_t count, void *user)
+{
+	static struct log_limit limit = { .cause = "sessions on disk", .burst = 1 };
+	const struct network *n = user;
+	int r = sessions_save(n->state_dir, sessions, count);
+
+	if (r < 0 && log_limit_allows(&limit))
+		log_warn_errno(
+			r, "cannot write down sessions: agents of NetBird will notice a restart");
+}
+
+static void resume(const struct network *n)
+{
+	struct nego_session *sessions;
+	size_t count;
+	int r = sessions_load(n->state_dir, &sessions, &count);
+
+	if (r < 0)
+		log_warn_errno(r, "cannot read sessions: agents of NetBird notice this start");
+	finder_expect(n->finder, sessions, count);
+	sessions_wipe(sessions, count);
+}
+
 static const struct finder_ops finder_ops = {
 	.send = send_body,
 	.changed = engine_changed,
 	.connected = connected,
 	.moved = moved,
+	.record_sessions = record_sessions,
 };
 
 static void begin(struct network *n)
@@ -136,6 +161,8 @@ static void begin(struct network *n)
 	n->finder = finder_new(n->engine, &n->public_key, request_version, &finder_ops, n);
 	network_renew_gathering(n);
 	set_stun_servers(n);
+	resume(n);
+	finder_set_signal(n->finder, false); /* those that are connected do not wait for it */
 	signal_client_start(n->signal);
 }
 

@@ -267,14 +267,10 @@ const char *state_instance(const struct state *state)
 
 /* -- peers and memory ------------------------------------------------------------------------- */
 
-/* One peer in the file "memory"; numbers are little-endian there. */
+/* One peer in the file "memory". */
 struct record {
 	struct wg_key key;
-	uint8_t ip_version; /* of the endpoint: 4, 6; 0: unknown */
-	uint8_t flags;
-	uint16_t port;
-	uint32_t scope;
-	uint8_t addr[16];
+	struct state_endpoint at; /* its `more`: flags */
 };
 static_assert(sizeof(struct record) == 56, "the file's form has no gaps");
 
@@ -301,32 +297,18 @@ int state_save_peers(struct state *state, const struct wg_key *keys, size_t n)
 
 static void encode(const struct engine_memory *from, struct record *ret)
 {
-	const struct endpoint *e = &from->endpoint;
-
-	*ret = (struct record){ .key = from->key,
-		.ip_version = e->family == AF_INET ? 4
-			: e->family == AF_INET6    ? 6
-						   : 0,
-		.flags = from->pinned ? RECORD_PINNED : 0,
-		.port = GUINT16_TO_LE(e->port),
-		.scope = GUINT32_TO_LE(e->scope) };
-	memcpy(ret->addr, e->addr, sizeof(ret->addr));
+	ret->key = from->key;
+	state_endpoint_encode(&from->endpoint, &ret->at);
+	ret->at.more = from->pinned ? RECORD_PINNED : 0;
 }
 
 /* False: no version of ours wrote this. `ret` is all zeros before. */
 static bool decode(const struct record *from, struct engine_memory *ret)
 {
-	bool v4 = from->ip_version == 4, v6 = from->ip_version == 6;
-
-	if (from->flags & ~RECORD_PINNED || (from->ip_version && !v4 && !v6) ||
-		!from->port != !from->ip_version)
+	if (from->at.more & ~RECORD_PINNED || !state_endpoint_decode(&from->at, &ret->endpoint))
 		return false;
 	ret->key = from->key;
-	ret->pinned = from->flags & RECORD_PINNED;
-	ret->endpoint.family = v4 ? AF_INET : v6 ? AF_INET6 : 0;
-	ret->endpoint.port = GUINT16_FROM_LE(from->port);
-	ret->endpoint.scope = v6 ? GUINT32_FROM_LE(from->scope) : 0;
-	memcpy(ret->endpoint.addr, from->addr, v4 ? 4 : v6 ? 16 : 0);
+	ret->pinned = from->at.more & RECORD_PINNED;
 	return true;
 }
 

@@ -5,6 +5,7 @@
 #include <glib.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "agent/base/file.h"
 #include "agent/base/log.h"
@@ -111,4 +112,28 @@ int state_records_save(
 	r = file_write(path, data, len + SUM, 0600);
 	explicit_bzero(data, len);
 	return r;
+}
+
+void state_endpoint_encode(const struct endpoint *from, struct state_endpoint *ret)
+{
+	*ret = (struct state_endpoint){ .ip_version = from->family == AF_INET ? 4
+			: from->family == AF_INET6                            ? 6
+									      : 0,
+		.port = GUINT16_TO_LE(from->port),
+		.scope = GUINT32_TO_LE(from->scope) };
+	memcpy(ret->addr, from->addr, sizeof(ret->addr));
+}
+
+bool state_endpoint_decode(const struct state_endpoint *from, struct endpoint *ret)
+{
+	bool v4 = from->ip_version == 4, v6 = from->ip_version == 6;
+
+	if ((from->ip_version && !v4 && !v6) || !from->port != !from->ip_version)
+		return false;
+	memset(ret, 0, sizeof(*ret)); /* compared as bytes */
+	ret->family = v4 ? AF_INET : v6 ? AF_INET6 : 0;
+	ret->port = GUINT16_FROM_LE(from->port);
+	ret->scope = v6 ? GUINT32_FROM_LE(from->scope) : 0;
+	memcpy(ret->addr, from->addr, v4 ? 4 : v6 ? 16 : 0);
+	return true;
 }

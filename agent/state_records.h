@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "agent/base/addr.h"
+
 enum { STATE_RECORDS_MAX = 2 * 1024 * 1024 };
 
 /* One kind of file. */
@@ -14,6 +16,19 @@ struct state_records {
 	uint32_t version;
 	uint32_t size; /* of a record, in bytes */
 };
+
+/* An endpoint in a record; numbers are little-endian. */
+struct state_endpoint {
+	uint8_t ip_version; /* 4, 6; 0: none */
+	uint8_t more; /* of the record's */
+	uint16_t port;
+	uint32_t scope;
+	uint8_t addr[16];
+};
+
+void state_endpoint_encode(const struct endpoint *from, struct state_endpoint *ret);
+/* False: no version of ours wrote this. */
+bool state_endpoint_decode(const struct state_endpoint *from, struct endpoint *ret);
 
 /* A file that is not there reads as empty, so does a damaged one, which is moved aside. 0 or -errno;
  * free with g_free. */

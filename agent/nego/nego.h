@@ -67,6 +67,14 @@ struct nego_path {
 	enum candidate_type local : 8, remote : 8;
 };
 
+/* One that has led to a path, whose other side goes on checking it: what has to outlive a restart of ours, as nobody
+ * who asks under it would know us without. */
+struct nego_session {
+	struct wg_key key;
+	char ufrag[NEGO_UFRAG_LEN + 1], pwd[NEGO_PWD_LEN + 1]; /* ours */
+	struct nego_path path;
+};
+
 enum nego_act {
 	NEGO_ACT_OFFER, /* send one; nego_words says what is in it */
 	NEGO_ACT_ANSWER,
@@ -76,6 +84,7 @@ enum nego_act {
 	NEGO_ACT_ICE_CANDIDATE, /* hand `line` over */
 	NEGO_ACT_ICE_STOP, /* `line`: our ufrag, whose checks need no answer any more */
 	NEGO_ACT_ICE_RELEASE, /* nothing more to be found; the other side's checks are to be answered, though */
+	NEGO_ACT_ICE_RESUME, /* they are to be answered again, with what nego_words gives */
 	NEGO_ACT_ENDPOINTS, /* nego_endpoints has changed */
 	NEGO_ACT_WAKE, /* a path stands, and it is on us to begin the handshake */
 };
@@ -152,6 +161,8 @@ void nego_set_signal(struct nego *n, bool ready, int64_t now_ms);
 void nego_want(struct nego *n, const struct wg_key *key, enum nego_urgency urgency, int64_t now_ms);
 /* The tunnel answers. */
 void nego_up(struct nego *n, const struct wg_key *key, int64_t now_ms);
+/* The same of one that was up before we were: the session goes on, unless there is another by now. */
+void nego_resume(struct nego *n, const struct nego_session *session, int64_t now_ms);
 /* Nobody needs it any more; `tell`: the other side may sleep, too. */
 void nego_idle(struct nego *n, const struct wg_key *key, bool tell);
 void nego_forget(struct nego *n, const struct wg_key *key);
@@ -196,6 +207,8 @@ size_t nego_endpoints(const struct nego *n, const struct wg_key *key, struct end
 bool nego_view(const struct nego *n, const struct wg_key *key, struct nego_view *ret);
 const char *nego_phase_name(enum nego_phase phase);
 const char *nego_step_name(enum nego_step step);
+/* Returns how many there are, no more than nego_count; `ret` gets the first `max` of them. */
+size_t nego_sessions(const struct nego *n, struct nego_session *ret, size_t max);
 /* Which of the two controls: the greater key, as text. */
 bool nego_controls(const struct nego *n, const struct wg_key *key);
 size_t nego_count(const struct nego *n);

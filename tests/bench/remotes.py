@@ -3,11 +3,12 @@
 signal and ICE here; WireGuard the kernel speaks for each of them, on its own port. What hubctl can tell it beyond hub.py:
 
   remotes                    keys and addresses inside of the tunnel
-  kind lapwing= mute=        what they say that they are; mute: checks are not answered (then WireGuard's port has to be shut)
+  kind lapwing= mute=        what they say that they are; mute: checks are not answered (then WireGuard's port has to be shut);
+       silence=              after so many seconds without an answer they give up a path, 6 unless it is said
   delay ms=                  of each message, either way
   sleep                      all of them go idle, and say so
   offers                     when which remote was asked since the last time: [seconds, number]
-  sessions                   how many have a path, how many have had one and heard nothing for 6 s
+  sessions                   how many have a path, how many gave one up, for how many seconds the most silent heard nothing
 
 Others than lapwings are as the reference is on the wire: attribute 0x8100 behind FINGERPRINT, a check every two seconds, an
 end after six without an answer, regular nomination. ICE is that of RFC 8445 as far as it takes one candidate of each side."""
@@ -126,7 +127,7 @@ class Session:
         if self.nominated or (self.path and not self.controlling):
             if self.lapwing:
                 return None
-            if time.monotonic() - self.heard > SILENCE_S:
+            if time.monotonic() - self.heard > self.remote.fleet.silence_s:
                 self.remote.fleet.lost += 1
                 return self.end()
             self.request(self.path, False)
@@ -240,6 +241,7 @@ class Fleet(Exchange):
     def __init__(self, faults):
         super().__init__(faults)
         self.remotes, self.delay_s, self.lapwing, self.mute, self.offers, self.lost = {}, 0, True, False, [], 0
+        self.silence_s = SILENCE_S
 
     def open(self, count, address):
         for number in range(1, count + 1):
@@ -262,8 +264,8 @@ class RemoteCommands(Commands):
         account = self._account_of('main')
         return [{'key': key, 'address': account.address(account.peers[key])[0]} for key in self.exchange.remotes]
 
-    def kind(self, lapwing=True, mute=False):
-        self.exchange.lapwing, self.exchange.mute = lapwing, mute
+    def kind(self, lapwing=True, mute=False, silence=SILENCE_S):
+        self.exchange.lapwing, self.exchange.mute, self.exchange.silence_s = lapwing, mute, silence
 
     def delay(self, ms):
         self.exchange.delay_s = ms / 1000
@@ -278,7 +280,9 @@ class RemoteCommands(Commands):
 
     def sessions(self):
         all_sessions = [s for remote in self.exchange.remotes.values() for s in remote.sessions.values()]
-        return {'paths': sum(bool(s.path) and not s.over for s in all_sessions), 'lost': self.exchange.lost}
+        with_path = [s for s in all_sessions if s.path and not s.over]
+        silent = max((time.monotonic() - s.heard for s in with_path), default=0)
+        return {'paths': len(with_path), 'lost': self.exchange.lost, 'silent_s': silent}
 
 
 class RemoteHub(hub.Hub):

@@ -262,6 +262,10 @@ void finder_ice_release(struct finder *f, const struct wg_key *key)
 	finder_ice_stop(f, key);
 }
 
+void finder_ice_resume(struct finder *f, const struct wg_key *key)
+{
+}
+
 void finder_ice_mapped(struct finder *f, const struct endpoint *mapped)
 {
 }

@@ -1,7 +1,8 @@
 /* tests/sim/sim_nego.c - pairs of hosts that negotiate over a signal server that loses, delays, doubles and
  * swaps messages and goes away, that restart, wake and sleep at random moments, beside a model of ICE and
- * of WireGuard. What must hold: once faults end, both that want a path have one; a session that is not
- * the present one changes nothing; offers are bounded; who sleeps leaves nothing behind.
+ * of WireGuard. In half of the lives they are not of one kind: then one of them goes on checking its path. What must
+ * hold: once faults end, both that want a path have one; a session that is not the present one changes nothing; who is
+ * connected and checks is answered over a restart; offers are bounded; who sleeps leaves nothing behind.
  * sim_nego [SEEDS [FIRST]] */
 #include <glib.h>
 #include <stdio.h>
@@ -16,6 +17,7 @@ enum {
 	QUIET_MS = 100 * 1000, /* the longest pause between offers, twice, and ICE */
 	ICE_MS = 600, /* both agents of a pair need so long */
 	APART_MS = 8000, /* an agent has no checks left for one that begins so much later */
+	SILENCE_MS = 6000, /* then who checks its path gives it up */
 	PER_MINUTE_MAX = 30, /* offers of one host, whatever happens */
 };
 
@@ -38,6 +40,7 @@ struct host {
 	int64_t ice_ms; /* the agent's age */
 	int64_t both_ms; /* since both agents know each other */
 	bool selected;
+	int64_t answered_ms; /* when a check of its path was */
 	unsigned offers; /* in this minute */
 };
 
@@ -48,6 +51,7 @@ struct world {
 	GRand *rand;
 	int64_t now_ms;
 	bool path, signal, faulty;
+	bool others; /* neither takes the other for one of its kind; the second one checks its path */
 	bool session; /* of WireGuard, since both were born */
 	unsigned lines;
 	const char *broken;
@@ -89,6 +93,7 @@ static void post(struct world *w, unsigned from, const struct nego_action *actio
 	unsigned copies = w->faulty && chance(w, 0.15) ? 2 : 1;
 
 	nego_words(w->hosts[from].nego, &action->key, &m.words);
+	m.words.lapwing = !w->others;
 	if (action->line)
 		g_strlcpy(m.line, action->line, sizeof(m.line));
 	while (copies--) {
@@ -163,6 +168,25 @@ static bool knows(const struct host *a, const struct host *b)
 		!strcmp(a->remote.pwd, b->local.pwd) && a->has_candidate;
 }
 
+static bool is_answered(const struct world *w, const struct host *h, const struct host *other)
+{
+	return w->path && other->ice && !strcmp(h->remote.ufrag, other->local.ufrag) &&
+		!strcmp(h->remote.pwd, other->local.pwd);
+}
+
+/* Of the one that goes on for ever. */
+static void check_path(struct world *w)
+{
+	struct host *h = &w->hosts[1];
+
+	if (!w->others || !h->ice || !h->selected)
+		return;
+	if (is_answered(w, h, &w->hosts[0]))
+		h->answered_ms = w->now_ms;
+	else if (w->now_ms - h->answered_ms > SILENCE_MS)
+		nego_failed(h->nego, &w->keys[0], h->local.session, "silence", w->now_ms);
+}
+
 /* A check of one side makes the other know its address, so one candidate is enough. */
 static void run_ice(struct world *w)
 {
@@ -186,6 +210,7 @@ static void run_ice(struct world *w)
 			h->both_ms = w->now_ms;
 		if (!h->selected && w->now_ms - h->both_ms >= ICE_MS) {
 			h->selected = true;
+			h->answered_ms = w->now_ms;
 			nego_selected(h->nego, &w->keys[1 - i], h->local.session, &path, w->now_ms);
 		}
 	}
@@ -222,6 +247,10 @@ static void run(struct world *w, unsigned i)
 				fail(w, "no agent to stop");
 			h->ice = h->selected = false;
 			break;
+		case NEGO_ACT_ICE_RESUME:
+			nego_words(h->nego, &action.key, &h->local);
+			h->ice = true;
+			break;
 		case NEGO_ACT_ICE_RELEASE:
 		case NEGO_ACT_ENDPOINTS:
 		case NEGO_ACT_WAKE:
@@ -248,6 +277,30 @@ static void tunnel(struct world *w)
 		}
 }
 
+/* The daemon of the first host alone; its kernel keeps what it has. */
+static void restart(struct world *w)
+{
+	struct host *h = &w->hosts[0];
+	bool answers = h->up && is_answered(w, &w->hosts[1], h);
+	struct nego_session kept;
+	size_t n = nego_sessions(h->nego, &kept, 1);
+
+	nego_free(h->nego);
+	h->nego = nego_new(&w->keys[0], next_random, w);
+	nego_set_signal(h->nego, w->signal, w->now_ms);
+	h->ice = h->told = false;
+	h->selected = n > 0;
+	h->wants = h->up;
+	if (!h->up) /* it sleeps now */
+		return;
+	if (n)
+		nego_resume(h->nego, &kept, w->now_ms);
+	nego_up(h->nego, &w->keys[1], w->now_ms);
+	run(w, 0);
+	if (n && answers && !is_answered(w, &w->hosts[1], h))
+		fail(w, "who was connected is not answered any more");
+}
+
 /* -- faults ------------------------------------------------------------------------------------- */
 
 static void want(struct world *w, unsigned i)
@@ -266,6 +319,8 @@ static void mischief(struct world *w)
 
 	if (chance(w, 0.002))
 		born(w, i);
+	if (w->others && chance(w, 0.002))
+		restart(w);
 	if (chance(w, 0.01))
 		want(w, i);
 	if (chance(w, 0.002) && h->wants) {
@@ -312,6 +367,7 @@ static void step(struct world *w)
 		mischief(w);
 	deliver(w);
 	run_ice(w);
+	check_path(w);
 	for (unsigned i = 0; i < 2; i++) {
 		run(w, i);
 		if (w->now_ms % 60000 == 0) {
@@ -351,6 +407,7 @@ static const char *live(uint32_t seed)
 	struct world w = { .faulty = true, .path = true, .signal = true, .now_ms = 1000 };
 
 	w.rand = g_rand_new_with_seed(seed);
+	w.others = seed % 2;
 	w.messages = g_array_new(FALSE, FALSE, sizeof(struct message));
 	for (unsigned i = 0; i < 2; i++) {
 		w.keys[i].b[0] = (uint8_t)(1 + i);

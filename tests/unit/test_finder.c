@@ -12,6 +12,7 @@
 #include "mgmt/meshfile.h"
 #include "mgmt/netmap.h"
 #include "signal/body.h"
+#include "tests/unit/live.h"
 
 enum { WE, LAZY, PERMANENT, N_HOSTS, NOW_MS = 1000 * 1000, WALL_S = 1700000000 };
 
@@ -30,6 +31,7 @@ struct setup {
 	bool made_anew; /* the last one that was told of was not there before */
 	/* what was told */
 	GString *needs, *events;
+	GString *recorded; /* "UFRAG " of each session, as last written down; NULL: not asked for */
 };
 
 /* -- the kernel ------------------------------------------------------------------------------------ */
@@ -197,7 +199,17 @@ static void ignore(void *user)
 {
 }
 
-static const struct finder_ops finder_ops = { send_body, ignore, ignore, NULL };
+static void record_sessions(const struct nego_session *sessions, size_t n, void *user)
+{
+	struct setup *s = user;
+
+	g_string_truncate(s->recorded, 0);
+	for (size_t i = 0; i < n; i++)
+		g_string_append_printf(s->recorded, "%s ", sessions[i].ufrag);
+}
+
+static const struct finder_ops finder_ops = { send_body, ignore, ignore, NULL, NULL };
+static const struct finder_ops recording_ops = { send_body, ignore, ignore, NULL, record_sessions };
 
 /* -- hosts ------------------------------------------------------------------------------------------ */
 
@@ -253,6 +265,8 @@ static void end(struct setup *s)
 	g_string_free(s->sent, TRUE);
 	g_string_free(s->needs, TRUE);
 	g_string_free(s->events, TRUE);
+	if (s->recorded)
+		g_string_free(s->recorded, TRUE);
 }
 
 #define BEGIN(s) \
@@ -429,6 +443,46 @@ static void test_extra_candidates(void)
 	}
 	finder_write_status(s.finder, said);
 	g_assert_nonnull(strstr(said->str, "\"candidates_refused\":4}"));
+	end(&s);
+}
+
+/* The finder of a run before had two sessions; the tunnel of one is found up. */
+static void test_resumes(void)
+{
+	const struct nego_session kept[] = {
+		{ { { 1 + LAZY } }, "aaaaaaaa", "secret", { .at = at(7) } },
+		{ { { 1 + PERMANENT } }, "pppppppp", "secret", { .at = at(8) } },
+	};
+	g_autoptr(GString) said = g_string_new(NULL);
+	struct setup s;
+
+	if (!live_namespace())
+		return;
+	BEGIN(&s);
+	s.recorded = g_string_new(NULL);
+	s.finder = finder_new(s.engine, &s.keys[WE], "test", &recording_ops, &s);
+	finder_expect(s.finder, kept, G_N_ELEMENTS(kept));
+	finder_set_signal(s.finder, true);
+	finder_need(s.finder, &s.keys[LAZY], ENGINE_ANSWERS);
+	while (g_main_context_iteration(NULL, FALSE))
+		;
+	g_assert_cmpuint(s.engine->steer.ufrags->len, ==, 1);
+	g_assert_cmpmem(g_array_index(s.engine->steer.ufrags, struct steer_ufrag, 0).text,
+		STEER_UFRAG_LEN, "aaaaaaaa", STEER_UFRAG_LEN);
+	g_assert_true(finder_write_peer(s.finder, said, &s.keys[LAZY]));
+	g_assert_nonnull(strstr(said->str, "\"phase\":\"up\""));
+	g_assert_nonnull(strstr(said->str, "\"path\":\"192.0.2.1:7\""));
+	g_assert_true(engine_never_yields(s.engine, LAZY)); /* it is no lapwing */
+	while (!s.recorded->len)
+		g_main_context_iteration(NULL, TRUE);
+	SINCE(s.recorded, "aaaaaaaa pppppppp "); /* the other one may still be found */
+	finder_need(s.finder, &s.keys[LAZY], ENGINE_SLEEPS);
+	while (g_main_context_iteration(NULL, FALSE))
+		;
+	g_assert_cmpuint(s.engine->steer.ufrags->len, ==, 0);
+	g_string_assign(s.recorded, "nothing");
+	g_clear_pointer(&s.finder, finder_free); /* at the latest */
+	SINCE(s.recorded, "pppppppp ");
 	end(&s);
 }
 
@@ -762,6 +816,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/finder/events", test_events);
 	g_test_add_func("/finder/turns", test_turns);
 	g_test_add_func("/finder/extra-candidates", test_extra_candidates);
+	g_test_add_func("/finder/resumes", test_resumes);
 	g_test_add_func("/finder/replaces", test_replaces);
 	g_test_add_func("/finder/replaces-permanent", test_replaces_permanent);
 	g_test_add_func("/finder/session-of-one-of-us", test_session_of_one_of_us);

@@ -43,6 +43,7 @@ static char *actions(struct setup *s)
 		[NEGO_ACT_ICE_CANDIDATE] = "remote",
 		[NEGO_ACT_ICE_STOP] = "stop",
 		[NEGO_ACT_ICE_RELEASE] = "release",
+		[NEGO_ACT_ICE_RESUME] = "resume",
 		[NEGO_ACT_ENDPOINTS] = "endpoints",
 		[NEGO_ACT_WAKE] = "wake",
 	};
@@ -128,6 +129,84 @@ static void test_asks(void)
 	g_assert_true(nego_next(s.nego, &action) && action.act == NEGO_ACT_ICE_STOP);
 	g_assert_cmpstr(action.line, ==, again.ufrag); /* nobody is left who knows it */
 	FOLLOWS(&s, "");
+	g_assert_cmpuint(nego_count(s.nego), ==, 0);
+	nego_free(s.nego);
+}
+
+/* A path to somebody who goes on checking it, in use. */
+static void connect_other(struct setup *s)
+{
+	struct nego_words heard = words(1);
+	struct nego_path path = { { .family = AF_INET, .port = 9 }, CANDIDATE_SRFLX,
+		CANDIDATE_PRFLX };
+
+	begin(s);
+	nego_want(s->nego, &s->peer, NEGO_PACKET_WAITS, s->now_ms);
+	nego_hear_answer(s->nego, &s->peer, &heard, s->now_ms);
+	nego_selected(s->nego, &s->peer, session(s), &path, s->now_ms);
+	g_assert_cmpuint(nego_sessions(s->nego, NULL, 0), ==, 0); /* not in use yet */
+	nego_up(s->nego, &s->peer, s->now_ms);
+	g_free(actions(s));
+}
+
+/* We are started again: whoever was connected is answered as before, shown as before, and can ask for another path. */
+static void test_resume(void)
+{
+	struct nego_words heard = words(1), before, after;
+	struct nego_session kept;
+	struct nego_action action;
+	struct nego_view view;
+	struct setup s;
+
+	connect_other(&s);
+	nego_words(s.nego, &s.peer, &before);
+	g_assert_cmpuint(nego_sessions(s.nego, &kept, 1), ==, 1);
+	nego_free(s.nego);
+	begin(&s);
+	next_random(&s); /* else the same words would come of the same seed */
+	nego_resume(s.nego, &kept, s.now_ms);
+	FOLLOWS(&s, "resume endpoints");
+	nego_words(s.nego, &s.peer, &after);
+	g_assert_cmpstr(after.ufrag, ==, before.ufrag);
+	g_assert_cmpstr(after.pwd, ==, before.pwd);
+	nego_view(s.nego, &s.peer, &view);
+	g_assert_cmpint(view.phase, ==, NEGO_UP);
+	g_assert_cmpuint(view.path.at.port, ==, 9);
+	g_assert_cmpint(view.path.local, ==, CANDIDATE_SRFLX);
+	g_assert_cmpint(view.path.remote, ==, CANDIDATE_PRFLX);
+	g_assert_false(view.lapwing);
+	nego_resume(s.nego, &kept, s.now_ms);
+	nego_up(s.nego, &s.peer, s.now_ms);
+	s.now_ms += 3600 * 1000;
+	FOLLOWS(&s, "");
+	g_assert_cmpuint(nego_sessions(s.nego, &kept, 1), ==, 1);
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	g_assert_true(nego_next(s.nego, &action) && action.act == NEGO_ACT_ICE_STOP);
+	g_assert_cmpstr(action.line, ==, before.ufrag);
+	FOLLOWS(&s, "start answer");
+	g_assert_cmpuint(nego_sessions(s.nego, NULL, 0), ==, 0);
+	nego_free(s.nego);
+}
+
+/* What was kept gives way to what there is, and goes when the peer sleeps. */
+static void test_resume_too_late(void)
+{
+	struct nego_session kept = { .key = { { 2 } }, .ufrag = "aaaabbbb" };
+	struct nego_words words;
+	struct setup s;
+
+	begin(&s);
+	nego_want(s.nego, &s.peer, NEGO_PACKET_WAITS, s.now_ms);
+	FOLLOWS(&s, "offer");
+	nego_resume(s.nego, &kept, s.now_ms);
+	FOLLOWS(&s, "");
+	nego_words(s.nego, &s.peer, &words);
+	g_assert_cmpstr(words.ufrag, !=, kept.ufrag);
+	nego_idle(s.nego, &s.peer, false);
+	nego_resume(s.nego, &kept, s.now_ms);
+	FOLLOWS(&s, "resume endpoints");
+	nego_idle(s.nego, &s.peer, true);
+	FOLLOWS(&s, "go-idle stop");
 	g_assert_cmpuint(nego_count(s.nego), ==, 0);
 	nego_free(s.nego);
 }
@@ -929,6 +1008,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/nego/is_asked", test_is_asked);
 	g_test_add_func("/nego/asked_again", test_asked_again);
 	g_test_add_func("/nego/too_late", test_too_late);
+	g_test_add_func("/nego/resume", test_resume);
+	g_test_add_func("/nego/resume_too_late", test_resume_too_late);
 	g_test_add_func("/nego/nobody_answers", test_nobody_answers);
 	g_test_add_func("/nego/no_signal", test_no_signal);
 	g_test_add_func("/nego/fails", test_fails);

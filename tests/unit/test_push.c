@@ -347,7 +347,7 @@ static void test_bad_push(void)
 		g_assert_cmpuint(samples_count(samples), ==, 2);
 		s = await(p, 2);
 		g_assert_cmpint(rpc_now_ms() - begin_ms, >=, INTERVAL_MS);
-		g_assert_cmpuint(s.failures, ==, 2);
+		g_assert_cmpuint(s.failures, >=, 2);
 		g_assert_cmpuint(s.pushes + s.samples, ==, 0);
 		g_assert_cmpuint(samples_count(samples), ==, 2);
 		behave("\"good\"", "\"good\"");
@@ -378,7 +378,7 @@ static void test_slow_answer(void)
 	samples_add_sync(samples, 1, g_get_real_time() * 1000);
 	behave("\"good\"", "\"head\"");
 	s = await(p, 2);
-	g_assert_cmpuint(s.failures, ==, 1);
+	g_assert_cmpuint(s.failures, >=, 1);
 	g_assert_nonnull(strstr(s.error, "too large"));
 	push_free(p);
 	samples_free(samples);
@@ -392,7 +392,7 @@ static void unreachable(const struct push_settings *settings, const char *words)
 
 	g_test_message("%s: %s", settings->server_url, s.error);
 	g_assert_true(*s.error && strstr(s.error, words));
-	g_assert_cmpuint(s.failures, ==, 1);
+	g_assert_cmpuint(s.failures, >=, 1);
 	g_assert_cmpuint(samples_count(samples), ==, 1);
 	push_free(p);
 	samples_free(samples);

@@ -269,6 +269,9 @@ void engine_block(struct engine *e, uint32_t host, enum peer_block why, int erro
 void engine_unblock(struct engine *e, uint32_t host);
 void engine_all_peers_gone(struct engine *e, int64_t now_ms); /* the device is new and empty */
 void engine_all_sessions_lost(struct engine *e, int64_t now_ms); /* it was down */
+/* Others than lapwings throw theirs away when they sleep or lose a path, and so may we. Not where a key that somebody else
+ * has set would go with it. */
+bool engine_may_end_session(const struct engine *e, uint32_t host);
 void engine_end_session(struct engine *e, uint32_t host, int64_t now_ms);
 void engine_elect(struct engine *e, int64_t now_ms);
 bool engine_holds_self(const struct engine *e, uint32_t host);

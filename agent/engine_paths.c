@@ -165,6 +165,18 @@ bool engine_remote_wants(struct engine *e, const struct wg_key *key, int64_t now
 	return changed;
 }
 
+/* Under the old session the kernel would ask for a new one only after 15 s without an answer. */
+void engine_remote_forgot(struct engine *e, const struct wg_key *key, int64_t now_ms)
+{
+	int64_t host = find_host(e, key);
+
+	if (host < 0 || engine_is_asleep(e, (uint32_t)host) ||
+		!engine_may_end_session(e, (uint32_t)host))
+		return;
+	engine_end_session(e, (uint32_t)host, now_ms);
+	engine_mark_peer(e, (uint32_t)host, PEER_POKE);
+}
+
 bool engine_remote_sleeps(struct engine *e, const struct wg_key *key, int64_t now_ms)
 {
 	int64_t host = find_host(e, key);

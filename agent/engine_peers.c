@@ -141,6 +141,11 @@ void engine_all_sessions_lost(struct engine *e, int64_t now_ms)
 	engine_due(e, STAGE_PEERS, now_ms);
 }
 
+bool engine_may_end_session(const struct engine *e, uint32_t host)
+{
+	return engine_never_yields(e, host) && strcmp(engine_psk_state(e, host), "outside") != 0;
+}
+
 /* Made anew, as the kernel has no other way to end a single session. */
 void engine_end_session(struct engine *e, uint32_t host, int64_t now_ms)
 {

@@ -341,13 +341,6 @@ static enum peer_state shown_state(const struct peer *peer, const struct lazy_vi
 	return PEER_IDLE;
 }
 
-/* Others than lapwings throw their session away when they sleep. Under ours the kernel would send to them for another
- * three minutes, and ask for a new one only after 15 s without an answer. A key that somebody else has set would go, too. */
-static bool sleeps_without_session(struct engine *e, uint32_t host)
-{
-	return engine_never_yields(e, host) && strcmp(engine_psk_state(e, host), "outside") != 0;
-}
-
 static void tell(struct engine *e, uint32_t host, int64_t now_ms)
 {
 	const char *name = netmap_text(e->map, e->map->hosts[host].name);
@@ -358,7 +351,8 @@ static void tell(struct engine *e, uint32_t host, int64_t now_ms)
 	lazy_view(e->lazy, host, &view);
 	peer->state = (uint8_t)shown_state(peer, &view);
 	peer->flags &= (uint8_t)~PEER_HEARD;
-	if (view.state == LAZY_PARKED && was_up && sleeps_without_session(e, host))
+	/* Under ours the kernel would send to it for another three minutes. */
+	if (view.state == LAZY_PARKED && was_up && engine_may_end_session(e, host))
 		engine_end_session(e, host, now_ms);
 	engine_tell_path(e, host, was_up);
 	engine_follow_keepalive(e, host);

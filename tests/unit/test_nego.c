@@ -46,6 +46,7 @@ static char *actions(struct setup *s)
 		[NEGO_ACT_ICE_RESUME] = "resume",
 		[NEGO_ACT_ENDPOINTS] = "endpoints",
 		[NEGO_ACT_WAKE] = "wake",
+		[NEGO_ACT_RENEW] = "renew",
 	};
 	GString *out = g_string_new(NULL);
 	struct nego_action action;
@@ -134,19 +135,48 @@ static void test_asks(void)
 }
 
 /* A path to somebody who goes on checking it, in use. */
-static void connect_other(struct setup *s)
+static void connect_other(struct setup *s, uint8_t peer)
 {
 	struct nego_words heard = words(1);
 	struct nego_path path = { { .family = AF_INET, .port = 9 }, CANDIDATE_SRFLX,
 		CANDIDATE_PRFLX };
 
 	begin(s);
+	s->peer.b[0] = peer;
 	nego_want(s->nego, &s->peer, NEGO_PACKET_WAITS, s->now_ms);
 	nego_hear_answer(s->nego, &s->peer, &heard, s->now_ms);
 	nego_selected(s->nego, &s->peer, session(s), &path, s->now_ms);
 	g_assert_cmpuint(nego_sessions(s->nego, NULL, 0), ==, 0); /* not in use yet */
 	nego_up(s->nego, &s->peer, s->now_ms);
 	g_free(actions(s));
+}
+
+/* Who is no lapwing and asks for another path under a tunnel that is up has no session any more, and leaves it to the
+ * controlling side to begin one: once. */
+static void test_renew(void)
+{
+	const struct nego_path path = { .at = { .family = AF_INET, .port = 9 } };
+	struct nego_words heard = words(2);
+	struct setup s;
+
+	connect_other(&s, 0);
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	FOLLOWS(&s, "stop start answer");
+	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
+	FOLLOWS(&s, "release");
+	s.now_ms += NEGO_SETTLE_MS;
+	FOLLOWS(&s, "endpoints renew");
+	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
+	FOLLOWS(&s, "endpoints");
+	nego_free(s.nego);
+
+	connect_other(&s, 2); /* it controls, and begins itself */
+	nego_hear_offer(s.nego, &s.peer, &heard, s.now_ms);
+	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
+	g_free(actions(&s));
+	s.now_ms += NEGO_SETTLE_MS;
+	FOLLOWS(&s, "endpoints");
+	nego_free(s.nego);
 }
 
 /* We are started again: whoever was connected is answered as before, shown as before, and can ask for another path. */
@@ -158,7 +188,7 @@ static void test_resume(void)
 	struct nego_view view;
 	struct setup s;
 
-	connect_other(&s);
+	connect_other(&s, 2);
 	nego_words(s.nego, &s.peer, &before);
 	g_assert_cmpuint(nego_sessions(s.nego, &kept, 1), ==, 1);
 	nego_free(s.nego);
@@ -1008,6 +1038,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/nego/is_asked", test_is_asked);
 	g_test_add_func("/nego/asked_again", test_asked_again);
 	g_test_add_func("/nego/too_late", test_too_late);
+	g_test_add_func("/nego/renew", test_renew);
 	g_test_add_func("/nego/resume", test_resume);
 	g_test_add_func("/nego/resume_too_late", test_resume_too_late);
 	g_test_add_func("/nego/nobody_answers", test_nobody_answers);

@@ -7,6 +7,7 @@ signal and ICE here; WireGuard the kernel speaks for each of them, on its own po
        silence=              after so many seconds without an answer they give up a path, 6 unless it is said
   delay ms=                  of each message, either way
   sleep                      all of them go idle, and say so
+  lose                       all of them give up their paths, and ask for others
   offers                     when which remote was asked since the last time: [seconds, number]
   sessions                   how many have a path, how many gave one up, for how many seconds the most silent heard nothing
 
@@ -87,7 +88,7 @@ def attributes_of(data):
 class Session:
     """One with one other host, from its offer on."""
 
-    def __init__(self, remote, controlling, theirs, session):
+    def __init__(self, remote, controlling, theirs=None, session=None):
         lapwing = remote.fleet.lapwing
         self.remote, self.controlling, self.theirs, self.their_session = remote, controlling, theirs, session
         self.lapwing, self.ufrag, self.password = lapwing, letters(8 if lapwing else 16), letters(32)
@@ -124,6 +125,8 @@ class Session:
     def check(self):
         """Of all candidates until one has answered, then of that one, for ever as the reference does."""
         self.timer = None
+        if not self.theirs:
+            return None
         if self.nominated or (self.path and not self.controlling):
             if self.lapwing:
                 return None
@@ -186,6 +189,9 @@ class Remote:
         if kind == OFFER:
             self.fleet.offers.append((time.monotonic(), self.number))
             self.answer(other, said)
+        elif kind == ANSWER and session and not session.theirs:
+            session.theirs, session.their_session = self.words(said), said[10]
+            session.arm(0)
         elif kind == CANDIDATE and session:
             words = said[2].decode().removeprefix('candidate:').split()
             session.add((words[4], int(words[5])))
@@ -198,16 +204,28 @@ class Remote:
             self.say(other, body(GO_IDLE))
         self.sessions.clear()
 
-    def answer(self, other, said):
+    def lose(self):
+        for other, session in self.sessions.items():
+            session.end()
+            self.sessions[other] = Session(self, self.key > other)
+            self.tell(OFFER, other, self.sessions[other])
+
+    def words(self, said):
         ufrag, password = said[2].decode().split(':')
+        return ufrag, password.encode()
+
+    def answer(self, other, said):
         session = self.sessions.get(other)
         if not session or session.their_session != said[10]:
             if session:
                 session.end()
-            session = self.sessions[other] = Session(self, self.key > other, (ufrag, password.encode()), said[10])
+            session = self.sessions[other] = Session(self, self.key > other, self.words(said), said[10])
+        self.tell(ANSWER, other, session)
+
+    def tell(self, kind, other, session):
         more = {'f6': FEATURE_LAPWING} if session.lapwing else {}
         port = WG_PORTS + self.number
-        self.say(other, body(ANSWER, f'{session.ufrag}:{session.password}', port, '0.65.0', session.session, **more))
+        self.say(other, body(kind, f'{session.ufrag}:{session.password}', port, '0.65.0', session.session, **more))
         self.say(other, body(CANDIDATE, f'candidate:1 1 udp 2130706431 {self.address} {port} typ host ufrag {session.ufrag}'))
 
     # ---- ICE
@@ -273,6 +291,10 @@ class RemoteCommands(Commands):
     def sleep(self):
         for remote in self.exchange.remotes.values():
             remote.sleep()
+
+    def lose(self):
+        for remote in self.exchange.remotes.values():
+            remote.lose()
 
     def offers(self):
         found, self.exchange.offers = self.exchange.offers, []

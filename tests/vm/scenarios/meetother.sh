@@ -1,7 +1,8 @@
 # shellcheck shell=bash source=tests/vm/lib.sh source=tests/vm/hub.sh
 # A peer of another make, as NetBird's agents are on the wire: it checks its path every two seconds, for ever. When the daemon was
 # stopped or killed and started again, with or without its servers, the checks are answered as before. (A real one has patience
-# for six seconds, which is not enough for a restart in a guest that is busy.)
+# for six seconds, which is not enough for a restart in a guest that is busy.) And when it begins anew itself, it is shaken hands
+# with at once.
 # files: tests/hub build/gen/management_pb2.py tests/vm/hub.sh tests/bench/remotes.py
 # timeout: 300
 # waits: often
@@ -18,6 +19,12 @@ wait_for 60 test -s /tmp/hub/ready
 hubctl hub set lazy=true >/dev/null
 hubctl hub kind lapwing=false silence=120 >/dev/null
 echo '{}' >/tmp/a/lapwing.json
+# It controls, so it is on it to begin handshakes: the greater key does.
+python3 -c 'import base64, random; print(base64.b64encode(random.Random("one of many 1").randbytes(32)).decode())' >/tmp/hub/wg.key
+LC_ALL=C
+until wg genkey >/tmp/a/state/private.key && [[ $(wg pubkey </tmp/a/state/private.key) > $(wg pubkey </tmp/hub/wg.key) ]]; do :; done
+chown lapwing:lapwing /tmp/a/state/private.key
+chmod 600 /tmp/a/state/private.key
 (umask 077 && hubctl hub add-key | tr -d '"' >/tmp/a/setup.key)
 start_daemon a
 within 20 "a joins" lw a enroll --management-url http://10.0.0.9:33073 --setup-key-file /tmp/a/setup.key --hostname a
@@ -27,7 +34,6 @@ within 10 "and knows the other one" has_peers a 1
 # WireGuard of the other one, and ICE on its port.
 other=$(on a wg show wt0 peers)
 address=$(on a wg show wt0 allowed-ips | cut -f 2 | sed 's|/.*||')
-python3 -c 'import base64, random; print(base64.b64encode(random.Random("one of many 1").randbytes(32)).decode())' >/tmp/hub/wg.key
 is "$(wg pubkey </tmp/hub/wg.key)" "$other" "the other one has the key that the map says"
 own=$(on a wg show wt0 public-key)
 on hub ip link add wg1 type wireguard
@@ -97,6 +103,17 @@ within 60 "the servers are back" is_member a "['control']['signal']['state']" co
 echo '{"log": {"level": "debug"}, "management": {"hostname": "another"}}' >/tmp/a/lapwing.json
 ok "another configuration, for which it leaves its servers and comes back" lw a up --wait
 goes_on "configured anew"
+
+# ---- It gives up its path: the session goes with it, and who controls begins another
+on hub wg set wg1 peer "$own" remove
+on hub wg set wg1 peer "$own" allowed-ips 100.64.0.0/10
+begin=${EPOCHREALTIME/./}
+hubctl hub lose >/dev/null
+within 20 "it has another path" is_heard
+shaken() { [ "$(on hub wg show wg1 latest-handshakes | cut -f 2)" -ge "${begin%??????}" ]; }
+within 4 "and a new session" shaken
+ok "which packets pass" reaches a "$address" 2
+ok "either way" reaches hub "$(ip -n a -4 -o address show wt0 | awk '{ sub("/.*", "", $4); print $4 }')" 2
 
 # ---- What sleeps is not kept
 ok "a parks it" lw a idle "$other"

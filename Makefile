@@ -43,7 +43,7 @@ UNIT    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/test
 SIM     := $(patsubst tests/sim/%.c,$(BUILD)/tests/%,$(wildcard tests/sim/sim_*.c))
 FUZZ    := $(patsubst tests/fuzz/%.c,%,$(wildcard tests/fuzz/fuzz_*.c))
 REPLAY  := $(addprefix $(BUILD)/tests/replay_,$(FUZZ))
-# Programs that scenarios run in their guests.
+# Programs that scenarios run in their guests, and other scripts here.
 LIVE    := $(patsubst tests/unit/%.c,$(BUILD)/tests/%,$(wildcard tests/unit/live_*.c))
 
 .PHONY: all deps check check-unit check-vm check-sandbox check-nat check-static check-package check-ansible-vm check-clang asan sim fuzz bench demo install deb format \

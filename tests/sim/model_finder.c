@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/base/jwrite.h"
 #include "agent/finder_impl.h"
 #include "mgmt/netmap.h"
 #include "signal/body.h"
@@ -345,6 +346,12 @@ void finding_need(struct node *h, const struct wg_key *key, enum engine_need nee
 		return;
 	finder_need(h->finding->finder, key, need);
 	finding_plan(h);
+}
+
+void finding_write(const struct node *h, GString *out, const struct wg_key *key)
+{
+	if (!h->finding || !finder_write_peer(h->finding->finder, out, key))
+		jwrite_null(out, "negotiation");
 }
 
 /* -- questions ----------------------------------------------------------------------------------- */

@@ -37,6 +37,8 @@ struct finder *finding_of(const struct node *h);
 void finding_plan(struct node *h);
 void ice_model_check(struct node *h, const struct endpoint *from, const void *data);
 
+/* What the peer's document says of it, as the daemon writes it. */
+void finding_write(const struct node *h, GString *out, const struct wg_key *key);
 /* What is left of negotiations with this one: in words, NULL: nothing. */
 const char *finding_rest(const struct node *h, unsigned other);
 /* So many offers were made to it. */

@@ -516,6 +516,20 @@ static void path(const struct wg_key *key, enum engine_need need, void *user)
 	finding_need(user, key, need);
 }
 
+static void write_path(const struct wg_key *key, GString *out, void *user)
+{
+	finding_write(user, out, key);
+}
+
+static void event(const char *json, void *user)
+{
+	struct node *h = user;
+
+	if (h->w->heard)
+		puts(json);
+	judge_told(json, user);
+}
+
 static uint32_t random32(void *user)
 {
 	return g_rand_int(((struct node *)user)->w->random);
@@ -533,7 +547,7 @@ static int record_mtu(uint32_t mtu, void *user)
 
 static const struct engine_ops engine_ops = {
 	.look_up = look_up,
-	.event = judge_told,
+	.event = event,
 	.record_peers = record_peers,
 	.record_interface = record_interface,
 	.record_memory = record_memory,
@@ -541,6 +555,7 @@ static const struct engine_ops engine_ops = {
 	.record_psks = record_psks,
 	.read_psk = read_psk,
 	.path = path,
+	.write_path = write_path,
 	.random = random32,
 	.wall_s = wall_s,
 };

@@ -107,6 +107,7 @@ struct world {
 
 	unsigned failures;
 	const char *doing;
+	bool heard; /* events are printed */
 };
 
 void world_init(struct world *w, guint32 seed, unsigned n);

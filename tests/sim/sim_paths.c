@@ -1,13 +1,15 @@
 /* tests/sim/sim_paths.c - many daemons that find paths to each other: engine, finder and negotiation as they are, in a
  * model of kernels, NATs, ICE and a signal server, all of which fail.
  *
- * Usage: sim_paths [SEEDS [FIRST [POWERS]]]. Each seed is one life of a network, some virtual hours long; with
- * POWERS (a number: enum power) fewer things go wrong than the seed would have it. */
+ * Usage: sim_paths [--documents] [SEEDS [FIRST [POWERS]]]. Each seed is one life of a network, some virtual hours long;
+ * with POWERS (a number: enum power) fewer things go wrong than the seed would have it. With --documents it is also
+ * printed what the daemons say of themselves: a line of JSON for each event, and after each act for each document. */
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/base/jwrite.h"
 #include "agent/base/log.h"
 #include "mgmt/netmap.h"
 #include "netlink/monitor.h"
@@ -37,6 +39,7 @@ enum power {
 };
 
 static unsigned allowed = UINT_MAX;
+static bool documents;
 
 struct life {
 	struct world w;
@@ -476,6 +479,7 @@ static void begin(struct life *l, guint32 seed)
 
 	memset(l, 0, sizeof(*l));
 	world_init(&l->w, seed, n);
+	l->w.heard = documents;
 	l->powers = COMMANDS | NATS * draw(l, 2);
 	if (draw(l, 3)) /* a third of the lives is happy */
 		l->powers |= (unsigned)g_rand_int(l->w.random) & (unsigned)g_rand_int(l->w.random);
@@ -497,6 +501,25 @@ static void begin(struct life *l, guint32 seed)
 	world_run(&l->w, 12 * S);
 }
 
+static void print_document(GString *out)
+{
+	jwrite_close(out, '}');
+	puts(out->str);
+	g_string_free(out, TRUE);
+}
+
+/* Of the status only what is the engine's. */
+static void print_documents(const struct node *h)
+{
+	GString *peers = jwrite_document("lapwing.peers/1");
+	GString *status = jwrite_document("lapwing.status/1");
+
+	engine_write_peers(h->engine, peers, NULL, host_now_ms(h));
+	print_document(peers);
+	engine_write_status(h->engine, status, true, host_now_ms(h));
+	print_document(status);
+}
+
 static void one_round(struct life *l)
 {
 	unsigned act = draw(l, G_N_ELEMENTS(acts));
@@ -507,6 +530,9 @@ static void one_round(struct life *l)
 	log_debug("%.6f %s", (double)now(l) / 1e6, l->w.doing);
 	acts[act].act(l);
 	world_run(&l->w, draw(l, draw(l, 3) ? 10 : 150) * S);
+	for (unsigned i = 0; documents && i < l->w.n; i++)
+		if (l->w.hosts[i].engine)
+			print_documents(&l->w.hosts[i]);
 }
 
 static unsigned live(guint32 seed)
@@ -529,10 +555,14 @@ static unsigned live(guint32 seed)
 
 int main(int argc, char **argv)
 {
-	unsigned seeds = argc > 1 ? (unsigned)atoi(argv[1]) : 300;
-	guint32 first = argc > 2 ? (guint32)atoi(argv[2]) : 1;
-	unsigned bad = 0;
+	unsigned seeds, bad = 0;
+	guint32 first;
 
+	documents = argc > 1 && !strcmp(argv[1], "--documents");
+	argc -= documents;
+	argv += documents;
+	seeds = argc > 1 ? (unsigned)atoi(argv[1]) : 300;
+	first = argc > 2 ? (guint32)atoi(argv[2]) : 1;
 	if (argc > 3)
 		allowed = (unsigned)strtoul(argv[3], NULL, 0);
 	log_set_level(

@@ -144,10 +144,8 @@ void engine_steer_nobody(struct engine *e);
 /* WireGuard's. */
 uint16_t engine_port(const struct engine *e);
 bool engine_knows_peer(const struct engine *e, const struct wg_key *key);
-/* The other side says so. False: nothing changed. */
+/* The other side has begun anew and waits for a handshake. False: nothing changed. */
 bool engine_remote_wants(struct engine *e, const struct wg_key *key, int64_t now_ms);
-/* It has thrown its session away and waits for a handshake: one begins, if it is awake. */
-void engine_remote_forgot(struct engine *e, const struct wg_key *key, int64_t now_ms);
 bool engine_remote_sleeps(struct engine *e, const struct wg_key *key, int64_t now_ms);
 /* Somebody reads the status: refresh what it shows soon. False: not now, it is fresh or something is under way. */
 bool engine_refresh(struct engine *e, int64_t now_ms);

@@ -156,27 +156,6 @@ void engine_set_finder(struct engine *e, bool present, int64_t now_ms)
 			engine_tell_path(e, i, false);
 }
 
-bool engine_remote_wants(struct engine *e, const struct wg_key *key, int64_t now_ms)
-{
-	int64_t host = find_host(e, key);
-	bool changed = host >= 0 && lazy_wake(e->lazy, (uint32_t)host, LAZY_BY_REMOTE, now_ms);
-
-	engine_lazy_run(e, now_ms);
-	return changed;
-}
-
-/* Under the old session the kernel would ask for a new one only after 15 s without an answer. */
-void engine_remote_forgot(struct engine *e, const struct wg_key *key, int64_t now_ms)
-{
-	int64_t host = find_host(e, key);
-
-	if (host < 0 || engine_is_asleep(e, (uint32_t)host) ||
-		!engine_may_end_session(e, (uint32_t)host))
-		return;
-	engine_end_session(e, (uint32_t)host, now_ms);
-	engine_mark_peer(e, (uint32_t)host, PEER_POKE);
-}
-
 bool engine_remote_sleeps(struct engine *e, const struct wg_key *key, int64_t now_ms)
 {
 	int64_t host = find_host(e, key);
@@ -211,6 +190,31 @@ static enum engine_need need_of(const struct engine *e, uint32_t host, bool was_
 		break;
 	}
 	return was_up ? ENGINE_SLEEPS : ENGINE_GIVEN_UP;
+}
+
+/* It is awake here, and has no session any more: under ours the kernel would ask for a new one only after 15 s without an answer. */
+static bool begin_anew(struct engine *e, uint32_t host, int64_t now_ms)
+{
+	enum { FRESH_MS = 5 * 1000 };
+	const struct peer *peer = &e->peers[host];
+
+	if (need_of(e, host, false) != ENGINE_ANSWERS || !engine_may_end_session(e, host) ||
+		(peer->handshake_s && now_ms - peer->handshake_ms < FRESH_MS))
+		return false;
+	engine_end_session(e, host, now_ms);
+	engine_mark_peer(e, host, PEER_POKE);
+	return true;
+}
+
+bool engine_remote_wants(struct engine *e, const struct wg_key *key, int64_t now_ms)
+{
+	int64_t host = find_host(e, key);
+	bool changed = host >= 0 &&
+		(lazy_wake(e->lazy, (uint32_t)host, LAZY_BY_REMOTE, now_ms) ||
+			begin_anew(e, (uint32_t)host, now_ms));
+
+	engine_lazy_run(e, now_ms);
+	return changed;
 }
 
 void engine_tell_path(struct engine *e, uint32_t host, bool was_up)

@@ -119,10 +119,6 @@ static void perform(struct finder *f, const struct nego_action *action)
 		engine_remote_wants(f->engine, &action->key, finder_now_ms());
 		f->ops.changed(f->user);
 		break;
-	case NEGO_ACT_RENEW:
-		engine_remote_forgot(f->engine, &action->key, finder_now_ms());
-		f->ops.changed(f->user);
-		break;
 	}
 }
 

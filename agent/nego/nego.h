@@ -87,7 +87,6 @@ enum nego_act {
 	NEGO_ACT_ICE_RESUME, /* they are to be answered again, with what nego_words gives */
 	NEGO_ACT_ENDPOINTS, /* nego_endpoints has changed */
 	NEGO_ACT_WAKE, /* a path stands, and it is on us to begin the handshake */
-	NEGO_ACT_RENEW, /* the same where the tunnel was up: the other side has no session any more */
 };
 
 struct nego_action {

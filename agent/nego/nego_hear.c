@@ -297,7 +297,7 @@ void nego_settled(struct nego *n, struct talk *t)
 	/* Two that begin at once spoil each other's handshake. Between us whoever has something to send
 	 * begins; others leave it to the controlling side, and throw their session away with its path. */
 	if (nego_controls(n, &t->key) && (!t->up || t->shown.replaces))
-		nego_act(n, t, t->up ? NEGO_ACT_RENEW : NEGO_ACT_WAKE, NULL);
+		nego_act(n, t, NEGO_ACT_WAKE, NULL);
 }
 
 /* How long until the next try: what fails again and again is tried less and less often. */

@@ -254,7 +254,6 @@ static void run(struct world *w, unsigned i)
 		case NEGO_ACT_ICE_RELEASE:
 		case NEGO_ACT_ENDPOINTS:
 		case NEGO_ACT_WAKE:
-		case NEGO_ACT_RENEW:
 			break;
 		}
 	}

@@ -522,8 +522,8 @@ static void test_replaces_permanent(void)
 	end(&s);
 }
 
-/* It is up, over a path to one of us or to somebody else's agent, and parked. */
-static void park(struct setup *s, bool yields)
+/* It is up, over a path to one of us or to somebody else's agent. */
+static void connect_to(struct setup *s, bool yields)
 {
 	const struct endpoint first = at(1);
 	const struct engine_paths paths = { &first, 1, .proven = true, .yields = yields };
@@ -532,6 +532,12 @@ static void park(struct setup *s, bool yields)
 	engine_lazy_run(s->engine, NOW_MS);
 	engine_set_paths(s->engine, &s->keys[LAZY], &paths, NOW_MS);
 	s->engine->peers[LAZY].state = PEER_UP;
+	tell_kernel(s);
+}
+
+static void park(struct setup *s, bool yields)
+{
+	connect_to(s, yields);
 	g_assert_true(engine_remote_sleeps(s->engine, &s->keys[LAZY], NOW_MS));
 	tell_kernel(s);
 }
@@ -557,6 +563,33 @@ static void test_session_of_others(void)
 	g_assert_cmpuint(s.removed, ==, 1);
 	g_assert_true(s.made_anew);
 	g_assert_cmpint(s.endpoint.addr[0], ==, 127);
+	end(&s);
+}
+
+/* One that has begun anew is asked for a handshake, where it is now, unless there just was one. */
+static void test_remote_begins_anew(void)
+{
+	const struct endpoint second = at(2);
+	const struct engine_paths moved = { &second, 1, .proven = true, .replaces = true };
+	struct setup s;
+
+	BEGIN(&s);
+	connect_to(&s, false);
+	engine_set_paths(s.engine, &s.keys[LAZY], &moved, NOW_MS);
+	s.engine->peers[LAZY].handshake_s = WALL_S;
+	s.engine->peers[LAZY].handshake_ms = NOW_MS - 4 * 1000;
+	g_assert_false(engine_remote_wants(s.engine, &s.keys[LAZY], NOW_MS));
+	g_assert_true(engine_remote_wants(s.engine, &s.keys[LAZY], NOW_MS + 1000));
+	tell_kernel(&s);
+	g_assert_cmpuint(s.removed, ==, 1);
+	g_assert_cmpuint(s.endpoint.port, ==, 2);
+	g_assert_cmpuint(s.poked.port, ==, 2);
+	g_assert_cmpint(lazy_state(s.engine->lazy, LAZY), ==, LAZY_ACTIVE);
+	end(&s);
+
+	begin(&s, &kernel_);
+	connect_to(&s, true); /* one of us keeps its session */
+	g_assert_false(engine_remote_wants(s.engine, &s.keys[LAZY], NOW_MS));
 	end(&s);
 }
 
@@ -821,6 +854,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/finder/replaces-permanent", test_replaces_permanent);
 	g_test_add_func("/finder/session-of-one-of-us", test_session_of_one_of_us);
 	g_test_add_func("/finder/session-of-others", test_session_of_others);
+	g_test_add_func("/finder/remote-begins-anew", test_remote_begins_anew);
 	g_test_add_func("/finder/keepalive-follows-path", test_keepalive_follows_path);
 	g_test_add_func("/finder/keepalive-stalls", test_keepalive_stalls);
 	g_test_add_func("/finder/own-change-is-no-repair", test_own_change_is_no_repair);

@@ -46,7 +46,6 @@ static char *actions(struct setup *s)
 		[NEGO_ACT_ICE_RESUME] = "resume",
 		[NEGO_ACT_ENDPOINTS] = "endpoints",
 		[NEGO_ACT_WAKE] = "wake",
-		[NEGO_ACT_RENEW] = "renew",
 	};
 	GString *out = g_string_new(NULL);
 	struct nego_action action;
@@ -165,7 +164,7 @@ static void test_renew(void)
 	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
 	FOLLOWS(&s, "release");
 	s.now_ms += NEGO_SETTLE_MS;
-	FOLLOWS(&s, "endpoints renew");
+	FOLLOWS(&s, "endpoints wake");
 	nego_selected(s.nego, &s.peer, session(&s), &path, s.now_ms);
 	FOLLOWS(&s, "endpoints");
 	nego_free(s.nego);

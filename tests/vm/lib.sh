@@ -239,13 +239,14 @@ has_pid() {
 	[ "$pid" != 0 ] && pids[$1]=$pid
 }
 
-# reap HOST: waits for its daemon, which is to end by itself, and returns its status; 137 when it had to be killed.
+# reap HOST: waits for its daemon, which is to end by itself, and returns its status; 137 when it had to be killed, 125 when its
+# status is not known.
 reap() {
-	local ended=/run/sys/${starts[$1]-}.ended code status=0
+	local note=/run/sys/${starts[$1]-}.ended code status=0
 	wait_for 10 stopped "$1" || kill -KILL "${pids[$1]}"
 	if [ -n "${SANDBOX-}" ]; then
-		wait_for 10 test -s "$ended"
-		read -r code status <"$ended"
+		wait_for 10 test -s "$note" || { echo "systemd tells no status of $1" >&2; return 125; }
+		read -r code status <"$note"
 		[ "$code" = exited ] || status=$((128 + $(kill -l "$status")))
 	else
 		wait "${pids[$1]}" 2>/dev/null || status=$?

@@ -3,10 +3,12 @@
 #   # files: tests/hub build/gen/management_pb2.py tests/vm/hub.sh
 # Python takes seconds to start under emulation: one hub for a scenario, and commands only where they are needed.
 
-# hub_certificate HOST ADDRESS: /tmp/HOST/hub.crt and hub.key, signed by themselves, for that address; before start_hub.
+# hub_certificate HOST ADDRESS: /tmp/HOST/hub.crt and hub.key, signed by themselves, for that address; before start_hub. Daemons
+# find the certificate as /etc/ssl/hub.crt, as in their sandbox they see no directory of another host.
 hub_certificate() {
 	openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 30 -subj "/CN=hub" \
 		-addext "subjectAltName=IP:$2" -keyout "/tmp/$1/hub.key" -out "/tmp/$1/hub.crt" 2>/dev/null
+	install -m 644 "/tmp/$1/hub.crt" /etc/ssl/
 }
 
 # start_hub HOST [ARGUMENT...]: on port 33073, and on 443 with TLS when it has a certificate; its signal server on port 10000

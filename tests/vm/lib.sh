@@ -20,6 +20,7 @@ at_exit() {
 
 # finish: the last line of every scenario.
 finish() {
+	[ -z "${SANDBOX-}" ] || is_sandboxed
 	finished=yes
 	exit
 }
@@ -196,7 +197,8 @@ start_daemon() {
 		pids[$1]=$!
 	fi
 	echo "${pids[$1]}" >"$dir/pid"
-	wait_for 30 started "$1" && running "$1"
+	wait_for 30 started "$1" && running "$1" || return
+	[ -z "${SANDBOX-}" ] || rights "$1" >>/run/sys/rights
 }
 
 # start_unit HOST COMMAND...: under SANDBOX the daemon is a service of systemd: the unit that we ship, as it is, but for where a
@@ -233,19 +235,34 @@ start_unit() {
 	starts[$1]=$start
 	wait_for 30 has_pid "$1"
 }
+
+# has_pid HOST: whether there is a process that has become the daemon. Until then it is systemd's, called "(lapwingd)", and has
+# only a part of the sandbox.
 has_pid() {
-	local pid
+	local pid comm=
 	pid=$(systemctl show -P ExecMainPID "lapwing-${starts[$1]}")
-	[ "$pid" != 0 ] && pids[$1]=$pid
+	[ "$pid" != 0 ] || return
+	[ ! -e "/proc/$pid" ] || read -r comm <"/proc/$pid/comm" || true
+	[[ $comm != "("* ]] && pids[$1]=$pid
 }
 
-# reap HOST: waits for its daemon, which is to end by itself, and returns its status; 137 when it had to be killed.
+# rights HOST: what the kernel says of its daemon.
+rights() { awk -v ORS=' ' '/^(CapBnd|NoNewPrivs|Seccomp):/ { print $1, $2 }' "/proc/${pids[$1]}/status" && echo; }
+
+# is_sandboxed: a unit that gives the daemon more than it needs, or a start without the unit, would let every other assertion pass.
+is_sandboxed() {
+	is "$(sort -u /run/sys/rights)" 'CapBnd: 0000000000003000 NoNewPrivs: 1 Seccomp: 2 ' \
+		"all $(grep -c . /run/sys/rights) daemons ran in the sandbox of the unit"
+}
+
+# reap HOST: waits for its daemon, which is to end by itself, and returns its status; 137 when it had to be killed, 125 when its
+# status is not known.
 reap() {
-	local ended=/run/sys/${starts[$1]-}.ended code status=0
+	local note=/run/sys/${starts[$1]-}.ended code status=0
 	wait_for 10 stopped "$1" || kill -KILL "${pids[$1]}"
 	if [ -n "${SANDBOX-}" ]; then
-		wait_for 10 test -s "$ended"
-		read -r code status <"$ended"
+		wait_for 10 test -s "$note" || { echo "systemd tells no status of $1" >&2; return 125; }
+		read -r code status <"$note"
 		[ "$code" = exited ] || status=$((128 + $(kill -l "$status")))
 	else
 		wait "${pids[$1]}" 2>/dev/null || status=$?

@@ -133,11 +133,12 @@ ip -n a link del wt0
 up a
 is "$(lazy a b) $(lazy a c)" "parked parked" "on a new interface both sleep"
 stop_daemon a KILL || true
-ask 100.64.0.3 8 &
+ask 100.64.0.3 60 &
 witness=$!
 pause 1
 up a
-ok "what is sent to who sleeps while no daemon runs is answered within 8 s" wait $witness
+within 6 "what is sent to who sleeps while no daemon runs is answered when there is one again" test -s /tmp/answer
+wait $witness || true
 echo "# $(</tmp/answer)"
 
 # Somebody changes the port: sentinels know the packet by its mark, and it goes on from the right port.

@@ -14,7 +14,7 @@ lan net hub=10.0.0.9/24 a=10.0.0.1/24 b=10.0.0.2/24 c=10.0.0.3/24
 hub_certificate hub 10.0.0.9
 for h in a b c; do
 	cat >"/tmp/$h/lapwing.json" <<-END
-		{"management": {"ca_file": "/tmp/hub/hub.crt"},
+		{"management": {"ca_file": "/etc/ssl/hub.crt"},
 		 "endpoints": {"a": ["10.0.0.1:51820"], "b": ["10.0.0.2:51820"], "c": ["10.0.0.3:51820"]}}
 	END
 done
@@ -116,7 +116,7 @@ within 10 "a file that the server asks about is refused, and listed" eval 'lw a 
 hubctl hub set checks=[] >/dev/null
 hubctl hub job peer=a 'json={"ID": "am9iMQ==", "bundle": {}}' >/dev/null
 within 10 "so is a job" eval 'lw a status -d | grep -q "^refused  *jobs, 1 so far: policy.jobs"'
-echo '{"policy": {"firewall": "off", "routes": []}, "management": {"ca_file": "/tmp/hub/hub.crt"}}' >/tmp/a/lapwing.json
+echo '{"policy": {"firewall": "off", "routes": []}, "management": {"ca_file": "/etc/ssl/hub.crt"}}' >/tmp/a/lapwing.json
 kill -HUP "${pids[a]}"
 flags() { hubctl hub requests method=Login peer=a last=1 | python3 -c "import json, sys; f = json.load(sys.stdin)[0]['message']['meta']['flags']; print(f.get('disableFirewall', False), f.get('disableClientRoutes', False))"; }
 said() { [ "$(flags)" = "$1" ]; }

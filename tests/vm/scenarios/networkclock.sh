@@ -14,7 +14,7 @@ lan net hub=10.0.0.9/24 a=10.0.0.1/24 b=10.0.0.2/24
 hub_certificate hub 10.0.0.9
 conf() {
 	cat >"/tmp/$1/lapwing.json" <<-END
-		{"management": {"ca_file": "/tmp/hub/hub.crt"${2-}},
+		{"management": {"ca_file": "/etc/ssl/hub.crt"${2-}},
 		 "endpoints": {"a": ["10.0.0.1:51820"], "b": ["10.0.0.2:51820"]}}
 	END
 }

@@ -314,6 +314,17 @@ logged() { grep -F -e "$2" "/tmp/$1/log"; }
 # reaches HOST ADDRESS [SECONDS]: whether one ping is answered; within a wait the next one is soon sent, else it has 10 s.
 reaches() { on "$1" ping -n -q -c 1 -W "${3:-${patience:-10}}" "$2"; }
 
+# ---- Pings in a stream, to see whether one is lost. FILE has what ping prints.
+
+# answers FILE: their numbers, in order.
+answers() { sed -n 's/^[0-9]* bytes from .* icmp_seq=\([0-9]*\) .*/\1/p' "$1" | sort -nu; }
+# unanswered FILE: which had no answer, among those up to the last that has one. Later ones are under way, and where a guest
+# stands still now and then these may be many.
+unanswered() { answers "$1" | awk '$1 > last + 1 { print last + 1 "-" $1 - 1 } { last = $1 }' | paste -sd ,; }
+# more_answers FILE COUNT: waits until there are so many more.
+more_answers() { wait_for 20 has_answers "$1" $(($(answers "$1" | wc -l) + $2)); }
+has_answers() { [ "$(answers "$1" | wc -l)" -ge "$2" ]; }
+
 # ---- Configuration
 
 # keys HOST...

@@ -161,7 +161,7 @@ void nego_set_signal(struct nego *n, bool ready, int64_t now_ms);
 void nego_want(struct nego *n, const struct wg_key *key, enum nego_urgency urgency, int64_t now_ms);
 /* The tunnel answers. */
 void nego_up(struct nego *n, const struct wg_key *key, int64_t now_ms);
-/* The same of one that was up before we were: the session goes on, unless there is another by now. */
+/* The same of one that was up before we were: the session goes on, unless something has been said since. */
 void nego_resume(struct nego *n, const struct nego_session *session, int64_t now_ms);
 /* Nobody needs it any more; `tell`: the other side may sleep, too. */
 void nego_idle(struct nego *n, const struct wg_key *key, bool tell);

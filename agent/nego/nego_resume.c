@@ -3,17 +3,23 @@
 
 #include "agent/nego/nego_impl.h"
 
+/* Nobody has heard our new words yet, nor have we any of the other side's. */
+static bool is_untouched(const struct talk *t)
+{
+	return !t->ice && !t->heard && !t->remote.mark && !t->shown.offers_sent;
+}
+
 void nego_resume(struct nego *n, const struct nego_session *session, int64_t now_ms)
 {
-	struct talk *t;
+	struct talk *t = nego_meet(n, &session->key, now_ms);
 
-	if (nego_find(n, &session->key))
+	if (!is_untouched(t))
 		return;
-	t = nego_meet(n, &session->key, now_ms);
 	memcpy(t->local.ufrag, session->ufrag, sizeof(t->local.ufrag));
 	memcpy(t->local.pwd, session->pwd, sizeof(t->local.pwd));
 	t->wanted = t->up = t->ice = t->released = true;
 	t->remote.mark = 1; /* whatever it said: the next that it says is another */
+	t->offer_ms = NEGO_NEVER;
 	t->shown.path = session->path;
 	nego_act(n, t, NEGO_ACT_ICE_RESUME, NULL);
 	nego_act(n, t, NEGO_ACT_ENDPOINTS, NULL);

@@ -232,8 +232,14 @@ static void test_resume_too_late(void)
 	nego_words(s.nego, &s.peer, &words);
 	g_assert_cmpstr(words.ufrag, !=, kept.ufrag);
 	nego_idle(s.nego, &s.peer, false);
+	nego_set_signal(s.nego, false, s.now_ms);
+	nego_want(s.nego, &s.peer, NEGO_PERMANENT, s.now_ms); /* its tunnel is not looked at yet */
+	FOLLOWS(&s, "");
 	nego_resume(s.nego, &kept, s.now_ms);
 	FOLLOWS(&s, "resume endpoints");
+	nego_set_signal(s.nego, true, s.now_ms);
+	s.now_ms += 60 * 1000;
+	FOLLOWS(&s, ""); /* nothing is looked for */
 	nego_idle(s.nego, &s.peer, true);
 	FOLLOWS(&s, "go-idle stop");
 	g_assert_cmpuint(nego_count(s.nego), ==, 0);

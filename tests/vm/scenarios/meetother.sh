@@ -104,6 +104,15 @@ echo '{"log": {"level": "debug"}, "management": {"hostname": "another"}}' >/tmp/
 ok "another configuration, for which it leaves its servers and comes back" lw a up --wait
 goes_on "configured anew"
 
+# ---- Where all are always up they are wanted before anybody has looked whether they are
+hubctl hub set lazy=false >/dev/null
+within 20 "it is to be up always" is_peer a "$other" "['lazy']" permanent
+goes_on "always up"
+restart KILL
+goes_on "killed and started where all are always up"
+hubctl hub set lazy=true >/dev/null
+within 20 "it may sleep again" is_peer a "$other" "['lazy']" active
+
 # ---- It gives up its path: the session goes with it, and who controls begins another
 on hub wg set wg1 peer "$own" remove
 on hub wg set wg1 peer "$own" allowed-ips 100.64.0.0/10

@@ -22,9 +22,8 @@ echo '{}' >/tmp/a/lapwing.json
 # It controls, so it is on it to begin handshakes: the greater key does.
 python3 -c 'import base64, random; print(base64.b64encode(random.Random("one of many 1").randbytes(32)).decode())' >/tmp/hub/wg.key
 LC_ALL=C
-until wg genkey >/tmp/a/state/private.key && [[ $(wg pubkey </tmp/a/state/private.key) > $(wg pubkey </tmp/hub/wg.key) ]]; do :; done
+until (umask 077 && wg genkey >/tmp/a/state/private.key) && [[ $(wg pubkey </tmp/a/state/private.key) > $(wg pubkey </tmp/hub/wg.key) ]]; do :; done
 chown lapwing:lapwing /tmp/a/state/private.key
-chmod 600 /tmp/a/state/private.key
 (umask 077 && hubctl hub add-key | tr -d '"' >/tmp/a/setup.key)
 start_daemon a
 within 20 "a joins" lw a enroll --management-url http://10.0.0.9:33073 --setup-key-file /tmp/a/setup.key --hostname a

@@ -297,7 +297,8 @@ static void test_others(void)
 	end();
 }
 
-static void test_tunnel(void)
+/* The way of marked packets is decided later, and so is this. */
+static void test_tunnel(gconstpointer mark)
 {
 	struct steer_config c = config();
 	struct sockaddr_storage to;
@@ -305,6 +306,7 @@ static void test_tunnel(void)
 	socklen_t len;
 	int ours;
 
+	c.fwmark = GPOINTER_TO_UINT(mark);
 	g_strlcpy(c.ifname, "lo", sizeof(c.ifname));
 	if (!begin(&c))
 		return;
@@ -360,7 +362,8 @@ int main(int argc, char **argv)
 	g_test_add_func("/steer/requests", test_requests);
 	g_test_add_func("/steer/elements", test_elements);
 	g_test_add_func("/steer/others", test_others);
-	g_test_add_func("/steer/tunnel", test_tunnel);
+	g_test_add_data_func("/steer/tunnel", GUINT_TO_POINTER(0), test_tunnel);
+	g_test_add_data_func("/steer/tunnel-marked", GUINT_TO_POINTER(0x51), test_tunnel);
 	g_test_add_func("/steer/parts", test_parts);
 	g_test_add_func("/steer/bad ports", test_bad_ports);
 	return g_test_run();

@@ -352,12 +352,16 @@ def bench_burst(count=200):
     singly, _ = burst(m, False)
     m.remotes.offers()
     at_once, arrived = burst(m, True)
+    # When each was asked; on their way through a server that has other things to do as well they come closer to each other.
+    asked = [-p['negotiation']['last_offer_ms'] / 1e3 for p in m.daemon.peers() if p['negotiation']]
     offers = m.remotes.offers()
     what = f'{count} wakes at once'
     report_times(f'{what}: first packet there', [seconds * 1e3 for seconds in arrived.values()])
     report(f'{what}: processor time of one', at_once / count * 1e6, unit=' us')
     report(f'{what}: processor time / singly', at_once / singly, (0, 1.2))
-    report(f'{what}: asked within a second', most_within([t for t, _ in offers], 1), (1, 50))
+    expect(len(asked) == count, f'{len(asked)} of {count} were asked')
+    report(f'{what}: asked within a second', most_within(asked, 1), (1, 50))
+    report(f'{what}: as the remotes hear it', most_within([t for t, _ in offers], 1), unit='')
     report(f'{what}: offers for each', len(offers) / count, unit='')
     watch_burst(m)
     m.stop()

@@ -162,15 +162,18 @@ static void print_words(const json_t *talk)
 {
 	g_autofree char *offered = since(talk, "last_offer_ms");
 	g_autofree char *answered = since(talk, "last_answer_ms");
+	g_autofree char *limited = NULL;
 
 	if (!json_is_object(talk))
 		return;
+	if (get_int(talk, "limited"))
+		limited = g_strdup_printf("; %" PRId64 " too many", get_int(talk, "limited"));
 	status_line("session",
 		"%s; offers: %" PRId64 " sent%s, %" PRId64 " heard; answers: %" PRId64
-		" sent, %" PRId64 " heard%s",
+		" sent, %" PRId64 " heard%s%s",
 		get_text(talk, "session"), get_int(talk, "offers_sent"), offered,
 		get_int(talk, "offers_heard"), get_int(talk, "answers_sent"),
-		get_int(talk, "answers_heard"), answered);
+		get_int(talk, "answers_heard"), answered, limited ? limited : "");
 }
 
 static void print_psk(const char *psk)

@@ -20,7 +20,7 @@ enum {
 	LEFT_BYTES = 512,
 	CONNECTED_BYTES = 448, /* in here, of the 1,024 that one may cost in all */
 	FIRST_PORT = 45000,
-	PACE_MS = 25, /* not all of them at once */
+	PACE_MS = 1000 / NEGO_PER_S + 1, /* not all of them at once */
 	HOUR_MS = 3600 * 1000,
 };
 

@@ -189,7 +189,6 @@ static void look(struct finder *f)
 	f->n_mapped = 0;
 	if (!f->n_locals) /* nothing can be done from nowhere */
 		return;
-	finder_name_servers(f);
 	nego_network_changed(f->nego, finder_now_ms());
 	finder_kick(f);
 	f->ops.moved(f->user);
@@ -388,7 +387,6 @@ void finder_tick(struct finder *f)
 	engine_set_finder(f->engine, true, finder_now_ms());
 	aim_tidy(f->aim, finder_now_ms());
 	finder_resume_tick(f);
-	finder_name_servers(f);
 	finder_kick(f);
 	if (!f->looks)
 		look(f);

@@ -89,8 +89,6 @@ void finder_tell(
 /* finder_net.c */
 void finder_net_open(struct finder *f);
 void finder_net_close(struct finder *f);
-/* Looks up the names of STUN servers whose addresses are not known, or not known to be right any more. */
-void finder_name_servers(struct finder *f);
 /* Asks the STUN servers where we are seen, unless they were asked just now. */
 void finder_ask_servers(struct finder *f);
 /* Our own addresses. Returns how many. */

@@ -12,19 +12,14 @@
 
 enum {
 	STUN_PORT = 3478,
-	SERVERS_MAX = BINDING_SERVERS_MAX / 2, /* an address of either family */
 	ASK_MS = 20 * 1000, /* what a server has said is good for so long */
-	RENAME_MS = 10 * 60 *
-		1000, /* and its addresses so long; without any it is asked for at each tick */
 	ADDRESSES_MAX = 256,
 };
 
 struct stun_server {
 	char *name;
 	uint16_t port;
-	struct endpoint
-		at[2]; /* IPv4 and IPv6, as one tells nothing of the other; family 0: not known, or none */
-	int64_t named_ms; /* when these were learned */
+	struct endpoint at; /* family 0: not known yet */
 };
 
 /* -- our own addresses ------------------------------------------------------------------------------ */
@@ -120,38 +115,16 @@ static void resolved(
 	uint32_t id, const struct endpoint *addresses, size_t n, const char *error, void *user)
 {
 	struct finder *f = user;
-	struct stun_server *server;
 
 	if (id >= f->servers->len)
 		return;
-	server = server_at(f, id);
 	if (!n)
-		return log_debug("STUN server %s: %s", server->name, error);
-	memset(server->at, 0, sizeof(server->at));
-	for (size_t i = 0; i < n; i++) {
-		struct endpoint *at = &server->at[addresses[i].family == AF_INET6];
-
-		if (at->family)
-			continue;
-		*at = addresses[i];
-		at->port = server->port;
-	}
-	server->named_ms = finder_now_ms();
+		return log_debug("STUN server %s: %s", server_at(f, id)->name, error);
+	server_at(f, id)->at = addresses[0];
+	server_at(f, id)->at.port = server_at(f, id)->port;
 	f->asked_ms = 0;
 	if (g_hash_table_size(f->agents)) /* somebody waits for it */
 		finder_ask_servers(f);
-}
-
-void finder_name_servers(struct finder *f)
-{
-	int64_t now_ms = finder_now_ms();
-
-	for (guint i = 0; i < f->servers->len; i++) {
-		const struct stun_server *server = server_at(f, i);
-
-		if (!server->named_ms || now_ms - server->named_ms >= RENAME_MS)
-			resolve_start(f->resolve, i, server->name);
-	}
 }
 
 /* "stun:HOST[:PORT]"; more may stand behind a question mark. */
@@ -183,30 +156,28 @@ void finder_set_servers(struct finder *f, const char *const *uris, size_t n)
 	f->resolve = resolve_new(resolved, f);
 	g_array_set_size(f->servers, 0);
 	f->asked_ms = 0;
-	for (size_t i = 0; i < n && f->servers->len < SERVERS_MAX; i++) {
+	for (size_t i = 0; i < n && f->servers->len < BINDING_SERVERS_MAX; i++) {
 		struct stun_server server = { .name = NULL };
 
 		if (!parse_uri(uris[i], &server))
 			continue;
 		g_array_append_val(f->servers, server);
 	}
-	finder_name_servers(f);
+	for (guint i = 0; i < f->servers->len; i++)
+		resolve_start(f->resolve, i, server_at(f, i)->name);
 }
 
 void finder_ask_servers(struct finder *f)
 {
 	int64_t now_ms = finder_now_ms();
-	struct endpoint at[2 * SERVERS_MAX];
+	struct endpoint at[BINDING_SERVERS_MAX];
 	size_t n = 0;
 
 	if (!f->binding || (f->asked_ms && now_ms - f->asked_ms < ASK_MS))
 		return;
-	for (guint i = 0; i < 2 * f->servers->len; i++) {
-		const struct endpoint *one = &server_at(f, i / 2)->at[i % 2];
-
-		if (one->family)
-			at[n++] = *one;
-	}
+	for (guint i = 0; i < f->servers->len; i++)
+		if (server_at(f, i)->at.family)
+			at[n++] = server_at(f, i)->at;
 	if (!n)
 		return;
 	f->asked_ms = now_ms;

@@ -13,7 +13,7 @@
 
 struct binding;
 
-enum { BINDING_SERVERS_MAX = 16, BINDING_LIMIT_MS = 5 * 1000 };
+enum { BINDING_SERVERS_MAX = 8, BINDING_LIMIT_MS = 5 * 1000 };
 
 struct binding_ops {
 	/* A server's answer. */

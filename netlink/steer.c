@@ -115,26 +115,24 @@ int steer_unset(struct nft *nft, const char *table, const char *ufrag)
 
 /* -- chains --------------------------------------------------------------------------------- */
 
-/* By which way a marked one leaves is decided once more behind this hook, so that is looked at by another; it costs every
- * packet of this host, so only then. */
 static void put_outgoing(struct nft_batch *b, const struct steer_config *config)
 {
 	const char *table = config->table, *ours = "ours";
 
 	nft_batch_chain(b, table, ours, NFT_NO_HOOK, 0);
-	nft_batch_rule(b, table, ours,
-		config->fwmark ? steer_rule_mark(config->fwmark) : steer_rule_keep_out(config));
+	if (config->fwmark)
+		nft_batch_rule(b, table, ours, steer_rule_mark(config->fwmark));
 	nft_batch_rule(b, table, ours, steer_rule_remember());
 	nft_batch_rule(b, table, ours, steer_rule_leave(config->listen_port));
 
-	if (config->fwmark) {
+	if (config->fwmark)
 		nft_batch_route_chain(b, table, "out", PRIORITY_RAW);
-		nft_batch_chain(b, table, "leaving", NF_INET_POST_ROUTING, PRIORITY_LAST);
-		nft_batch_rule(b, table, "leaving", steer_rule_keep_out_late(config));
-	} else {
+	else
 		nft_batch_chain(b, table, "out", NF_INET_LOCAL_OUT, PRIORITY_RAW);
-	}
 	nft_batch_rule(b, table, "out", steer_rule_ours(config, ours));
+
+	nft_batch_chain(b, table, "leaving", NF_INET_POST_ROUTING, PRIORITY_LAST);
+	nft_batch_rule(b, table, "leaving", steer_rule_keep_out(config));
 }
 
 /* Requests of other agents begin with USERNAME; libnice's have PRIORITY, the role, and perhaps USE-CANDIDATE before it.

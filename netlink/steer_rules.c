@@ -120,15 +120,6 @@ struct nftnl_rule *steer_rule_keep_out(const struct steer_config *config)
 	struct nftnl_rule *rule = nftnl_rule_alloc();
 
 	expr_match_name(rule, NFT_META_OIFNAME, NFT_CMP_EQ, config->ifname);
-	expr_verdict(rule, NF_DROP, NULL);
-	return rule;
-}
-
-struct nftnl_rule *steer_rule_keep_out_late(const struct steer_config *config)
-{
-	struct nftnl_rule *rule = nftnl_rule_alloc();
-
-	expr_match_name(rule, NFT_META_OIFNAME, NFT_CMP_EQ, config->ifname);
 	match_ports(rule, SOURCE_PORT, config->listen_port, config->listen_port);
 	match_user(rule, config->uid);
 	match_binding(rule);

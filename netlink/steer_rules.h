@@ -19,10 +19,8 @@ struct nftnl_rule *steer_rule_mark(uint32_t mark);
 struct nftnl_rule *steer_rule_remember(void);
 /* @th,64,16 & 0xfeef == 0x0001 udp sport set PORT */
 struct nftnl_rule *steer_rule_leave(uint16_t port);
-/* oifname IFNAME drop */
-struct nftnl_rule *steer_rule_keep_out(const struct steer_config *config);
 /* oifname IFNAME meta skuid UID udp sport PORT @th,64,16 & 0xfeef == 0x0001 drop */
-struct nftnl_rule *steer_rule_keep_out_late(const struct steer_config *config);
+struct nftnl_rule *steer_rule_keep_out(const struct steer_config *config);
 
 /* iifname != IFNAME udp dport PORT @th,64,16 & 0xfeef == 0x0001 goto CHAIN */
 struct nftnl_rule *steer_rule_arrive(const struct steer_config *config, const char *chain);

@@ -35,8 +35,7 @@ enum {
 	NEGO_BUSY_MAX = 64, /* peers that ICE works for, or that were asked just now */
 	NEGO_ASKED_MAX = 48, /* of those, as many may be there only because they asked us */
 	NEGO_BURST = 8, /* so many are asked, and so many sessions begin, at once */
-	NEGO_PER_S =
-		38, /* and then so many a second: at most 50 in any one, also as others hear it */
+	NEGO_PER_S = 42, /* and then so many a second: at most 50 in any one */
 	/* Beyond so many without a tunnel those that nobody waits for are not taken on, and of those that ask no
 	 * more wait for their turn. */
 	NEGO_KNOWN_MAX = 1024,

@@ -390,10 +390,6 @@ void finder_set_servers(struct finder *f, const char *const *uris, size_t n)
 {
 }
 
-void finder_name_servers(struct finder *f)
-{
-}
-
 void finder_ask_servers(struct finder *f)
 {
 }

@@ -594,7 +594,7 @@ static void test_many_ask(void)
 	nego_get_load(s.nego, &load, s.now_ms);
 	g_assert_cmpuint(load.waiting, ==, 201 - b.starts);
 	g_assert_cmpint(load.longest_ms, ==, 1000);
-	go_on(&s, 4500, true, &b);
+	go_on(&s, 4000, true, &b);
 	g_assert_cmpuint(b.answers, ==, 200);
 	g_assert_cmpuint(b.starts, ==, 201);
 	g_assert_cmpuint(most_in_a_second(b.start_ms, b.starts), <=, 50);

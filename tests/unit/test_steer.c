@@ -297,8 +297,7 @@ static void test_others(void)
 	end();
 }
 
-/* The way of marked packets is decided later, and so is this. */
-static void test_tunnel(gconstpointer mark)
+static void test_tunnel(void)
 {
 	struct steer_config c = config();
 	struct sockaddr_storage to;
@@ -306,7 +305,6 @@ static void test_tunnel(gconstpointer mark)
 	socklen_t len;
 	int ours;
 
-	c.fwmark = GPOINTER_TO_UINT(mark);
 	g_strlcpy(c.ifname, "lo", sizeof(c.ifname));
 	if (!begin(&c))
 		return;
@@ -362,8 +360,7 @@ int main(int argc, char **argv)
 	g_test_add_func("/steer/requests", test_requests);
 	g_test_add_func("/steer/elements", test_elements);
 	g_test_add_func("/steer/others", test_others);
-	g_test_add_data_func("/steer/tunnel", GUINT_TO_POINTER(0), test_tunnel);
-	g_test_add_data_func("/steer/tunnel-marked", GUINT_TO_POINTER(0x51), test_tunnel);
+	g_test_add_func("/steer/tunnel", test_tunnel);
 	g_test_add_func("/steer/parts", test_parts);
 	g_test_add_func("/steer/bad ports", test_bad_ports);
 	return g_test_run();

